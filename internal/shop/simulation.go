@@ -1,0 +1,294 @@
+package shop
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+)
+
+const (
+	maxActive     = 32 // faults at once
+	maxEnded      = 50 // ended faults that State tells of
+	warmUp        = 15 // seconds in which a flushed cache regains most of its hits
+	surgeUse      = 1.6
+	surgeRamp     = 3  // seconds until a surge is there
+	crowdPatience = 15 // seconds in which a crowd that is served leaves
+)
+
+// Simulation is a running shop. Its methods may be called from several goroutines.
+type Simulation struct {
+	cfg      Config
+	topology *topology
+
+	// mu guards everything below.
+	mu        sync.Mutex
+	services  []*service
+	curve     *loadCurve
+	requests  *rand.Rand
+	noise     *rand.Rand
+	calendar  calendar
+	ticks     int64
+	load      float64 // user requests per second in the last tick
+	hitRatio  float64
+	scheduled []ScheduledFault
+	active    []*activeFault
+	ended     []FaultStatus
+	faults    int   // ever injected, numbers them
+	refused   int64 // scheduled faults that could not be injected
+}
+
+// activeFault is a fault that is in force.
+type activeFault struct {
+	Fault
+	id      string
+	service int
+	since   time.Time
+	version string    // of the bad release
+	extra   []float64 // requests per second added to each kind
+	crowd   float64   // share of extra that still comes
+}
+
+// New returns a simulation that stands at cfg.Start.
+func New(cfg Config) (*Simulation, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	s := &Simulation{
+		cfg: cfg, topology: newTopology(), hitRatio: baseHitRatio,
+		requests: stream(cfg.Seed, 1), noise: stream(cfg.Seed, 2),
+		curve:     &loadCurve{rate: cfg.Rate, period: cfg.Period, rng: stream(cfg.Seed, 3)},
+		calendar:  calendar{limit: cfg.MaxPending},
+		scheduled: slices.Clone(cfg.Faults),
+	}
+	slices.SortStableFunc(s.scheduled, func(a, b ScheduledFault) int { return int(sign(a.Offset - b.Offset)) })
+	for i := range specs {
+		svc := &service{
+			index: i, spec: &specs[i], version: specs[i].version, history: []string{specs[i].previous},
+			rng: stream(cfg.Seed, uint64(100+i)), effect: effect{slow: 1, capacity: 1},
+		}
+		svc.resize(specs[i].replicas, cfg.Start)
+		s.services = append(s.services, svc)
+	}
+	s.size()
+	return s, nil
+}
+
+func stream(seed, number uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, number)) }
+
+func sign(d time.Duration) time.Duration { return min(1, max(-1, d)) }
+
+// size gives each service the capacity that the mean load needs.
+func (s *Simulation) size() {
+	demand := s.demand(s.kindRates(s.cfg.Rate))
+	sum, count := make([]float64, serviceCount), make([]float64, serviceCount)
+	for _, o := range s.topology.ops {
+		sum[o.service] += o.mean / 1000
+		count[o.service]++
+	}
+	for i, svc := range s.services {
+		svc.perPod = demand[i] / (svc.spec.load * float64(svc.spec.replicas))
+		if svc.meanWork = 0.004; count[i] > 0 {
+			svc.meanWork = sum[i] / count[i]
+		}
+	}
+}
+
+func (s *Simulation) kindRates(load float64) []float64 {
+	rates := make([]float64, len(s.topology.kinds))
+	for i, k := range s.topology.kinds {
+		rates[i] = load * k.share
+	}
+	return rates
+}
+
+func (s *Simulation) demand(rates []float64) [serviceCount]float64 {
+	var out [serviceCount]float64
+	for i, k := range s.topology.kinds {
+		visits(k.entry, rates[i], s.services, s.hitRatio, &out)
+	}
+	return out
+}
+
+// now is the time at which the next tick begins.
+func (s *Simulation) now() time.Time { return s.cfg.Start.Add(time.Duration(s.ticks) * TickLength) }
+
+// Now returns the simulated time: the end of the last tick.
+func (s *Simulation) Now() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.now()
+}
+
+func (s *Simulation) tickOf(nanos int64) int64 { return (nanos - s.cfg.Start.UnixNano()) / int64(TickLength) }
+
+// Tick advances the simulation by [TickLength] and returns what the shop sends in this time: the spans that end in it,
+// the log records written in it and, at each metrics interval, all metrics as of its end. Within a resource they are
+// in the order of time. The caller owns the result.
+func (s *Simulation) Tick() (ptrace.Traces, pmetric.Metrics, plog.Logs) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.now()
+	s.schedule(now)
+	s.applyEffects()
+	s.hitRatio += (baseHitRatio - s.hitRatio) / warmUp
+
+	rates := s.kindRates(s.curve.at(now))
+	s.addSurges(rates, now)
+	demand := s.demand(rates)
+	s.load = 0
+	for _, r := range rates {
+		s.load += r
+	}
+	for i, svc := range s.services {
+		if svc.shed > 0 && !now.Before(svc.shedUntil) {
+			svc.shed = 0
+		}
+		svc.advance(demand[i], now, s.noise)
+		if svc.effect.down && (svc.downTicks-1)%crashEvery == 0 {
+			s.addLog(crashRecord(svc, now))
+		}
+	}
+	for i, k := range s.topology.kinds {
+		for range poisson(s.requests, rates[i]) {
+			s.request(k.entry, now.UnixNano()+s.requests.Int64N(int64(TickLength)))
+		}
+	}
+
+	spans, records := s.calendar.due(s.ticks)
+	for i := range spans {
+		s.observe(&spans[i])
+	}
+	traces := encodeSpans(spans, s.ticks)
+	logs := encodeLogs(records)
+	for _, svc := range s.services {
+		svc.recent.advance()
+	}
+	s.ticks++
+	metrics := pmetric.NewMetrics()
+	if every := int64(s.cfg.MetricsInterval / TickLength); s.ticks%every == 0 {
+		s.encodeMetrics(metrics, float64(every))
+	}
+	return traces, metrics, logs
+}
+
+func (s *Simulation) request(entry *operation, at int64) {
+	r := request{sim: s, rng: s.requests}
+	binary.BigEndian.PutUint64(r.trace[:8], s.requests.Uint64())
+	binary.BigEndian.PutUint64(r.trace[8:], s.requests.Uint64()|1)
+	r.drawFacts()
+	r.serve(entry, [8]byte{}, at)
+}
+
+// observe counts a span that has ended in the figures of those concerned.
+func (s *Simulation) observe(r *spanRecord) {
+	took := float64(r.end-r.start) / 1e9
+	switch r.role {
+	case roleServer, roleConsumer:
+		r.pod.svc.recent.add(took, r.failure != nil)
+		r.pod.metrics.served(r.op, r.failure, took)
+	case roleQuery:
+		s.services[r.step.to].recent.add(took, r.failure != nil)
+		r.pod.metrics.useConnection(r.step.to, took)
+	case roleClient:
+		if r.failure == failRefused {
+			s.services[r.step.to].recent.add(took, true)
+		}
+	}
+}
+
+// applyEffects works out what the active faults do to each service in this tick.
+func (s *Simulation) applyEffects() {
+	for _, svc := range s.services {
+		svc.effect = effect{slow: 1, capacity: 1}
+	}
+	for _, f := range s.active {
+		e, k := &s.services[f.service].effect, f.Severity
+		switch f.Kind {
+		case MemoryLeak:
+			e.leak += leakPerSecond * k
+		case CPUHog:
+			e.slow *= 1 + 4*k
+			e.capacity /= 1 + 1.2*k
+			e.cpu += 0.6 * k
+		case SlowDependency:
+			if specs[f.service].store() {
+				e.delay += 0.2 * k
+			} else {
+				e.delay += 0.4 * k
+			}
+		case ErrorBurst:
+			e.errors, e.failure = min(0.95, e.errors+0.45*k), failCredentials
+		case Crash:
+			e.down = true
+		case BadDeploy:
+			e.slow *= 1 + 2*k
+			e.errors, e.failure = min(0.95, e.errors+0.3*k), failRelease
+		case DatabaseLocks:
+			e.lock = max(e.lock, k)
+		case NetworkDelay:
+			e.network += 0.15 * k
+		case SilentFailure:
+			e.silent = true
+		case TrafficSurge: // comes in through addSurges
+		}
+	}
+}
+
+// addSurges adds the crowds of traffic surges to the rates of the request kinds. A crowd keeps itself up by reloading
+// pages that do not come; once the service has room for everybody it ebbs away.
+func (s *Simulation) addSurges(rates []float64, now time.Time) {
+	for _, f := range slices.Clone(s.active) {
+		if f.Kind != TrafficSurge {
+			continue
+		}
+		svc := s.services[f.service]
+		if f.extra == nil {
+			f.extra = s.surge(f, rates)
+		}
+		age := now.Sub(f.since).Seconds()
+		if age > surgeRamp && svc.use < 0.9 && svc.refuse == 0 && svc.shed == 0 {
+			f.crowd *= math.Exp(-1.0 / crowdPatience)
+		}
+		if f.crowd < 0.05 {
+			s.end(f, "cured by "+string(Scale))
+			continue
+		}
+		for i := range rates {
+			rates[i] += f.extra[i] * f.crowd * min(1, (age+1)/surgeRamp)
+		}
+	}
+}
+
+// surge returns the requests per second, kind by kind, that overload the service.
+func (s *Simulation) surge(f *activeFault, rates []float64) []float64 {
+	extra := make([]float64, len(rates))
+	var through float64 // calls of the service by those kinds that use it
+	for i, k := range s.topology.kinds {
+		var out [serviceCount]float64
+		visits(k.entry, rates[i], s.services, s.hitRatio, &out)
+		if out[f.service] > 0.01*rates[i] {
+			extra[i] = rates[i]
+			through += out[f.service]
+		}
+	}
+	if through == 0 {
+		return extra
+	}
+	svc := s.services[f.service]
+	missing := max(0, surgeUse*f.Severity*float64(len(svc.pods))*svc.perPod-through)
+	for i := range extra {
+		extra[i] *= missing / through
+	}
+	return extra
+}
+
+// String names the fault for people.
+func (f Fault) String() string { return fmt.Sprintf("%s:%s", f.Kind, f.Service) }
