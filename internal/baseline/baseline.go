@@ -1,0 +1,389 @@
+// Package baseline scores the points of one series against the series' own learnt behaviour, one point at a time, in
+// constant space and without looking ahead.
+//
+// A Huberised running level and scale (Huber, "Robust Estimation of a Location Parameter", 1964) turn each value into a
+// distance from normal. Three statistics of that distance - the last point's, the smaller one of the last two, and that
+// of a short-term level - are each judged by a streaming extreme value estimate of package tail. The least probable
+// one is turned into a score by Bayes' rule: how often a calm series would show it by chance, against how often real
+// anomalies happen. A gate (warm-up, cooldown, habituation) keeps one nervous series from crying all day.
+//
+// Learning all but stops while a series is abnormal, so that a fault does not become normal; a change that stays is
+// adopted after Params.LevelShiftAfter.
+package baseline
+
+import (
+	"math"
+	"time"
+
+	"github.com/paramedic-otel/paramedic/internal/tail"
+)
+
+// Params are shared by all series of a detector.
+type Params struct {
+	// WarmUpPoints and WarmUpSpan are what must have been seen, both, before a series is judged.
+	WarmUpPoints int
+	WarmUpSpan   time.Duration
+	// Memory is the time constant with which old values are forgotten; it is never shorter than a few dozen points.
+	Memory time.Duration
+	// LevelShiftAfter is how long a series must have stayed away from its level before the new level becomes normal.
+	LevelShiftAfter time.Duration
+	// Cooldown is the time after an episode in which the evidence for a new one must be a hundred times stronger.
+	Cooldown time.Duration
+	// AnomaliesPerDay is how many abnormal episodes a day one expects of a series: the prior of the score.
+	AnomaliesPerDay float64
+	// MinScore is the score from which on a series is abnormal.
+	MinScore float64
+}
+
+// Limits say which deviations of a series matter.
+type Limits struct {
+	// MinAbsolute (in the unit of the series) and MinRelative (a share of its level): smaller deviations never matter.
+	MinAbsolute, MinRelative float64
+	// IgnoreUp and IgnoreDown switch a direction off.
+	IgnoreUp, IgnoreDown bool
+}
+
+// State says what a verdict is.
+type State uint8
+
+// The states of a series.
+const (
+	// Learning: too little has been seen to judge.
+	Learning State = iota
+	// Normal: within what was learnt.
+	Normal
+	// Abnormal: the score is at or above Params.MinScore.
+	Abnormal
+	// Recovered: the first point after an abnormal episode.
+	Recovered
+	// Adopted: the episode lasted so long that its level is the new normal; the episode ends with this point.
+	Adopted
+)
+
+// Verdict is what the detector says about one point.
+type Verdict struct {
+	State State
+	// Score is the probability that the series is abnormal.
+	Score float64
+	// Deviation is the signed distance from Expected in units of the series' normal spread.
+	Deviation float64
+	// Expected is the level, Lower and Upper the band in which 96 % of the points lie.
+	Expected, Lower, Upper float64
+	// Onset is the time, in nanoseconds, of the first point of the episode, or of this point when there is none.
+	Onset int64
+	// Opened marks the first point of an episode.
+	Opened bool
+}
+
+const (
+	day            = 86400.0
+	minMemory      = 32   // points; an estimate from fewer is noise
+	shortWeight    = 0.2  // of a point in the short-term level
+	clip           = 3.0  // spreads beyond which a point teaches no more than one at this distance
+	meanToSpread   = 1.27 // mean absolute deviation, clipped, to standard deviation of a normal variable
+	frozen         = 0.02 // learning rate while abnormal
+	doubtful       = 0.2  // learning rate while suspicious
+	suspicious     = 0.3  // score
+	spreadPerFloor = 10   // spreads that the least deviation that matters is worth on a flat series
+	caution        = 8    // points: distances shrink by n/(n+caution)
+	outside        = 2.5  // spreads from which on a point belongs to an excursion
+	gapFactor      = 5    // a pause of this many usual intervals is a gap
+	cooldownFactor = 100
+	persistence    = 1000 // how much likelier an open episode is to go on than a new one is to begin
+	habitFactor    = 3    // each remembered episode asks for this much more evidence
+	habitMax       = 8
+	habitHalfLife  = 6 * 3600 // seconds
+	// countVariance is added to a Poisson variance: a series that was 0 so far may have a rare event.
+	countVariance = 0.25
+)
+
+// The statistics that are judged.
+const (
+	statPoint = iota
+	statPair
+	statShort
+	statistics
+)
+
+// What the statistics of independent normal noise do, made a little heavier: real noise is.
+var priors = [statistics]tail.Prior{
+	statPoint: {Threshold: 2.3, Excess: 0.45, Shape: 0.2, Floor: 1.5},
+	statPair:  {Threshold: 1.2, Excess: 0.35, Shape: 0.05, Floor: 1},
+	statShort: {Threshold: 0.9, Excess: 0.25, Shape: 0.08, Floor: 0.7},
+}
+
+// Series is the state of one series. Its zero value has seen nothing.
+type Series struct {
+	first, last int64
+	onset       int64
+	excursion   int64 // first point of the present run outside
+	ended       int64 // last point of the last episode
+	level       float64
+	spread      float64
+	short       float64
+	away        float64 // level and spread of the present excursion
+	awaySpread  float64
+	interval    float32             // seconds
+	pending     [statistics]float32 // statistics of the point before, not learnt yet; the first is its distance
+	habit       float32             // episodes remembered
+	points      uint32
+	awayPoints  uint32
+	side        int8
+	abnormal    bool
+	tails       [statistics][2]tail.Tail
+}
+
+// Last returns the time of the last point, 0 when there is none.
+func (s *Series) Last() int64 { return s.last }
+
+// Abnormal reports whether an episode is open.
+func (s *Series) Abnormal() bool { return s.abnormal }
+
+// Observe judges value v at time t, then learns from it. t is in nanoseconds and must be later than s.Last(). quantum is
+// 0, or for a rate of counted things what one thing more in the interval adds to it: then the spread is at least that
+// of random arrivals.
+func (p *Params) Observe(s *Series, t int64, v float64, limits *Limits, quantum float64) Verdict {
+	if s.points == 0 {
+		s.begin(t, v)
+		return Verdict{Expected: v, Lower: v, Upper: v, Onset: t}
+	}
+	step := float64(t-s.last) / 1e9
+	s.pace(step)
+	s.last = t
+	s.points++
+
+	spread := p.effectiveSpread(s, limits, quantum)
+	floor := math.Max(limits.MinAbsolute, limits.MinRelative*math.Abs(s.level))
+	deviation := v - s.level
+	verdict := Verdict{
+		Deviation: deviation / spread,
+		Expected:  s.level,
+		Lower:     s.level - s.tails[statPoint][1].Threshold()*spread,
+		Upper:     s.level + s.tails[statPoint][0].Threshold()*spread,
+	}
+
+	seen := float64(s.points)
+	distance := verdict.Deviation * seen / (seen + caution)
+	s.short += shortWeight * (v - s.short)
+	stats := [statistics]float64{
+		statPoint: distance,
+		statPair:  pair(distance, float64(s.pending[statPoint])),
+		statShort: (s.short - s.level) / spread * seen / (seen + caution),
+	}
+	chance := 1.0
+	for i := range stats {
+		// Only a deviation that matters, in a direction that matters, is evidence.
+		size, side := math.Abs(stats[i]), sideOf(stats[i])
+		if size*spread*(seen+caution)/seen < floor || (side > 0 && limits.IgnoreUp) || (side < 0 && limits.IgnoreDown) {
+			continue
+		}
+		// The short-term level still remembers a fault that is over: it must agree with the point.
+		if i == statShort && distance*float64(side) < outside {
+			continue
+		}
+		chance = math.Min(chance, s.tails[i][tailIndex(side)].Exceedance(&priors[i], size))
+	}
+	verdict.Score = p.score(s, t, chance)
+
+	s.follow(t, v, distance)
+	p.decide(s, t, &verdict)
+	p.learn(s, v, deviation, spread, step, &stats, &verdict)
+	return verdict
+}
+
+func (s *Series) begin(t int64, v float64) {
+	*s = Series{first: t, last: t, level: v, short: v, points: 1}
+	for i := range s.tails {
+		s.tails[i] = [2]tail.Tail{priors[i].Tail(), priors[i].Tail()}
+	}
+}
+
+// pace learns the interval between points and lets go of what is short-term after a gap.
+func (s *Series) pace(step float64) {
+	if s.interval == 0 {
+		s.interval = float32(step)
+		return
+	}
+	usual := float64(s.interval)
+	if step > gapFactor*usual {
+		s.pending = [statistics]float32{}
+		s.short = s.level
+		s.excursion, s.awayPoints, s.side = 0, 0, 0
+	}
+	// A step far longer than usual is a pause and says little about the pace.
+	s.interval += float32(0.1 * (math.Min(step, 2*usual) - usual))
+}
+
+// effectiveSpread is the spread that a deviation is measured in: the learnt one, but never so small that a deviation
+// which does not matter, or one event more, looks large.
+func (p *Params) effectiveSpread(s *Series, limits *Limits, quantum float64) float64 {
+	size := math.Abs(s.level)
+	spread := math.Max(s.spread, math.Max(limits.MinAbsolute, limits.MinRelative*size)/spreadPerFloor)
+	if quantum > 0 {
+		spread = math.Max(spread, quantum*math.Sqrt(size/quantum+countVariance))
+	}
+	return math.Max(spread, math.Max(1e-9*size, 1e-12))
+}
+
+// score turns the probability of the evidence on a calm series into the probability that this series is not calm.
+func (p *Params) score(s *Series, t int64, chance float64) float64 {
+	// The statistics are correlated; counting them as separate attempts errs on the quiet side.
+	byChance := math.Min(1, statistics*chance) * day / math.Max(float64(s.interval), 1e-3)
+	prior := p.AnomaliesPerDay
+	if s.abnormal {
+		// What is abnormal now most likely still is a moment later.
+		prior *= persistence
+	} else {
+		habit := float64(s.habit) * math.Exp2(-float64(t-s.ended)/1e9/habitHalfLife)
+		prior /= math.Pow(habitFactor, math.Min(habit, habitMax))
+		if s.ended != 0 && t-s.ended < int64(p.Cooldown) {
+			prior /= cooldownFactor
+		}
+	}
+	return prior / (prior + byChance)
+}
+
+// follow keeps track of the present excursion: since when the series has been away from its level on one side, and
+// where it is there.
+func (s *Series) follow(t int64, v, distance float64) {
+	side := int8(0)
+	if math.Abs(distance) >= outside {
+		side = sideOf(distance)
+	}
+	if side == 0 || side != s.side {
+		s.side, s.awayPoints = side, 0
+		s.excursion = t
+	}
+	if side == 0 {
+		return
+	}
+	s.awayPoints++
+	if s.awayPoints == 1 {
+		s.away, s.awaySpread = v, 0
+		return
+	}
+	w := math.Max(1/float64(s.awayPoints), 1.0/minMemory)
+	s.awaySpread += w * (meanToSpread*math.Abs(v-s.away) - s.awaySpread)
+	s.away += w * (v - s.away)
+}
+
+// decide moves the series between normal and abnormal.
+func (p *Params) decide(s *Series, t int64, v *Verdict) {
+	v.Onset = t
+	switch {
+	case int(s.points) <= p.WarmUpPoints || t-s.first < int64(p.WarmUpSpan):
+		v.State, v.Score = Learning, 0
+	case v.Score >= p.MinScore:
+		v.State = Abnormal
+		if !s.abnormal {
+			s.abnormal, v.Opened = true, true
+			s.onset = s.excursion
+		}
+		v.Onset = s.onset
+		s.ended = t
+	case s.abnormal:
+		v.State, v.Onset = Recovered, s.onset
+		p.end(s, t)
+	default:
+		v.State = Normal
+	}
+	if s.side != 0 && s.awayPoints >= minMemory/4 && t-s.excursion >= int64(p.LevelShiftAfter) {
+		if s.abnormal {
+			v.State, v.Score = Adopted, math.Min(v.Score, 0.5*p.MinScore)
+			p.end(s, t)
+		}
+		s.adopt()
+	}
+}
+
+func (p *Params) end(s *Series, t int64) {
+	decayed := float64(s.habit) * math.Exp2(-float64(t-s.onset)/1e9/habitHalfLife)
+	s.habit = float32(math.Min(decayed+1, habitMax))
+	s.abnormal = false
+	s.ended = t
+}
+
+// adopt makes the present excursion the new normal. The spread may only grow: what was learnt of the noise stays.
+func (s *Series) adopt() {
+	s.level, s.short = s.away, s.away
+	s.spread = math.Max(s.spread, s.awaySpread)
+	s.pending = [statistics]float32{}
+	s.side, s.awayPoints = 0, 0
+	s.points = min(s.points, minMemory)
+}
+
+func (p *Params) learn(s *Series, v, deviation, spread, step float64, stats *[statistics]float64, verdict *Verdict) {
+	if verdict.State == Adopted {
+		return
+	}
+	rate := 1.0
+	switch {
+	case verdict.State == Abnormal:
+		rate = frozen
+	case verdict.Score >= suspicious:
+		rate = doubtful
+	}
+	// Young series learn fast and forget their first points; old ones by time, but from minMemory points at least.
+	step = math.Min(step, 2*float64(s.interval))
+	w := math.Max(2/float64(s.points+1), math.Min(step/p.Memory.Seconds(), 1.0/minMemory))
+	bound := clip * spread
+	if s.points <= 5 {
+		bound = math.Inf(1)
+	}
+	s.level += rate * w * math.Max(-bound, math.Min(bound, deviation))
+	s.spread += rate * math.Min(w, 0.5) * (meanToSpread*math.Min(math.Abs(deviation), bound) - s.spread)
+
+	s.teach(stats, verdict)
+}
+
+// teach shows the tails the statistics of the point before, once it is known that it did not begin an episode, so that
+// the onset of a fault does not raise the bar for the fault itself. Points of an episode teach nothing.
+func (s *Series) teach(stats *[statistics]float64, verdict *Verdict) {
+	if verdict.State == Abnormal || verdict.State == Recovered {
+		for i := range s.pending {
+			s.pending[i] = 0
+		}
+		s.pending[statPoint] = float32(stats[statPoint])
+		return
+	}
+	if s.points > 5 {
+		for i := range s.pending {
+			x := float64(s.pending[i])
+			s.tails[i][0].Observe(&priors[i], x)
+			s.tails[i][1].Observe(&priors[i], -x)
+		}
+	}
+	for i, x := range stats {
+		s.pending[i] = float32(x)
+	}
+}
+
+// pair is the smaller one of two distances on the same side, else 0.
+func pair(a, b float64) float64 {
+	switch {
+	case a > 0 && b > 0:
+		return math.Min(a, b)
+	case a < 0 && b < 0:
+		return math.Max(a, b)
+	default:
+		return 0
+	}
+}
+
+func sideOf(x float64) int8 {
+	switch {
+	case x > 0:
+		return 1
+	case x < 0:
+		return -1
+	default:
+		return 0
+	}
+}
+
+func tailIndex(side int8) int {
+	if side < 0 {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,91 @@
+// Package tail estimates, from a stream and in constant space, how improbable a large value is.
+//
+// It keeps a running high quantile (a stochastic approximation, Robbins and Monro 1951) and the first two moments of
+// the excesses over it, and describes the excesses with a generalised Pareto distribution, as peaks over threshold does
+// (Siffer et al., "Anomaly Detection in Streams with Extreme Value Theory", KDD 2017). The shape is shrunk to a prior
+// and widened by the uncertainty about the scale: the predictive distribution of an exponential variable with k
+// observed values has a tail index of 1/k. So little data means caution, not confidence.
+package tail
+
+import "math"
+
+// Quantile is the share of values that lie above the running threshold.
+const Quantile = 0.02
+
+const (
+	shapeMin      = 0.02
+	shapeMax      = 0.45
+	shapeWeight   = 20   // excesses that weigh as much as the prior shape
+	scaleWeight   = 20   // excesses that weigh as much as the prior scale
+	memory        = 1000 // excesses after which old ones are forgotten
+	largestExcess = 10   // one value counts for at most this many mean excesses
+	smallestScale = 0.2
+)
+
+// Prior is what is believed about the tail of a statistic, in its own unit, before data are seen.
+type Prior struct {
+	// Threshold is the value that Quantile of the values exceed.
+	Threshold float64
+	// Excess is the mean excess over it.
+	Excess float64
+	// Shape is the Pareto tail index; 0 is exponential.
+	Shape float64
+	// Floor is the least threshold.
+	Floor float64
+}
+
+// Tail is the state of one estimate. Its zero value is not usable; see [Prior.Tail].
+type Tail struct {
+	threshold float32
+	mean      float32
+	square    float32
+	excesses  float32
+}
+
+// Tail returns an estimate that knows nothing but the prior.
+func (p *Prior) Tail() Tail {
+	// The second moment of a generalised Pareto variable follows from its mean and shape.
+	return Tail{
+		threshold: float32(p.Threshold),
+		mean:      float32(p.Excess),
+		square:    float32(2 * p.Excess * p.Excess * (1 - p.Shape) / (1 - 2*p.Shape)),
+	}
+}
+
+// Observe learns from a value.
+func (t *Tail) Observe(p *Prior, x float64) {
+	u, mean := float64(t.threshold), math.Max(float64(t.mean), smallestScale)
+	k := float64(t.excesses)
+	gain := mean * (0.5 + 2/(1+k/5))
+	if x <= u {
+		t.threshold = float32(math.Max(u-gain*Quantile, p.Floor))
+		return
+	}
+	excess := math.Min(x-u, largestExcess*mean)
+	w := 1 / (math.Min(k, memory) + scaleWeight)
+	t.mean += float32(w * (excess - float64(t.mean)))
+	t.square += float32(w * (excess*excess - float64(t.square)))
+	t.excesses = float32(math.Min(k+1, memory))
+	t.threshold = float32(u + gain*(1-Quantile))
+}
+
+// Threshold returns the running quantile.
+func (t *Tail) Threshold() float64 { return float64(t.threshold) }
+
+// Exceedance returns the probability that a value is larger than x; 1 when x is nothing special.
+func (t *Tail) Exceedance(p *Prior, x float64) float64 {
+	u := float64(t.threshold)
+	if x <= u {
+		return 1
+	}
+	mean := math.Max(float64(t.mean), smallestScale)
+	k := float64(t.excesses)
+	shape := p.Shape
+	if variance := float64(t.square) - mean*mean; variance > 0 {
+		moment := 0.5 * (1 - mean*mean/variance)
+		shape = (k*moment + shapeWeight*p.Shape) / (k + shapeWeight)
+	}
+	shape = math.Min(math.Max(shape, shapeMin)+1/(k+scaleWeight), shapeMax)
+	scale := mean * (1 - shape)
+	return Quantile * math.Pow(1+shape*(x-u)/scale, -1/shape)
+}

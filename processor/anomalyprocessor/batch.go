@@ -1,0 +1,123 @@
+package anomalyprocessor
+
+import (
+	"math"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+
+	"github.com/paramedic-otel/paramedic/internal/baseline"
+	"github.com/paramedic-otel/paramedic/internal/seriesidentity"
+)
+
+// batch scores one call's metrics. The processor's lock is held meanwhile.
+type batch struct {
+	p   *anomalyProcessor
+	now int64
+	out emitter
+
+	// of the metric at hand
+	kind  kind
+	key   seriesidentity.Key
+	rules *rules
+
+	seen, emitted, opened int64
+	results               [reasons]int64
+}
+
+func (b *batch) score(md pmetric.Metrics) {
+	for _, rm := range md.ResourceMetrics().All() {
+		resource := b.p.encoder.Resource(rm.Resource().Attributes())
+		b.out = emitter{resource: rm, version: b.p.version}
+		// Scores are added behind; only what came in is scored.
+		scopes := rm.ScopeMetrics()
+		for i, n := 0, scopes.Len(); i < n; i++ {
+			for _, m := range scopes.At(i).Metrics().All() {
+				b.metric(resource, m)
+			}
+		}
+	}
+}
+
+func (b *batch) metric(resource seriesidentity.Key, m pmetric.Metric) {
+	b.kind = kindOf(m)
+	if b.kind == kindNone {
+		return
+	}
+	if b.rules = b.p.selector.rules(m.Name(), m.Unit()); b.rules == nil {
+		return
+	}
+	b.key = b.p.encoder.Metric(resource, m.Name(), m.Unit(), int(b.kind))
+	b.out.metric = m.Name()
+
+	switch m.Type() {
+	case pmetric.MetricTypeGauge:
+		b.numbers(m.Gauge().DataPoints())
+	case pmetric.MetricTypeSum:
+		b.numbers(m.Sum().DataPoints())
+	case pmetric.MetricTypeHistogram:
+		for _, p := range m.Histogram().DataPoints().All() {
+			b.count(b.histogram(p))
+		}
+	case pmetric.MetricTypeExponentialHistogram:
+		for _, p := range m.ExponentialHistogram().DataPoints().All() {
+			b.count(b.exponential(p))
+		}
+	case pmetric.MetricTypeSummary:
+		for _, p := range m.Summary().DataPoints().All() {
+			b.count(b.summary(p))
+		}
+	}
+}
+
+func (b *batch) count(r reason) {
+	b.seen++
+	b.results[r]++
+}
+
+func (b *batch) numbers(points pmetric.NumberDataPointSlice) {
+	for _, p := range points.All() {
+		b.count(b.number(p))
+	}
+}
+
+// stream finds the stream of a point, or says why the point cannot be scored.
+func (b *batch) stream(attributes pcommon.Map, t int64, flags pmetric.DataPointFlags) (*stream, reason) {
+	if b.kind == kindUnknownTemporality {
+		return nil, refusedTemporality
+	}
+	if flags.NoRecordedValue() {
+		return nil, refusedNoRecordedValue
+	}
+	// The time is checked before a stream is made: nonsense takes no memory.
+	skew := int64(b.p.cfg.MaxClockSkew)
+	if r := (&stream{}).order(t, b.now, skew); r != scored {
+		return nil, r
+	}
+	s := b.p.table.find(b.p.encoder.Series(b.key, attributes), b.rules, b.kind)
+	if s == nil {
+		return nil, refusedLimit
+	}
+	s.arrived = b.now
+	return s, s.order(t, b.now, skew)
+}
+
+// observe shows a signal its next value and adds what the detector says.
+func (b *batch) observe(s *signal, attributes pcommon.Map, t int64, value, quantum float64) {
+	// A quantile may stand in a point twice.
+	if !finite(value) || t <= s.series.Last() {
+		return
+	}
+	v := b.p.params.Observe(&s.series, t, value, s.limits, quantum)
+	if v.Opened {
+		b.opened++
+	}
+	switch v.State {
+	case baseline.Abnormal, baseline.Recovered, baseline.Adopted:
+		b.out.verdict(b.p.cfg, attributes, s.name, t, &v)
+		b.emitted++
+	default:
+	}
+}
+
+func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }

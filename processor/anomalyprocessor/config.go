@@ -1,0 +1,210 @@
+package anomalyprocessor
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"regexp"
+	"time"
+
+	"go.opentelemetry.io/collector/component"
+
+	"github.com/paramedic-otel/paramedic/internal/baseline"
+)
+
+// Config is the configuration of the anomaly processor.
+type Config struct {
+	// Include and Exclude select metrics by name: regular expressions that must match the whole name. Without Include
+	// all metrics are selected; Exclude wins.
+	Include []string `mapstructure:"include"`
+	Exclude []string `mapstructure:"exclude"`
+
+	// MaxSeries bounds the series held in memory. A histogram has four: rate, mean, p50 and p99.
+	MaxSeries int `mapstructure:"max_series"`
+	// SeriesTTL is the time without a point after which a series is forgotten.
+	SeriesTTL time.Duration `mapstructure:"series_ttl"`
+	// MaxBuckets bounds the buckets of a histogram point and the quantiles of a summary point.
+	MaxBuckets int `mapstructure:"max_buckets"`
+	// MaxClockSkew is how far ahead of our clock a point may be.
+	MaxClockSkew time.Duration `mapstructure:"max_clock_skew"`
+
+	// MinScore is the score from which on a series is abnormal and its score is sent.
+	MinScore float64 `mapstructure:"min_score"`
+	// ExpectedAnomaliesPerDay is the prior of the score: how many abnormal episodes a day to expect of a series.
+	ExpectedAnomaliesPerDay float64 `mapstructure:"expected_anomalies_per_day"`
+	// WarmUp is what must have been seen of a series before it is judged.
+	WarmUp WarmUp `mapstructure:"warm_up"`
+	// Memory is the time constant with which old values are forgotten.
+	Memory time.Duration `mapstructure:"memory"`
+	// LevelShiftAfter is the time after which a change that stays becomes normal.
+	LevelShiftAfter time.Duration `mapstructure:"level_shift_after"`
+	// Cooldown is the time after an episode in which a new one needs a hundred times stronger evidence.
+	Cooldown time.Duration `mapstructure:"cooldown"`
+
+	// EmitDeviation adds anomaly.deviation to every score sent.
+	EmitDeviation bool `mapstructure:"emit_deviation"`
+	// EmitBand adds anomaly.expected, anomaly.lower and anomaly.upper to every score sent.
+	EmitBand bool `mapstructure:"emit_band"`
+
+	// Policies say which deviations matter. The first one that matches decides what it sets; the rest comes from the
+	// built-in defaults.
+	Policies []Policy `mapstructure:"policies"`
+
+	// prevent unkeyed literal initialization
+	_ struct{}
+}
+
+// WarmUp is what must have been seen of a series, both, before it is judged.
+type WarmUp struct {
+	Points   int           `mapstructure:"points"`
+	Duration time.Duration `mapstructure:"duration"`
+
+	// prevent unkeyed literal initialization
+	_ struct{}
+}
+
+// Policy says which deviations of some metrics matter.
+type Policy struct {
+	// Match is a regular expression that must match the whole metric name.
+	Match string `mapstructure:"match"`
+	// Direction is the direction in which a deviation matters.
+	Direction Direction `mapstructure:"direction"`
+	// MinAbsolute is the smallest deviation that matters, in the unit of the series.
+	MinAbsolute *float64 `mapstructure:"min_absolute"`
+	// MinRelative is the smallest deviation that matters, as a share of the level.
+	MinRelative *float64 `mapstructure:"min_relative"`
+
+	// prevent unkeyed literal initialization
+	_ struct{}
+}
+
+// Direction is the direction in which a deviation matters.
+type Direction string
+
+// The directions; none set leaves the choice to the built-in defaults.
+const (
+	DirectionUp   Direction = "up"
+	DirectionDown Direction = "down"
+	DirectionBoth Direction = "both"
+)
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (d *Direction) UnmarshalText(text []byte) error {
+	switch v := Direction(text); v {
+	case DirectionUp, DirectionDown, DirectionBoth:
+		*d = v
+		return nil
+	default:
+		return fmt.Errorf("direction must be up, down or both, got %q", text)
+	}
+}
+
+func createDefaultConfig() component.Config {
+	return &Config{
+		MaxSeries:               100_000,
+		SeriesTTL:               time.Hour,
+		MaxBuckets:              1024,
+		MaxClockSkew:            10 * time.Minute,
+		MinScore:                0.95,
+		ExpectedAnomaliesPerDay: 0.5,
+		WarmUp:                  WarmUp{Points: 20, Duration: 5 * time.Minute},
+		Memory:                  30 * time.Minute,
+		LevelShiftAfter:         time.Hour,
+		Cooldown:                5 * time.Minute,
+		EmitDeviation:           true,
+	}
+}
+
+// Validate implements xconfmap.Validator.
+func (c *Config) Validate() error {
+	var errs []error
+	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	patterns(fail, "include", c.Include)
+	patterns(fail, "exclude", c.Exclude)
+	if c.MaxSeries < 1 || c.MaxSeries > 100_000_000 {
+		fail("max_series must be between 1 and 100000000, got %d; it bounds memory", c.MaxSeries)
+	}
+	if c.SeriesTTL < time.Minute {
+		fail("series_ttl must be at least 1m, got %s", c.SeriesTTL)
+	}
+	if c.MaxBuckets < 1 || c.MaxBuckets > 65_536 {
+		fail("max_buckets must be between 1 and 65536, got %d; it bounds memory", c.MaxBuckets)
+	}
+	if c.MaxClockSkew < 0 {
+		fail("max_clock_skew must not be negative, got %s", c.MaxClockSkew)
+	}
+	if !(c.MinScore > 0 && c.MinScore < 1) {
+		fail("min_score must be greater than 0 and less than 1, got %v", c.MinScore)
+	}
+	if !(c.ExpectedAnomaliesPerDay > 0 && c.ExpectedAnomaliesPerDay <= 1000) {
+		fail("expected_anomalies_per_day must be greater than 0 and at most 1000, got %v; more is more sensitive", c.ExpectedAnomaliesPerDay)
+	}
+	if c.Memory < time.Minute {
+		fail("memory must be at least 1m, got %s", c.Memory)
+	}
+	if c.LevelShiftAfter < time.Minute {
+		fail("level_shift_after must be at least 1m, got %s; a shorter time would learn faults as normal", c.LevelShiftAfter)
+	}
+	if c.Cooldown < 0 {
+		fail("cooldown must not be negative, got %s", c.Cooldown)
+	}
+	return errors.Join(errs...)
+}
+
+// Validate implements xconfmap.Validator.
+func (w *WarmUp) Validate() error {
+	var errs []error
+	if w.Points < 8 || w.Points > 1_000_000 {
+		errs = append(errs, fmt.Errorf("points must be between 8 and 1000000, got %d; fewer say nothing about a series", w.Points))
+	}
+	if w.Duration < 0 {
+		errs = append(errs, fmt.Errorf("duration must not be negative, got %s", w.Duration))
+	}
+	return errors.Join(errs...)
+}
+
+// Validate implements xconfmap.Validator.
+func (p *Policy) Validate() error {
+	var errs []error
+	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if p.Match == "" {
+		fail("match must not be empty; write .* for all metrics")
+	} else if _, err := compile(p.Match); err != nil {
+		fail("match must be a regular expression: %w", err)
+	}
+	if p.Direction == "" && p.MinAbsolute == nil && p.MinRelative == nil {
+		fail("one of direction, min_absolute and min_relative must be set")
+	}
+	if v := p.MinAbsolute; v != nil && !(*v >= 0 && *v <= math.MaxFloat64) {
+		fail("min_absolute must be a finite number of at least 0, got %v", *v)
+	}
+	if v := p.MinRelative; v != nil && !(*v >= 0 && *v <= math.MaxFloat64) {
+		fail("min_relative must be a finite number of at least 0, got %v", *v)
+	}
+	return errors.Join(errs...)
+}
+
+func patterns(fail func(string, ...any), field string, list []string) {
+	for i, p := range list {
+		if _, err := compile(p); err != nil {
+			fail("%s::%d: must be a regular expression: %w", field, i, err)
+		}
+	}
+}
+
+// compile makes an expression that must match a whole name.
+func compile(pattern string) (*regexp.Regexp, error) {
+	return regexp.Compile("^(?:" + pattern + ")$")
+}
+
+func (c *Config) params() baseline.Params {
+	return baseline.Params{
+		WarmUpPoints:    c.WarmUp.Points,
+		WarmUpSpan:      c.WarmUp.Duration,
+		Memory:          c.Memory,
+		LevelShiftAfter: c.LevelShiftAfter,
+		Cooldown:        c.Cooldown,
+		AnomaliesPerDay: c.ExpectedAnomaliesPerDay,
+		MinScore:        c.MinScore,
+	}
+}

@@ -1,0 +1,90 @@
+package anomalyprocessor
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/confmap/confmaptest"
+	"go.opentelemetry.io/collector/confmap/xconfmap"
+)
+
+func load(t *testing.T, id string) (*Config, error) {
+	t.Helper()
+	all, err := confmaptest.LoadConf(filepath.Join("testdata", "config.yaml"))
+	require.NoError(t, err)
+	sub, err := all.Sub(id)
+	require.NoError(t, err)
+	cfg := createDefaultConfig().(*Config)
+	return cfg, sub.Unmarshal(cfg)
+}
+
+func number(v float64) *float64 { return &v }
+
+func TestConfigDefault(t *testing.T) {
+	cfg, err := load(t, "anomaly")
+	require.NoError(t, err)
+	assert.Equal(t, createDefaultConfig(), cfg)
+	assert.NoError(t, xconfmap.Validate(cfg))
+}
+
+func TestConfigFull(t *testing.T) {
+	cfg, err := load(t, "anomaly/full")
+	require.NoError(t, err)
+	require.NoError(t, xconfmap.Validate(cfg))
+	assert.Equal(t, &Config{
+		Include:                 []string{`http\..*`, `traces_service_graph_.*`},
+		Exclude:                 []string{`http\.client\..*`},
+		MaxSeries:               5000,
+		SeriesTTL:               30 * time.Minute,
+		MaxBuckets:              160,
+		MaxClockSkew:            2 * time.Minute,
+		MinScore:                0.9,
+		ExpectedAnomaliesPerDay: 2,
+		WarmUp:                  WarmUp{Points: 60, Duration: 15 * time.Minute},
+		Memory:                  2 * time.Hour,
+		LevelShiftAfter:         3 * time.Hour,
+		Cooldown:                10 * time.Minute,
+		EmitBand:                true,
+		Policies: []Policy{
+			{Match: `http\.server\.request\.duration`, Direction: DirectionBoth, MinAbsolute: number(0.02), MinRelative: number(0.5)},
+			{Match: ".*free.*", Direction: DirectionDown},
+		},
+	}, cfg)
+}
+
+func TestConfigWrong(t *testing.T) {
+	cfg, err := load(t, "anomaly/wrong")
+	require.NoError(t, err)
+	err = xconfmap.Validate(cfg)
+	require.Error(t, err)
+	got := strings.Split(err.Error(), "\n")
+	assert.ElementsMatch(t, []string{
+		"include::0: must be a regular expression: error parsing regexp: missing closing ): `^(?:()$`",
+		"exclude::0: must be a regular expression: error parsing regexp: missing closing ]: `[)$`",
+		"max_series must be between 1 and 100000000, got 0; it bounds memory",
+		"series_ttl must be at least 1m, got 1s",
+		"max_buckets must be between 1 and 65536, got 0; it bounds memory",
+		"max_clock_skew must not be negative, got -1s",
+		"min_score must be greater than 0 and less than 1, got 1",
+		"expected_anomalies_per_day must be greater than 0 and at most 1000, got 0; more is more sensitive",
+		"memory must be at least 1m, got 1s",
+		"level_shift_after must be at least 1m, got 1s; a shorter time would learn faults as normal",
+		"cooldown must not be negative, got -1s",
+		"warm_up: points must be between 8 and 1000000, got 1; fewer say nothing about a series",
+		"duration must not be negative, got -1s",
+		"policies::0: match must not be empty; write .* for all metrics",
+		"one of direction, min_absolute and min_relative must be set",
+		"policies::1: match must be a regular expression: error parsing regexp: missing argument to repetition operator: `*`",
+		"policies::2: min_absolute must be a finite number of at least 0, got -1",
+		"min_relative must be a finite number of at least 0, got NaN",
+	}, got)
+}
+
+func TestConfigDirection(t *testing.T) {
+	_, err := load(t, "anomaly/direction")
+	assert.ErrorContains(t, err, `direction must be up, down or both, got "sideways"`)
+}

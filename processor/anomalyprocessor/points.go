@@ -1,0 +1,204 @@
+package anomalyprocessor
+
+import (
+	"math"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+)
+
+// shortest is the shortest interval, in nanoseconds, over which a rate means anything.
+const shortest = 1_000_000
+
+// advance moves the stream to a point and returns the seconds that its difference covers. fell says that a cumulative
+// value is smaller than the last one; whole, that the point's value itself is the difference, because the counter
+// began anew after the last point or because it is a delta.
+func (s *stream) advance(t, start int64, cumulative, fell bool) (seconds float64, whole bool, r reason) {
+	last, before := s.last, s.start
+	s.last, s.start = t, start
+	if !cumulative {
+		if start > 0 && t-start >= shortest {
+			return float64(t-start) / 1e9, true, scored
+		}
+		if last == 0 || t-last < shortest {
+			return 0, true, refusedStart
+		}
+		return float64(t-last) / 1e9, true, scored
+	}
+	switch {
+	case last == 0:
+		return 0, false, refusedStart
+	case start != before && start >= last && before != 0:
+		// Restarted since. What was counted between the last point and the end is lost: the rate is that since the
+		// restart, if this is long enough to speak for the interval.
+		if since := t - start; since >= shortest && 2*since >= t-last {
+			return float64(since) / 1e9, true, scored
+		}
+		return 0, false, refusedReset
+	case fell:
+		return 0, false, refusedReset
+	case t-last < shortest:
+		return 0, false, refusedDuplicate
+	default:
+		return float64(t-last) / 1e9, false, scored
+	}
+}
+
+func (b *batch) number(p pmetric.NumberDataPoint) reason {
+	t := int64(p.Timestamp()) //nolint:gosec // beyond the range of int64 it is negative, and refused
+	s, r := b.stream(p.Attributes(), t, p.Flags())
+	if r != scored {
+		return r
+	}
+	var value float64
+	integer := false
+	switch p.ValueType() {
+	case pmetric.NumberDataPointValueTypeInt:
+		value, integer = float64(p.IntValue()), true
+	case pmetric.NumberDataPointValueTypeDouble:
+		value = p.DoubleValue()
+	default:
+		return refusedNoRecordedValue
+	}
+	if !finite(value) {
+		return refusedNotANumber
+	}
+	if b.kind == kindValue {
+		s.last = t
+		b.observe(&s.signals[0], p.Attributes(), t, value, 0)
+		return scored
+	}
+
+	previous := s.previous
+	difference := value - previous.sum
+	if integer && previous.integer != 0 {
+		// Exact beyond 2^53 too.
+		difference = float64(p.IntValue() - previous.integer)
+	}
+	seconds, whole, r := s.advance(t, int64(p.StartTimestamp()), b.kind.cumulative(), difference < 0) //nolint:gosec // as above
+	s.previous.sum, s.previous.integer = value, 0
+	if integer {
+		s.previous.integer = p.IntValue()
+	}
+	if r != scored {
+		return r
+	}
+	if whole {
+		difference = value
+	}
+	if difference < 0 {
+		return refusedReset
+	}
+	quantum := 0.0
+	if difference == math.Trunc(difference) {
+		quantum = 1 / seconds
+	}
+	b.observe(&s.signals[0], p.Attributes(), t, difference/seconds, quantum)
+	return scored
+}
+
+func (b *batch) histogram(p pmetric.HistogramDataPoint) reason {
+	t := int64(p.Timestamp()) //nolint:gosec // beyond the range of int64 it is negative, and refused
+	if p.BucketCounts().Len() > b.p.cfg.MaxBuckets || p.ExplicitBounds().Len() > b.p.cfg.MaxBuckets {
+		return refusedBuckets
+	}
+	s, r := b.stream(p.Attributes(), t, p.Flags())
+	if r != scored {
+		return r
+	}
+	c := &b.p.current
+	c.count, c.sum, c.hasSum = p.Count(), p.Sum(), p.HasSum()
+	c.buckets.loadExplicit(p)
+	return b.distribution(s, p.Attributes(), t, int64(p.StartTimestamp())) //nolint:gosec // as above
+}
+
+func (b *batch) exponential(p pmetric.ExponentialHistogramDataPoint) reason {
+	t := int64(p.Timestamp()) //nolint:gosec // beyond the range of int64 it is negative, and refused
+	if p.Positive().BucketCounts().Len()+p.Negative().BucketCounts().Len() > b.p.cfg.MaxBuckets {
+		return refusedBuckets
+	}
+	s, r := b.stream(p.Attributes(), t, p.Flags())
+	if r != scored {
+		return r
+	}
+	c := &b.p.current
+	c.count, c.sum, c.hasSum = p.Count(), p.Sum(), p.HasSum()
+	c.buckets.loadExponential(p)
+	return b.distribution(s, p.Attributes(), t, int64(p.StartTimestamp())) //nolint:gosec // as above
+}
+
+// distribution scores the counts of a histogram point, which lie in b.p.current.
+func (b *batch) distribution(s *stream, attributes pcommon.Map, t, start int64) reason {
+	c := &b.p.current
+	if c.hasSum && !finite(c.sum) {
+		return refusedNotANumber
+	}
+	cumulative := b.kind.cumulative()
+	fell := cumulative && c.count < s.previous.count
+	// A restart shows in the start time even when the counts have grown past the old ones.
+	seconds, whole, r := s.advance(t, start, cumulative, fell)
+	difference := &b.p.difference
+	difference.copyFrom(c)
+	if cumulative {
+		if r == scored && !whole && !difference.subtract(&s.previous) {
+			r = refusedReset
+		}
+		s.previous.copyFrom(c)
+	}
+	if r != scored {
+		return r
+	}
+	b.observe(&s.signals[atRate], attributes, t, float64(difference.count)/seconds, 1/seconds)
+	if difference.count == 0 {
+		return scored
+	}
+	if difference.hasSum {
+		b.observe(&s.signals[atMean], attributes, t, difference.sum/float64(difference.count), 0)
+	}
+	for i := atP50; i <= atP99; i++ {
+		if v, ok := difference.buckets.quantile(s.signals[i].quantile); ok {
+			b.observe(&s.signals[i], attributes, t, v, 0)
+		}
+	}
+	return scored
+}
+
+func (b *batch) summary(p pmetric.SummaryDataPoint) reason {
+	t := int64(p.Timestamp()) //nolint:gosec // beyond the range of int64 it is negative, and refused
+	if p.QuantileValues().Len() > b.p.cfg.MaxBuckets {
+		return refusedBuckets
+	}
+	s, r := b.stream(p.Attributes(), t, p.Flags())
+	if r != scored {
+		return r
+	}
+	if !finite(p.Sum()) {
+		return refusedNotANumber
+	}
+	previous := s.previous
+	seconds, whole, r := s.advance(t, int64(p.StartTimestamp()), true, p.Count() < previous.count) //nolint:gosec // as above
+	s.previous.count, s.previous.sum = p.Count(), p.Sum()
+	if r == scored {
+		count, sum := p.Count(), p.Sum()
+		if !whole {
+			count, sum = count-previous.count, sum-previous.sum
+		}
+		b.observe(&s.signals[atRate], p.Attributes(), t, float64(count)/seconds, 1/seconds)
+		if count > 0 {
+			b.observe(&s.signals[atMean], p.Attributes(), t, sum/float64(count), 0)
+		}
+	}
+	// Quantiles are not differences: they can be read from the first point on.
+	for _, q := range p.QuantileValues().All() {
+		if !(q.Quantile() >= 0 && q.Quantile() <= 1) || !finite(q.Value()) {
+			continue
+		}
+		sig := b.p.table.quantile(s, q.Quantile(), b.rules, b.p.cfg.MaxBuckets)
+		if sig == nil {
+			r = refusedLimit
+			continue
+		}
+		b.observe(sig, p.Attributes(), t, q.Value(), 0)
+	}
+	return r
+}

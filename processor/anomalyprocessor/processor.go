@@ -1,0 +1,154 @@
+package anomalyprocessor
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+	"go.opentelemetry.io/collector/processor"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	"go.uber.org/zap"
+
+	"github.com/paramedic-otel/paramedic/internal/baseline"
+	"github.com/paramedic-otel/paramedic/internal/seriesidentity"
+	"github.com/paramedic-otel/paramedic/processor/anomalyprocessor/internal/metadata"
+)
+
+type anomalyProcessor struct {
+	cfg       *Config
+	params    baseline.Params
+	version   string
+	logger    *zap.Logger
+	telemetry *metadata.TelemetryBuilder
+	refused   [reasons][]metric.AddOption
+	held      atomic.Int64
+
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+
+	mu sync.Mutex
+	// mu guards everything below.
+	selector *selector
+	table    table
+	encoder  seriesidentity.Encoder
+	// current is where the counts of the point at hand are read into, difference where the last ones are taken away.
+	current, difference counts
+}
+
+// reasonNames are the values of the attribute reason, as metadata.yaml lists them.
+var reasonNames = [reasons]string{
+	refusedBuckets:         "buckets",
+	refusedDuplicate:       "duplicate",
+	refusedFuture:          "future",
+	refusedLimit:           "limit",
+	refusedNoRecordedValue: "no_recorded_value",
+	refusedNoTimestamp:     "no_timestamp",
+	refusedNotANumber:      "not_a_number",
+	refusedOutOfOrder:      "out_of_order",
+	refusedReset:           "reset",
+	refusedStart:           "start",
+	refusedTemporality:     "temporality",
+}
+
+func newAnomalyProcessor(set processor.Settings, cfg *Config) (*anomalyProcessor, error) {
+	sel, err := newSelector(cfg)
+	if err != nil {
+		return nil, err
+	}
+	telemetry, err := metadata.NewTelemetryBuilder(set.TelemetrySettings)
+	if err != nil {
+		return nil, fmt.Errorf("build telemetry: %w", err)
+	}
+	p := &anomalyProcessor{
+		cfg:       cfg,
+		params:    cfg.params(),
+		version:   set.BuildInfo.Version,
+		logger:    set.Logger,
+		telemetry: telemetry,
+		selector:  sel,
+		table:     table{streams: map[seriesidentity.Key]*stream{}, limit: cfg.MaxSeries},
+	}
+	for r := scored + 1; r < reasons; r++ {
+		p.refused[r] = []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(attribute.String("reason", reasonNames[r])))}
+	}
+	return p, nil
+}
+
+func (p *anomalyProcessor) start(context.Context, component.Host) error {
+	if err := p.telemetry.RegisterProcessorAnomalyHeldSeriesCallback(func(_ context.Context, o metric.Int64Observer) error {
+		o.Observe(p.held.Load())
+		return nil
+	}); err != nil {
+		return fmt.Errorf("register held series: %w", err)
+	}
+	if err := p.telemetry.RegisterProcessorAnomalyLimitSeriesCallback(func(_ context.Context, o metric.Int64Observer) error {
+		o.Observe(int64(p.cfg.MaxSeries))
+		return nil
+	}); err != nil {
+		return fmt.Errorf("register limit of series: %w", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	p.cancel = cancel
+	p.wg.Go(func() {
+		ticker := time.NewTicker(min(p.cfg.SeriesTTL/4, time.Minute))
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case now := <-ticker.C:
+				p.expire(ctx, now)
+			}
+		}
+	})
+	return nil
+}
+
+func (p *anomalyProcessor) shutdown(context.Context) error {
+	if p.cancel != nil {
+		p.cancel()
+	}
+	p.wg.Wait()
+	p.telemetry.Shutdown()
+	return nil
+}
+
+// processMetrics scores every selected point and adds the scores behind it.
+func (p *anomalyProcessor) processMetrics(ctx context.Context, md pmetric.Metrics) (pmetric.Metrics, error) {
+	began := time.Now()
+	b := batch{p: p, now: began.UnixNano()}
+	p.mu.Lock()
+	b.score(md)
+	p.held.Store(int64(p.table.held))
+	p.mu.Unlock()
+
+	p.telemetry.ProcessorAnomalySeenDatapoints.Add(ctx, b.seen)
+	p.telemetry.ProcessorAnomalyScoredDatapoints.Add(ctx, b.results[scored])
+	for r := scored + 1; r < reasons; r++ {
+		if n := b.results[r]; n > 0 {
+			p.telemetry.ProcessorAnomalyRefusedDatapoints.Add(ctx, n, p.refused[r]...)
+		}
+	}
+	p.telemetry.ProcessorAnomalyEmittedScores.Add(ctx, b.emitted)
+	p.telemetry.ProcessorAnomalyOpenedEpisodes.Add(ctx, b.opened)
+	p.telemetry.ProcessorAnomalyEvaluationDuration.Record(ctx, time.Since(began).Seconds())
+	return md, nil
+}
+
+// expire forgets the series that had no point for series_ttl.
+func (p *anomalyProcessor) expire(ctx context.Context, now time.Time) {
+	p.mu.Lock()
+	dropped := p.table.expire(now.Add(-p.cfg.SeriesTTL))
+	held := p.table.held
+	p.held.Store(int64(held))
+	p.mu.Unlock()
+	if dropped > 0 {
+		p.telemetry.ProcessorAnomalyExpiredSeries.Add(ctx, int64(dropped))
+		p.logger.Debug("forgot idle series", zap.Int("expired", dropped), zap.Int("held", held))
+	}
+}

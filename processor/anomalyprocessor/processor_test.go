@@ -1,0 +1,61 @@
+package anomalyprocessor
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/paramedic-otel/paramedic/semconv"
+)
+
+func TestEpisodeOfAGauge(t *testing.T) {
+	h := newHarness(t, func(c *Config) { c.EmitBand = true })
+	r := seeded(1)
+	const step = 5 * time.Second
+	for n := range 360 {
+		require.Empty(t, h.feed(gauge("queue.length", "{item}", at(n, step), 100+5*r.NormFloat64())))
+	}
+	for n := 360; n < 400; n++ {
+		h.feed(gauge("queue.length", "{item}", at(n, step), 200+5*r.NormFloat64()))
+	}
+	for n := 400; n < 500; n++ {
+		h.feed(gauge("queue.length", "{item}", at(n, step), 100+5*r.NormFloat64()))
+	}
+
+	require.NotEmpty(t, h.scores)
+	first, last := h.scores[0], h.scores[len(h.scores)-1]
+	assert.False(t, first.at.After(at(361, step)), "the second affected point at the latest, got %s", first.at)
+	assert.GreaterOrEqual(t, h.scores[1].value, 0.99)
+	assert.Equal(t, "queue.length", first.metric)
+	assert.Equal(t, semconv.SignalValue, first.signal)
+	assert.Equal(t, "baseline", first.detector)
+	assert.Equal(t, map[string]any{"i": int64(0)}, first.attributes)
+	assert.Equal(t, at(400, step), last.at, "once more when it is over")
+	assert.Less(t, last.value, h.cfg.MinScore)
+	for _, s := range h.scores {
+		assert.Equal(t, at(360, step), s.onset)
+		assert.InDelta(t, 100, s.beside[semconv.MetricAnomalyExpected], 5)
+		assert.InDelta(t, 110, s.beside[semconv.MetricAnomalyUpper], 8)
+		assert.InDelta(t, 90, s.beside[semconv.MetricAnomalyLower], 8)
+	}
+	assert.Greater(t, first.beside[semconv.MetricAnomalyDeviation], 10.0)
+	for n := 361; n < 400; n++ {
+		assert.GreaterOrEqual(t, h.scores[len(h.scores)-1-400+n].value, 0.99, "it stays abnormal")
+	}
+}
+
+func TestCPUOncePerMinuteAfterHalfAnHour(t *testing.T) {
+	h := newHarness(t)
+	r := seeded(2)
+	for n := range 30 {
+		h.feed(gauge("k8s.container.cpu_limit_utilization", "1", at(n, time.Minute), 0.05+0.005*r.NormFloat64()))
+	}
+	require.Empty(t, h.scores)
+	h.feed(gauge("k8s.container.cpu_limit_utilization", "1", at(30, time.Minute), 0.9))
+	h.feed(gauge("k8s.container.cpu_limit_utilization", "1", at(31, time.Minute), 0.9))
+	require.NotEmpty(t, h.scores)
+	assert.GreaterOrEqual(t, h.scores[0].value, 0.99)
+	assert.Equal(t, at(30, time.Minute), h.scores[0].onset)
+}

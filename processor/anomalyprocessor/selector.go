@@ -1,0 +1,193 @@
+package anomalyprocessor
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/paramedic-otel/paramedic/internal/baseline"
+	"github.com/paramedic-otel/paramedic/semconv"
+)
+
+// rules are what the configuration says about a metric; nil stands for "not selected".
+type rules struct {
+	value, rate, mean, quantile baseline.Limits
+}
+
+// ruleKey is all that the rules of a metric depend on.
+type ruleKey struct{ name, unit string }
+
+// selector decides by name which metrics are scored and which deviations of theirs matter.
+type selector struct {
+	include, exclude []*regexp.Regexp
+	policies         []compiledPolicy
+	// known remembers decisions, because expressions are slow. Past limit it begins anew.
+	known map[ruleKey]*rules
+	limit int
+}
+
+type compiledPolicy struct {
+	match *regexp.Regexp
+	Policy
+}
+
+func newSelector(cfg *Config) (*selector, error) {
+	s := &selector{known: map[ruleKey]*rules{}, limit: cfg.MaxSeries}
+	var err error
+	if s.include, err = compileAll(cfg.Include); err != nil {
+		return nil, fmt.Errorf("compile include: %w", err)
+	}
+	if s.exclude, err = compileAll(cfg.Exclude); err != nil {
+		return nil, fmt.Errorf("compile exclude: %w", err)
+	}
+	for _, p := range cfg.Policies {
+		match, err := compile(p.Match)
+		if err != nil {
+			return nil, fmt.Errorf("compile policy: %w", err)
+		}
+		s.policies = append(s.policies, compiledPolicy{match, p})
+	}
+	return s, nil
+}
+
+func compileAll(patterns []string) ([]*regexp.Regexp, error) {
+	var all []*regexp.Regexp
+	for _, p := range patterns {
+		re, err := compile(p)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, re)
+	}
+	return all, nil
+}
+
+// rules returns the rules of a metric, nil when it is not to be scored.
+func (s *selector) rules(name, unit string) *rules {
+	if r, ok := s.known[ruleKey{name, unit}]; ok {
+		return r
+	}
+	var r *rules
+	if s.selected(name) {
+		r = s.decide(name, unit)
+	}
+	if len(s.known) >= s.limit {
+		clear(s.known)
+	}
+	s.known[ruleKey{strings.Clone(name), strings.Clone(unit)}] = r
+	return r
+}
+
+func (s *selector) selected(name string) bool {
+	switch name {
+	case semconv.MetricAnomalyScore, semconv.MetricAnomalyDeviation, semconv.MetricAnomalyExpected,
+		semconv.MetricAnomalyLower, semconv.MetricAnomalyUpper:
+		return false
+	}
+	matches := func(re *regexp.Regexp) bool { return re.MatchString(name) }
+	if len(s.include) > 0 && !slices.ContainsFunc(s.include, matches) {
+		return false
+	}
+	return !slices.ContainsFunc(s.exclude, matches)
+}
+
+func (s *selector) decide(name, unit string) *rules {
+	level := levelLimits(name, unit, true)
+	sample := levelLimits(name, unit, false)
+	r := &rules{value: level, rate: rateLimits(name, unit), mean: sample, quantile: sample}
+	for _, p := range s.policies {
+		if p.match.MatchString(name) {
+			for _, l := range []*baseline.Limits{&r.value, &r.rate, &r.mean, &r.quantile} {
+				p.apply(l)
+			}
+			break
+		}
+	}
+	return r
+}
+
+func (p *compiledPolicy) apply(l *baseline.Limits) {
+	if p.MinAbsolute != nil {
+		l.MinAbsolute = *p.MinAbsolute
+	}
+	if p.MinRelative != nil {
+		l.MinRelative = *p.MinRelative
+	}
+	if p.Direction != "" {
+		l.IgnoreUp, l.IgnoreDown = p.Direction == DirectionDown, p.Direction == DirectionUp
+	}
+}
+
+// rateLimits are the defaults for the rate of a counter or of a histogram's count.
+func rateLimits(name, unit string) baseline.Limits {
+	switch {
+	case isFailure(name):
+		return baseline.Limits{MinRelative: 0.5, IgnoreDown: true}
+	case strings.HasSuffix(name, "cpu.time") || strings.HasSuffix(name, "cpu_seconds_total"):
+		// Seconds a second: a utilisation.
+		return baseline.Limits{MinAbsolute: 0.05, MinRelative: 0.1}
+	case unit == "By":
+		return baseline.Limits{MinAbsolute: 1024, MinRelative: 0.3}
+	default:
+		return baseline.Limits{MinRelative: 0.3}
+	}
+}
+
+// levelLimits are the defaults for a value, a mean or a quantile. state says that the value is the state of something,
+// not a property of what was counted.
+func levelLimits(name, unit string, state bool) baseline.Limits {
+	if second, ok := seconds(name, unit); ok {
+		return baseline.Limits{MinAbsolute: 0.005 * second, MinRelative: 0.25, IgnoreDown: true}
+	}
+	switch {
+	case unit == "%":
+		return baseline.Limits{MinAbsolute: 5, MinRelative: 0.1}
+	case isRatio(name):
+		return baseline.Limits{MinAbsolute: 0.05, MinRelative: 0.1}
+	case isFailure(name):
+		return baseline.Limits{MinRelative: 0.5, IgnoreDown: true}
+	case unit == "{cpu}":
+		return baseline.Limits{MinAbsolute: 0.05, MinRelative: 0.2}
+	case state && (unit == "By" || strings.HasSuffix(name, "_bytes")):
+		return baseline.Limits{MinAbsolute: 1 << 20, MinRelative: 0.1}
+	case state && strings.HasPrefix(unit, "{"):
+		return baseline.Limits{MinAbsolute: 2, MinRelative: 0.2}
+	default:
+		return baseline.Limits{MinRelative: 0.1}
+	}
+}
+
+// seconds returns how many of the unit make one second, for durations.
+func seconds(name, unit string) (float64, bool) {
+	switch unit {
+	case "s":
+		return 1, true
+	case "ms":
+		return 1e3, true
+	case "us":
+		return 1e6, true
+	case "ns":
+		return 1e9, true
+	case "":
+		if strings.HasSuffix(name, "_seconds") || strings.HasPrefix(name, semconv.MetricGraphRequestServer) ||
+			strings.HasPrefix(name, semconv.MetricGraphRequestClient) {
+			return 1, true
+		}
+		if strings.HasSuffix(name, "_milliseconds") {
+			return 1e3, true
+		}
+	}
+	return 0, false
+}
+
+func isRatio(name string) bool {
+	return strings.HasSuffix(name, "utilization") || strings.HasSuffix(name, "utilisation") || strings.HasSuffix(name, "ratio")
+}
+
+// failures are words in the names of metrics that count what goes wrong: fewer is never bad.
+var failures = []string{"fail", "error", "exception", "dropped", "refused", "rejected", "timeout", "retries", "throttl"}
+
+func isFailure(name string) bool {
+	return slices.ContainsFunc(failures, func(word string) bool { return strings.Contains(name, word) })
+}
