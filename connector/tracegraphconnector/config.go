@@ -1,0 +1,189 @@
+package tracegraphconnector
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"go.opentelemetry.io/collector/component"
+)
+
+// Temporality says from when the counts of a data point count.
+type Temporality string
+
+// The temporalities.
+const (
+	TemporalityCumulative Temporality = "cumulative"
+	TemporalityDelta      Temporality = "delta"
+)
+
+// UnmarshalText reads a temporality.
+func (t *Temporality) UnmarshalText(text []byte) error {
+	switch v := Temporality(text); v {
+	case TemporalityCumulative, TemporalityDelta:
+		*t = v
+		return nil
+	default:
+		return fmt.Errorf("temporality must be cumulative or delta, got %q", text)
+	}
+}
+
+// HistogramType is the sort of a histogram's buckets.
+type HistogramType string
+
+// The histogram types.
+const (
+	HistogramExplicit    HistogramType = "explicit"
+	HistogramExponential HistogramType = "exponential"
+)
+
+// UnmarshalText reads a histogram type.
+func (t *HistogramType) UnmarshalText(text []byte) error {
+	switch v := HistogramType(text); v {
+	case HistogramExplicit, HistogramExponential:
+		*t = v
+		return nil
+	default:
+		return fmt.Errorf("type must be explicit or exponential, got %q", text)
+	}
+}
+
+// HistogramConfig is the form of the duration histograms.
+type HistogramConfig struct {
+	Type HistogramType `mapstructure:"type"`
+	// Buckets are the upper bounds of explicit buckets.
+	Buckets []time.Duration `mapstructure:"buckets"`
+	// MaxSize is the greatest number of exponential buckets.
+	MaxSize int `mapstructure:"max_size"`
+
+	// prevent unkeyed literal initialization
+	_ struct{}
+}
+
+// Config is the configuration of the tracegraph connector.
+type Config struct {
+	// FlushInterval is the length, in event time, of the intervals at whose ends metrics are sent.
+	FlushInterval time.Duration `mapstructure:"flush_interval"`
+	// Lateness is how far, in event time, spans must be past the end of an interval to close it.
+	Lateness time.Duration `mapstructure:"lateness"`
+	// PairTimeout is how long, in event time, a span waits for its counterpart.
+	PairTimeout time.Duration `mapstructure:"pair_timeout"`
+	// IdleTimeout is how long spans must not arrive for what waits to be settled and sent.
+	IdleTimeout time.Duration `mapstructure:"idle_timeout"`
+	// MaxClockSkew is how far ahead of all others a span may end and still be believed.
+	MaxClockSkew time.Duration `mapstructure:"max_clock_skew"`
+	// EdgeTTL is how long, in event time, an edge without calls is reported.
+	EdgeTTL time.Duration `mapstructure:"edge_ttl"`
+	// MaxPending bounds the spans in flight.
+	MaxPending int `mapstructure:"max_pending"`
+	// MaxEdges bounds the edges.
+	MaxEdges int `mapstructure:"max_edges"`
+	// MaxLinks bounds the links followed of one span.
+	MaxLinks int `mapstructure:"max_links"`
+	// MaxNameLength bounds the bytes of each part of a name.
+	MaxNameLength int `mapstructure:"max_name_length"`
+	// MaxSamplingWeight bounds the number of calls that one sampled span may stand for.
+	MaxSamplingWeight float64 `mapstructure:"max_sampling_weight"`
+	// MaxUnsent bounds the flushes that wait while the next component is busy.
+	MaxUnsent int `mapstructure:"max_unsent"`
+	// Temporality is that of all metrics.
+	Temporality Temporality     `mapstructure:"temporality"`
+	Histogram   HistogramConfig `mapstructure:"histogram"`
+
+	// prevent unkeyed literal initialization
+	_ struct{}
+}
+
+func createDefaultConfig() component.Config {
+	return &Config{
+		FlushInterval:     5 * time.Second,
+		Lateness:          2 * time.Second,
+		PairTimeout:       10 * time.Second,
+		IdleTimeout:       10 * time.Second,
+		MaxClockSkew:      10 * time.Second,
+		EdgeTTL:           15 * time.Minute,
+		MaxPending:        500_000,
+		MaxEdges:          10_000,
+		MaxLinks:          128,
+		MaxNameLength:     256,
+		MaxSamplingWeight: 1_000_000,
+		MaxUnsent:         64,
+		Temporality:       TemporalityCumulative,
+		Histogram: HistogramConfig{
+			Type: HistogramExplicit,
+			Buckets: []time.Duration{
+				2 * time.Millisecond, 4 * time.Millisecond, 6 * time.Millisecond, 8 * time.Millisecond,
+				10 * time.Millisecond, 50 * time.Millisecond, 100 * time.Millisecond, 200 * time.Millisecond,
+				400 * time.Millisecond, 800 * time.Millisecond, time.Second, 1400 * time.Millisecond,
+				2 * time.Second, 5 * time.Second, 10 * time.Second, 15 * time.Second, 30 * time.Second,
+			},
+			MaxSize: 160,
+		},
+	}
+}
+
+const (
+	maxInterval   = 10 * time.Minute
+	maxPairing    = 10 * time.Minute
+	maxPendingCap = 50_000_000
+	maxBuckets    = 1_000
+)
+
+// Validate reports everything that is wrong.
+func (c *Config) Validate() error {
+	var errs []error
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
+	}
+	check(c.FlushInterval >= 100*time.Millisecond && c.FlushInterval <= maxInterval,
+		"flush_interval must be between 100ms and %s, got %s", maxInterval, c.FlushInterval)
+	check(c.Lateness >= 0 && c.Lateness <= c.FlushInterval,
+		"lateness must be between 0s and flush_interval (%s), got %s; at most two intervals are open at a time", c.FlushInterval, c.Lateness)
+	check(c.PairTimeout >= time.Second && c.PairTimeout <= maxPairing,
+		"pair_timeout must be between 1s and %s, got %s", maxPairing, c.PairTimeout)
+	check(c.IdleTimeout >= c.PairTimeout && c.IdleTimeout >= c.FlushInterval,
+		"idle_timeout must be at least pair_timeout (%s) and flush_interval (%s), got %s", c.PairTimeout, c.FlushInterval, c.IdleTimeout)
+	check(c.MaxClockSkew >= time.Second && c.MaxClockSkew >= c.Lateness,
+		"max_clock_skew must be at least 1s and lateness (%s), got %s", c.Lateness, c.MaxClockSkew)
+	check(c.EdgeTTL >= c.FlushInterval && c.EdgeTTL >= c.PairTimeout,
+		"edge_ttl must be at least flush_interval (%s) and pair_timeout (%s), got %s", c.FlushInterval, c.PairTimeout, c.EdgeTTL)
+	check(c.MaxPending > 0 && c.MaxPending <= maxPendingCap,
+		"max_pending must be between 1 and %d, got %d; it bounds memory", maxPendingCap, c.MaxPending)
+	check(c.MaxEdges > 0, "max_edges must be greater than 0, got %d; it bounds memory", c.MaxEdges)
+	check(c.MaxLinks > 0, "max_links must be greater than 0, got %d", c.MaxLinks)
+	check(c.MaxNameLength >= 16, "max_name_length must be at least 16, got %d", c.MaxNameLength)
+	check(c.MaxSamplingWeight >= 1, "max_sampling_weight must be at least 1, got %v; 1 ignores sampling", c.MaxSamplingWeight)
+	check(c.MaxUnsent > 0, "max_unsent must be greater than 0, got %d", c.MaxUnsent)
+	check(c.Temporality != "", "temporality must be cumulative or delta, got nothing")
+	return errors.Join(errs...)
+}
+
+// Validate reports everything that is wrong.
+func (c *HistogramConfig) Validate() error {
+	var errs []error
+	switch c.Type {
+	case HistogramExplicit:
+		if len(c.Buckets) == 0 || len(c.Buckets) > maxBuckets {
+			errs = append(errs, fmt.Errorf("buckets must have between 1 and %d bounds, got %d", maxBuckets, len(c.Buckets)))
+		}
+		if slices.ContainsFunc(c.Buckets, func(d time.Duration) bool { return d <= 0 }) {
+			errs = append(errs, fmt.Errorf("buckets must be greater than 0s, got %s", c.Buckets))
+		}
+		for i := 1; i < len(c.Buckets); i++ {
+			if c.Buckets[i] <= c.Buckets[i-1] {
+				errs = append(errs, fmt.Errorf("buckets must increase, got %s after %s", c.Buckets[i], c.Buckets[i-1]))
+				break
+			}
+		}
+	case HistogramExponential:
+		if c.MaxSize < 2 || c.MaxSize > maxBuckets {
+			errs = append(errs, fmt.Errorf("max_size must be between 2 and %d, got %d", maxBuckets, c.MaxSize))
+		}
+	default:
+		errs = append(errs, errors.New("type must be explicit or exponential, got nothing"))
+	}
+	return errors.Join(errs...)
+}

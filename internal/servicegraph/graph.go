@@ -1,0 +1,330 @@
+package servicegraph
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+const (
+	// leapServices spans of two services or more, or leapSpans of one, without a span in between that fits the
+	// watermark, are believed against it.
+	leapServices = 20
+	leapSpans    = 200
+	// slack is how far a batch may exceed the bound of the store before it is settled as a whole.
+	slack = 8192
+	// maxTime keeps arithmetic on nonsense timestamps from overflowing.
+	maxTime = int64(1) << 62
+)
+
+// Output receives the edges when an interval closes, in order of their names. The time is the interval's end or, after a
+// gap in the stream, the watermark. It must not keep what it is given.
+type Output func(at int64, edges []Edge)
+
+// Graph is the service graph of a stream of spans. It is not safe for concurrent use.
+type Graph struct {
+	cfg   Config
+	out   Output
+	store store
+	nodes nodes
+	edges edges
+	stats Stats
+	rows  []Edge
+
+	// started is set once the watermark is known.
+	started   bool
+	watermark int64
+	// openStart and openEnd bound the oldest open interval; nextWork is the watermark at which something is due.
+	openStart, openEnd, nextWork int64
+	// origin is the earliest end of a span in the first batch, emitted the time of the last output.
+	origin, emitted int64
+	// dirty is set when something was counted since the last output.
+	dirty bool
+	// sweepNodes, when set, is the time before which nodes used last are to be forgotten.
+	sweepNodes int64
+	// lastFit is the arrival time of the last span that fitted the watermark.
+	lastFit int64
+	// ahead and behind count spans in a row that are too far off the watermark.
+	ahead, behind run
+}
+
+// run counts spans in a row.
+type run struct {
+	n       int
+	service NodeID
+	several bool
+}
+
+func (r *run) add(s NodeID) {
+	if r.n > 0 && s != r.service {
+		r.several = true
+	}
+	r.n++
+	r.service = s
+}
+
+func (r *run) believed() bool { return r.n >= leapSpans || r.n >= leapServices && r.several }
+
+// New returns an empty graph.
+func New(cfg Config, out Output) *Graph {
+	g := &Graph{cfg: cfg, out: out}
+	g.store = newStore(&g.cfg)
+	g.nodes = newNodes(2*cfg.MaxEdges, cfg.MaxNameLength)
+	g.edges = newEdges(&g.cfg)
+	return g
+}
+
+// Node returns the number of a node whose name has the parts a and b: namespace and name of a service, or what stands
+// before and after the slash in the name of anything else, either of which may be missing.
+func (g *Graph) Node(kind NodeKind, a, b string) NodeID {
+	id := g.nodes.intern(kind, a, b, g.watermark)
+	if id == 0 {
+		g.stats.RefusedNodes++
+	}
+	return id
+}
+
+// Stats returns what happened so far.
+func (g *Graph) Stats() Stats {
+	s := g.stats
+	s.Pending = int64(g.store.pending.n)
+	s.Held = int64(g.store.held)
+	s.Edges = int64(len(g.edges.order))
+	s.Nodes = int64(len(g.nodes.ids))
+	return s
+}
+
+// Watermark returns the latest believable end of a span, and false before the first.
+func (g *Graph) Watermark() (int64, bool) { return g.watermark, g.started }
+
+// Add takes in the spans of a batch, which arrived at the given time. It may reorder them.
+func (g *Graph) Add(b *Batch, arrived int64) {
+	if len(b.Spans) == 0 {
+		return
+	}
+	low, high := maxTime, int64(0)
+	for i := range b.Spans {
+		s := &b.Spans[i]
+		s.End = min(max(s.End, 0), maxTime)
+		low, high = min(low, s.End), max(high, s.End)
+	}
+	// A batch that spans little time may be out of order by that much; any other is read in the order of time, so that
+	// it makes no difference into which batches a stream was cut.
+	if high-low > int64(g.cfg.Lateness) {
+		slices.SortFunc(b.Spans, func(x, y Span) int {
+			return cmp.Or(cmp.Compare(x.End, y.End), cmp.Compare(x.Trace.Lo, y.Trace.Lo), cmp.Compare(x.ID, y.ID))
+		})
+	}
+	if !g.started {
+		// The median cannot be moved by one broken clock.
+		mid := b.Spans[len(b.Spans)/2].End
+		g.lastFit = arrived
+		g.begin(mid, max(low, mid-int64(g.cfg.MaxClockSkew)))
+	}
+	skew := int64(g.cfg.MaxClockSkew)
+	for i := range b.Spans {
+		s := &b.Spans[i]
+		switch {
+		case s.End > g.watermark+skew:
+			if !g.believeAhead(b.Spans[i:], arrived) {
+				g.stats.Skewed++
+				s.End = g.watermark
+				break
+			}
+			g.moveTo(s.End, arrived)
+		case s.End > g.watermark:
+			g.moveTo(s.End, arrived)
+		case s.End < g.tooOld():
+			if arrived-g.lastFit >= int64(g.cfg.IdleTimeout) && g.believeBehind(b.Spans[i:]) {
+				g.rewind(s.End)
+				g.fits(arrived)
+			}
+			g.behind.add(s.Service)
+		default:
+			g.fits(arrived)
+		}
+		if s.End < g.openStart {
+			g.stats.Late++
+		}
+		g.insert(b, s)
+		if g.store.held > g.cfg.MaxPending+slack {
+			g.evict()
+		}
+	}
+	g.evict()
+	// Not earlier: the batch refers to nodes by number.
+	if g.sweepNodes > 0 {
+		g.nodes.sweep(g.sweepNodes)
+		g.sweepNodes = 0
+	}
+}
+
+func (g *Graph) fits(arrived int64) {
+	g.lastFit = arrived
+	g.ahead, g.behind = run{}, run{}
+}
+
+// believeAhead decides whether the first of the spans, which ends far ahead of the watermark, is right. It is when as
+// much time has passed where the spans arrive, or when enough spans say so.
+func (g *Graph) believeAhead(rest []Span, arrived int64) bool {
+	if rest[0].End-g.watermark <= arrived-g.lastFit+int64(g.cfg.MaxClockSkew) {
+		return true
+	}
+	together := g.ahead
+	for i := range rest {
+		if rest[i].End-g.watermark <= int64(g.cfg.MaxClockSkew) {
+			continue
+		}
+		together.add(rest[i].Service)
+		if together.believed() {
+			g.stats.Leaps++
+			return true
+		}
+	}
+	g.ahead.add(rest[0].Service)
+	return false
+}
+
+// believeBehind decides whether the spans, the first of which ends far behind the watermark, are right and it is wrong.
+func (g *Graph) believeBehind(rest []Span) bool {
+	together := g.behind
+	for i := range rest {
+		if rest[i].End >= g.tooOld() {
+			return false
+		}
+		together.add(rest[i].Service)
+		if together.believed() {
+			return true
+		}
+	}
+	return false
+}
+
+// tooOld is the time before which a span's end does not fit the watermark.
+func (g *Graph) tooOld() int64 {
+	return g.watermark - int64(max(g.cfg.MaxClockSkew, g.cfg.PairTimeout))
+}
+
+// begin sets the watermark for the first time, or anew.
+func (g *Graph) begin(watermark, origin int64) {
+	g.started = true
+	g.watermark, g.origin = watermark, origin
+	g.openInterval(watermark)
+}
+
+// openInterval makes the interval around t the oldest open one.
+func (g *Graph) openInterval(t int64) {
+	interval := int64(g.cfg.FlushInterval)
+	g.openStart = t - t%interval
+	g.openEnd = g.openStart + interval
+	g.nextWork = g.watermark
+}
+
+// moveTo advances the watermark.
+func (g *Graph) moveTo(t, arrived int64) {
+	g.fits(arrived)
+	// A gap is settled as by a call of Flush during the gap, so that it makes no difference at which speed it passed.
+	gap := t-g.watermark >= int64(g.cfg.IdleTimeout)
+	if gap {
+		g.Flush()
+	}
+	g.watermark = t
+	if gap {
+		g.openInterval(t)
+	}
+	if t >= g.nextWork {
+		g.work()
+	}
+}
+
+// work settles what timed out and closes intervals up to the watermark, in the order of time.
+func (g *Graph) work() {
+	for {
+		closing := g.openEnd + int64(g.cfg.Lateness)
+		if g.watermark < closing {
+			break
+		}
+		g.expire(closing)
+		g.close(g.openEnd)
+		g.openStart, g.openEnd = g.openEnd, g.openEnd+int64(g.cfg.FlushInterval)
+	}
+	g.expire(g.watermark)
+	g.nextWork = min(g.openEnd+int64(g.cfg.Lateness), g.watermark-g.watermark%tick+tick)
+}
+
+// Flush settles every span that waits and hands out the edges at the watermark if anything was counted since the last
+// time. It is for when the stream pauses or ends: counting can go on afterwards.
+func (g *Graph) Flush() {
+	if !g.started {
+		return
+	}
+	g.expire(maxTime)
+	if g.dirty {
+		for _, ed := range g.edges.order {
+			ed.next(len(g.cfg.Bounds) > 0)
+		}
+		// Spans may have come that ended before the last output; two outputs never carry one time.
+		g.close(max(g.watermark, g.emitted+int64(time.Millisecond)))
+	}
+}
+
+// close hands out the edges as they stand.
+func (g *Graph) close(at int64) {
+	explicit := len(g.cfg.Bounds) > 0
+	if len(g.edges.order) > 0 && at > g.emitted {
+		g.edges.sort(&g.nodes)
+		g.rows = g.rows[:0]
+		for _, ed := range g.edges.order {
+			g.rows = append(g.rows, Edge{
+				Client: g.nodes.entries[ed.key.client].node, Server: g.nodes.entries[ed.key.server].node,
+				Connection: ed.key.connection, Virtual: ed.key.virtual,
+				Start: min(ed.start, at), Totals: &ed.total,
+			})
+		}
+		g.out(at, g.rows)
+		clear(g.rows)
+		g.emitted = at
+		g.dirty = false
+		if g.cfg.Delta {
+			for _, ed := range g.edges.order {
+				ed.total.reset(explicit)
+				ed.start = at
+			}
+		}
+	}
+	for _, ed := range g.edges.order {
+		if ed.aheadUsed {
+			ed.next(explicit)
+			g.dirty = true
+		}
+	}
+	g.stats.ExpiredEdges += g.edges.sweep(at - int64(g.cfg.EdgeTTL))
+	g.sweepNodes = at - int64(g.cfg.EdgeTTL) - int64(g.cfg.PairTimeout)
+}
+
+// rewind starts anew at an earlier time: the stream was started again from an earlier point, or the watermark had
+// followed a broken clock.
+func (g *Graph) rewind(t int64) {
+	g.Flush()
+	g.stats.Rewinds++
+	g.edges.sweep(maxTime)
+	g.nodes.rewind(t)
+	g.emitted = 0
+	g.dirty = false
+	g.begin(t, t)
+}
+
+// count counts a call.
+func (g *Graph) count(c *call) {
+	start := max(g.openStart, g.emitted, g.origin)
+	ed := g.edges.get(c.key, start)
+	if ed == nil {
+		g.stats.RefusedCalls++
+		return
+	}
+	ed.lastUsed = max(ed.lastUsed, c.at)
+	g.nodes.touch(c.key.client, g.watermark)
+	g.nodes.touch(c.key.server, g.watermark)
+	ed.add(c, g.cfg.Bounds, c.at >= g.openEnd)
+	g.dirty = true
+}

@@ -1,0 +1,155 @@
+package servicegraph
+
+import "math"
+
+// maxScale is the finest scale of an exponential histogram; the range of the values makes it coarser.
+const maxScale = 20
+
+// Histogram is a distribution of durations in seconds, with explicit or exponential buckets.
+type Histogram struct {
+	Count uint64
+	Sum   float64
+	// Buckets are the counts of explicit buckets, the last without an upper bound, or, for an exponential histogram,
+	// room for the buckets from Offset on, of which the first Len are in use.
+	Buckets []uint64
+	// Zero, Scale, Offset and Len belong to exponential histograms.
+	Zero        uint64
+	Scale       int32
+	Offset, Len int32
+}
+
+func newHistogram(cfg *Config) Histogram {
+	if len(cfg.Bounds) > 0 {
+		return Histogram{Buckets: make([]uint64, len(cfg.Bounds)+1)}
+	}
+	return Histogram{Buckets: make([]uint64, cfg.MaxSize), Scale: maxScale}
+}
+
+// observe adds n equal durations.
+func (h *Histogram) observe(bounds []float64, seconds float64, n uint64) {
+	h.Count += n
+	h.Sum += seconds * float64(n)
+	if len(bounds) == 0 {
+		h.observeExponential(seconds, n)
+		return
+	}
+	// A linear search beats a binary one for so few bounds, most calls being fast.
+	i := 0
+	for i < len(bounds) && seconds > bounds[i] {
+		i++
+	}
+	h.Buckets[i] += n
+}
+
+func (h *Histogram) observeExponential(v float64, n uint64) {
+	if v <= 0 {
+		h.Zero += n
+		return
+	}
+	h.add(exponentialIndex(v, h.Scale), n, v)
+}
+
+// add counts n in the bucket at index of the current scale, and makes the scale coarser first where there is no room.
+func (h *Histogram) add(index int32, n uint64, v float64) {
+	low, high := index, index
+	if h.Len > 0 {
+		low, high = min(low, h.Offset), max(high, h.Offset+h.Len-1)
+	}
+	if shift := shiftToFit(low, high, len(h.Buckets)); shift > 0 {
+		h.downscale(shift)
+		// From the value and not from the index, so that no error of the finer scale is carried over.
+		if index = index >> shift; v > 0 {
+			index = exponentialIndex(v, h.Scale)
+		}
+	}
+	h.extend(index)
+	h.Buckets[index-h.Offset] += n
+}
+
+// extend makes the used range include index, which must fit.
+func (h *Histogram) extend(index int32) {
+	switch {
+	case h.Len == 0:
+		h.Offset, h.Len = index, 1
+	case index < h.Offset:
+		by := h.Offset - index
+		copy(h.Buckets[by:], h.Buckets[:h.Len])
+		clear(h.Buckets[:by])
+		h.Offset, h.Len = index, h.Len+by
+	case index >= h.Offset+h.Len:
+		h.Len = index - h.Offset + 1
+	}
+}
+
+// downscale halves the resolution the given number of times.
+func (h *Histogram) downscale(shift int32) {
+	h.Scale -= shift
+	if h.Len == 0 {
+		return
+	}
+	offset := h.Offset >> shift
+	length := (h.Offset+h.Len-1)>>shift - offset + 1
+	for i := range h.Len {
+		n := h.Buckets[i]
+		h.Buckets[i] = 0
+		h.Buckets[(h.Offset+i)>>shift-offset] += n
+	}
+	h.Offset, h.Len = offset, length
+}
+
+// merge adds the counts of o, which has the same kind and size.
+func (h *Histogram) merge(o *Histogram, explicit bool) {
+	h.Count += o.Count
+	h.Sum += o.Sum
+	if explicit {
+		for i, n := range o.Buckets {
+			h.Buckets[i] += n
+		}
+		return
+	}
+	h.Zero += o.Zero
+	if o.Scale > h.Scale {
+		o.downscale(o.Scale - h.Scale)
+	} else {
+		h.downscale(h.Scale - o.Scale)
+	}
+	for i := range o.Len {
+		if o.Buckets[i] == 0 {
+			continue
+		}
+		// Adding may have made h coarser than o in the meantime.
+		h.add((o.Offset+i)>>(o.Scale-h.Scale), o.Buckets[i], 0)
+	}
+}
+
+func (h *Histogram) reset(explicit bool) {
+	clear(h.Buckets)
+	*h = Histogram{Buckets: h.Buckets}
+	if !explicit {
+		h.Scale = maxScale
+	}
+}
+
+// shiftToFit returns how often the resolution must be halved for the indexes low to high to fit into size buckets.
+func shiftToFit(low, high int32, size int) int32 {
+	var shift int32
+	for int(high>>shift)-int(low>>shift) >= size {
+		shift++
+	}
+	return shift
+}
+
+// exponentialIndex returns the bucket (base^index, base^(index+1)] of v > 0, with base = 2^(2^-scale).
+func exponentialIndex(v float64, scale int32) int32 {
+	frac, exp := math.Frexp(v) // v = frac * 2^exp, frac in [0.5, 1)
+	if scale <= 0 {
+		if frac == 0.5 { // an exact power of two is the inclusive upper end of its bucket
+			exp--
+		}
+		return int32(exp-1) >> -scale
+	}
+	if frac == 0.5 {
+		return int32(exp-1)<<scale - 1
+	}
+	return int32(math.Ceil((math.Log2(frac)+float64(exp))*math.Ldexp(1, int(scale)))) - 1
+}

@@ -1,0 +1,147 @@
+package servicegraph
+
+import "time"
+
+// Kind is the role of a span in a call.
+type Kind uint8
+
+// The kinds of spans.
+const (
+	KindInternal Kind = iota
+	KindServer
+	KindClient
+	KindProducer
+	KindConsumer
+)
+
+func (k Kind) calls() bool  { return k == KindClient || k == KindProducer }
+func (k Kind) called() bool { return k == KindServer || k == KindConsumer }
+
+// Flags are properties of a span beyond its kind.
+type Flags uint8
+
+// The flags of a span.
+const (
+	// FlagFailed says that the span saw the call fail.
+	FlagFailed Flags = 1 << iota
+	// FlagDatabase says that the span is a call to the database that Peer names.
+	FlagDatabase
+	// FlagMessaging says that the span sends or takes messages.
+	FlagMessaging
+	// FlagReceive says that the span takes messages from the broker without processing them.
+	FlagReceive
+)
+
+// TraceID identifies a trace.
+type TraceID struct{ Hi, Lo uint64 }
+
+// Span is what the graph needs to know of a span.
+type Span struct {
+	Trace      TraceID
+	ID, Parent uint64
+	// Start and End are nanoseconds since the epoch.
+	Start, End int64
+	// Service is the node of the span's service, Peer that of the other side as the span names it, or 0.
+	Service, Peer NodeID
+	// Weight is the number of spans that this one stands for.
+	Weight float32
+	Kind   Kind
+	Flags  Flags
+	// Links are the identities that a consumer names as its producers: Batch.Links[LinkFrom:LinkTo].
+	LinkFrom, LinkTo int32
+}
+
+// Link is the identity of a linked span.
+type Link struct {
+	Trace TraceID
+	ID    uint64
+}
+
+// Batch is a reusable list of spans.
+type Batch struct {
+	Spans []Span
+	Links []Link
+}
+
+// Reset empties the batch and keeps its memory.
+func (b *Batch) Reset() {
+	b.Spans = b.Spans[:0]
+	b.Links = b.Links[:0]
+}
+
+// Config is the configuration of a Graph. All of its fields must be set.
+type Config struct {
+	// FlushInterval is the length of an interval, Lateness how far the watermark must be past its end to close it. At
+	// most two intervals are open at a time, so Lateness must not exceed FlushInterval.
+	FlushInterval, Lateness time.Duration
+	// PairTimeout is how long a span waits for its counterpart.
+	PairTimeout time.Duration
+	// IdleTimeout is the length of a gap in the stream after which everything that waits is settled.
+	IdleTimeout time.Duration
+	// MaxClockSkew is how far ahead of the watermark a single span may end and still move it.
+	MaxClockSkew time.Duration
+	// EdgeTTL is how long an edge without calls is kept.
+	EdgeTTL time.Duration
+	// MaxPending bounds the records of the store, MaxEdges the edges, and MaxNameLength the bytes of a node's name.
+	MaxPending, MaxEdges, MaxNameLength int
+	// Delta makes the counts start anew in each interval.
+	Delta bool
+	// Bounds are the upper bounds of explicit buckets in seconds; without any, the histograms are exponential with at
+	// most MaxSize buckets.
+	Bounds  []float64
+	MaxSize int
+	// Seed seeds the hash of identities. It has no influence on results.
+	Seed uint64
+}
+
+// Outcome is what became of a span.
+type Outcome uint8
+
+// The outcomes of spans. Each span that comes in, and each link that is followed, gets exactly one in the end.
+const (
+	// OutcomePaired: both sides of a call are known.
+	OutcomePaired Outcome = iota
+	// OutcomeEntry: a call from outside, without any parent.
+	OutcomeEntry
+	// OutcomeOrphan: a call whose caller never came.
+	OutcomeOrphan
+	// OutcomeVirtual: a call to or from something that is not instrumented and has a name.
+	OutcomeVirtual
+	// OutcomeUnmatched: a call to something that never came and has no name.
+	OutcomeUnmatched
+	// OutcomeNested: part of a call that another span stands for.
+	OutcomeNested
+	// OutcomeInternal: neither side of a call.
+	OutcomeInternal
+	// OutcomeLinked: a consumer whose links are followed in its place.
+	OutcomeLinked
+	// OutcomeDuplicate: came before.
+	OutcomeDuplicate
+	// OutcomeInvalid: has no identity.
+	OutcomeInvalid
+	// OutcomeNode: its service found no room.
+	OutcomeNode
+	// OutcomeEvicted: had to leave before it was settled.
+	OutcomeEvicted
+
+	// NumOutcomes is the number of outcomes.
+	NumOutcomes
+)
+
+// Stats are running totals of what happened, apart from the gauges Pending, Held, Edges and Nodes.
+type Stats struct {
+	// Received is the number of spans that came in and Links that of links followed. Received + Links = the sum of
+	// Outcomes + Pending.
+	Received, Links int64
+	Outcomes        [NumOutcomes]int64
+	// Late counts spans that ended in a closed interval, Skewed those too far ahead to be believed.
+	Late, Skewed int64
+	// Leaps and Rewinds count changes of the watermark that many spans agreed upon.
+	Leaps, Rewinds int64
+	// RefusedCalls counts calls that found no room for a new edge, RefusedNodes look-ups that found none for a node.
+	RefusedCalls, RefusedNodes int64
+	ExpiredEdges               int64
+	// Pending is the number of spans that wait, Held that of all records including the settled ones that are kept to
+	// recognise duplicates and further callees.
+	Pending, Held, Edges, Nodes int64
+}
