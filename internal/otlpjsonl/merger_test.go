@@ -353,3 +353,46 @@ func TestOptionsValidate(t *testing.T) {
 		assert.EqualError(t, err, tt.want)
 	}
 }
+
+// Whatever a file holds, every line of it is accounted for.
+func FuzzFile(f *testing.F) {
+	f.Add([]byte(lines(spanLine("a", 2), "broken", recordLine("b", 1), "", `{"resourceLogs":[]}`)), 0)
+	f.Add([]byte("\xef\xbb\xbf"+lines(recordLine("b", 0))+strings.Repeat("x", 300)+"\r\n\n{"), 3)
+	f.Add([]byte{0x1f, 0x8b, 8, 0}, 1)
+	f.Add([]byte{0x28, 0xb5, 0x2f, 0xfd, 4}, 1)
+	f.Fuzz(func(t *testing.T, content []byte, window int) {
+		opts := DefaultOptions()
+		opts.MaxLineBytes = 200
+		opts.WindowLines = min(max(window, 0), 100)
+		m, err := Open([]string{write(t, "f", content)}, opts)
+		if err != nil {
+			return
+		}
+		delivered, late := int64(0), int64(0)
+		for {
+			b, err := m.Next()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			require.NoError(t, err)
+			delivered++
+			if b.Late {
+				late++
+			}
+		}
+		require.NoError(t, m.Close())
+		s := m.Stats()
+		require.Equal(t, s.Lines-s.Empty, delivered)
+		require.Equal(t, s.Late, late)
+		if bytes.HasPrefix(content, []byte{0x1f, 0x8b}) || isZstd(content) {
+			return // its lines cannot be told from outside
+		}
+		want := int64(0)
+		for _, line := range bytes.Split(bytes.TrimPrefix(content, byteOrderMark), []byte("\n")) {
+			if len(bytes.TrimSpace(line)) > 0 || len(bytes.TrimRight(line, "\r\n")) > opts.MaxLineBytes {
+				want++
+			}
+		}
+		require.Equal(t, want, s.Lines+s.Broken+s.TooLong)
+	})
+}

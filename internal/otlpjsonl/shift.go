@@ -52,26 +52,27 @@ func (b *Batch) Shift(d time.Duration) {
 func shiftMetric(m pmetric.Metric, d time.Duration) {
 	switch m.Type() {
 	case pmetric.MetricTypeGauge:
-		shiftPoints(m.Gauge().DataPoints().All(), d)
+		shiftPoints(m.Gauge().DataPoints().All(), d, pmetric.NumberDataPoint.Exemplars)
 	case pmetric.MetricTypeSum:
-		shiftPoints(m.Sum().DataPoints().All(), d)
+		shiftPoints(m.Sum().DataPoints().All(), d, pmetric.NumberDataPoint.Exemplars)
 	case pmetric.MetricTypeHistogram:
-		shiftPoints(m.Histogram().DataPoints().All(), d)
+		shiftPoints(m.Histogram().DataPoints().All(), d, pmetric.HistogramDataPoint.Exemplars)
 	case pmetric.MetricTypeExponentialHistogram:
-		shiftPoints(m.ExponentialHistogram().DataPoints().All(), d)
+		shiftPoints(m.ExponentialHistogram().DataPoints().All(), d, pmetric.ExponentialHistogramDataPoint.Exemplars)
 	case pmetric.MetricTypeSummary:
-		shiftPoints(m.Summary().DataPoints().All(), d)
+		shiftPoints(m.Summary().DataPoints().All(), d, nil)
 	}
 }
 
-func shiftPoints[P point](points iter.Seq2[int, P], d time.Duration) {
+func shiftPoints[P point](points iter.Seq2[int, P], d time.Duration, exemplars func(P) pmetric.ExemplarSlice) {
 	for _, p := range points {
 		p.SetStartTimestamp(shifted(p.StartTimestamp(), d))
 		p.SetTimestamp(shifted(p.Timestamp(), d))
-		if with, ok := any(p).(interface{ Exemplars() pmetric.ExemplarSlice }); ok {
-			for _, ex := range with.Exemplars().All() {
-				ex.SetTimestamp(shifted(ex.Timestamp(), d))
-			}
+		if exemplars == nil {
+			continue
+		}
+		for _, ex := range exemplars(p).All() {
+			ex.SetTimestamp(shifted(ex.Timestamp(), d))
 		}
 	}
 }

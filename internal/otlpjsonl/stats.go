@@ -25,7 +25,7 @@ type Stats struct {
 }
 
 // Lost is how many lines, or ends of files, were not read.
-func (s *Stats) Lost() int64 { return s.Broken + s.TooLong + s.Unreadable }
+func (s Stats) Lost() int64 { return s.Broken + s.TooLong + s.Unreadable }
 
 // Problem is a line that was not read.
 type Problem struct {
