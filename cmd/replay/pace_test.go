@@ -97,6 +97,17 @@ func TestPaceOfLateLinesAndFarTimes(t *testing.T) {
 	})
 }
 
+func TestLinesWithoutATimeDoNotSetThePace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := write(t, spanLine("none", 0), spanLine("s", 1000), spanLine("none", 0), spanLine("s", 1010))
+		e := &fakeExporter{}
+		sum, err := loop(t, t.Context(), e, "--rebase", "1970-01-01T00:20:00Z", path)
+		require.NoError(t, err)
+		assert.Equal(t, []time.Duration{0, 0, 0, 10 * time.Second}, e.sent)
+		assert.Equal(t, 200*time.Second, sum.shift)
+	})
+}
+
 func TestRetryBacksOff(t *testing.T) {
 	const ms = time.Millisecond
 	tests := []struct {

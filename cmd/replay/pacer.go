@@ -17,8 +17,9 @@ type pacer struct {
 	first pcommon.Timestamp
 }
 
+// wait returns when t is due. A time of 0 is none and due at once.
 func (p *pacer) wait(ctx context.Context, t pcommon.Timestamp) error {
-	if p.speed == 0 {
+	if p.speed == 0 || t == 0 {
 		return ctx.Err()
 	}
 	if !p.begun {

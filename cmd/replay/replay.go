@@ -88,7 +88,8 @@ type replay struct {
 func (r *replay) loop(ctx context.Context) error {
 	pace := pacer{speed: r.config.speed}
 	var shift time.Duration
-	for n := 0; ; n++ {
+	begun := false // a batch with a time was seen
+	for {
 		b, err := r.merger.Next()
 		switch {
 		case errors.Is(err, io.EOF):
@@ -102,7 +103,8 @@ func (r *replay) loop(ctx context.Context) error {
 		if r.exporter == nil {
 			continue
 		}
-		if n == 0 {
+		if !begun && b.Time != 0 {
+			begun = true
 			if shift, err = r.config.rebase.shift(&b); err != nil {
 				return err
 			}

@@ -100,7 +100,7 @@ func (s *summary) print(w io.Writer) {
 	table.Flush()
 
 	st := &s.stats
-	fmt.Fprintf(w, "\nlines: %d read, %d late, %d without items, %d without a time, %d broken, %d too long, %d files unreadable from somewhere\n",
+	fmt.Fprintf(w, "\nlines: %d read, %d late, %d without items, %d without a time, %d broken, %d too long; %d files cut short\n",
 		st.Lines, st.Late, st.Empty, st.Undated, st.Broken, st.TooLong, st.Unreadable)
 	if st.Cut > 0 {
 		fmt.Fprintf(w, "cut: %d items outside --from and --to\n", st.Cut)
