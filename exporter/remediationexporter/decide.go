@@ -1,0 +1,289 @@
+package remediationexporter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/ottl"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/ottl/contexts/ottllog"
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.uber.org/zap"
+
+	"github.com/paramedic-otel/paramedic/internal/playbook"
+	"github.com/paramedic-otel/paramedic/semconv"
+)
+
+const (
+	// maxIDLen bounds the part of an incident's identity that is kept as a key.
+	maxIDLen = 128
+	// maxQuoted bounds how many refused events one error speaks of.
+	maxQuoted = 3
+)
+
+// book is a playbook ready to be asked.
+type book struct {
+	cfg        *PlaybookConfig
+	rule       playbook.Rule
+	conditions []*condition
+	hook       *webhook
+}
+
+func newBook(cfg *PlaybookConfig, set component.TelemetrySettings, hooks map[string]*webhook) (*book, error) {
+	conditions, err := parseConditions(cfg.When, set)
+	if err != nil {
+		return nil, err
+	}
+	return &book{
+		cfg: cfg, conditions: conditions, hook: hooks[cfg.Webhook],
+		rule: playbook.Rule{
+			Name: cfg.Name, Mode: playbook.Mode(cfg.Mode), MinConfidence: cfg.MinConfidence, MaxRevision: cfg.MaxRevision,
+			Cooldown: cfg.Cooldown, Within: cfg.Verify.Within,
+		},
+	}, nil
+}
+
+// incoming is an incident event with the playbooks whose conditions hold for it.
+type incoming struct {
+	semconv.IncidentEvent
+	matched []*book
+}
+
+// read copies the incident events out of a batch and asks the playbooks' conditions. The error speaks of refused ones.
+func (e *remediationExporter) read(ctx context.Context, ld plog.Logs) (events []incoming, refused error) {
+	var errs []error
+	var received, other, broken, condition int
+	for _, rl := range ld.ResourceLogs().All() {
+		for _, sl := range rl.ScopeLogs().All() {
+			for _, lr := range sl.LogRecords().All() {
+				received++
+				if !semconv.IsIncidentEvent(lr) {
+					other++
+					continue
+				}
+				ev, err := decodeEvent(lr)
+				if err != nil {
+					broken++
+					errs = append(errs, err)
+					continue
+				}
+				matched, err := e.match(ctx, rl, sl, lr, ev)
+				if err != nil {
+					condition++
+					errs = append(errs, err)
+					continue
+				}
+				events = append(events, incoming{ev, matched})
+			}
+		}
+	}
+	e.telemetry.ExporterRemediationReceivedRecords.Add(ctx, int64(received))
+	add(ctx, e.telemetry.ExporterRemediationIgnoredRecords, e.telemetry.ignored, ignoredOther, other)
+	add(ctx, e.telemetry.ExporterRemediationRefusedRecords, e.telemetry.refusals, refusedBroken, broken)
+	add(ctx, e.telemetry.ExporterRemediationRefusedRecords, e.telemetry.refusals, refusedCondition, condition)
+	if n := len(errs); n > maxQuoted {
+		errs = append(errs[:maxQuoted], fmt.Errorf("and %d more", n-maxQuoted))
+	}
+	return events, errors.Join(errs...)
+}
+
+func decodeEvent(lr plog.LogRecord) (semconv.IncidentEvent, error) {
+	ev, err := semconv.DecodeIncidentEvent(lr)
+	if err != nil {
+		return ev, err
+	}
+	inc := &ev.Incident
+	switch {
+	case !isPlain(inc.ID) || len(inc.ID) > maxIDLen:
+		return ev, fmt.Errorf("%s must be a plain name of at most %d characters, got %.40q", semconv.AttrIncidentID, maxIDLen, inc.ID)
+	case inc.Revision < 1:
+		return ev, fmt.Errorf("%s must be at least 1, got %d", semconv.AttrIncidentRevision, inc.Revision)
+	case (ev.Name == semconv.EventIncidentResolved) != (inc.Status == semconv.StatusResolved):
+		return ev, fmt.Errorf("%s does not fit the event %s, got %s", semconv.AttrIncidentStatus, ev.Name, inc.Status)
+	}
+	return ev, nil
+}
+
+// match returns the playbooks whose conditions hold. The end of an incident calls for none.
+func (e *remediationExporter) match(
+	ctx context.Context, rl plog.ResourceLogs, sl plog.ScopeLogs, lr plog.LogRecord, ev semconv.IncidentEvent,
+) ([]*book, error) {
+	if len(e.books) == 0 || ev.Name == semconv.EventIncidentResolved {
+		return nil, nil
+	}
+	tctx := ottllog.NewTransformContextPtr(rl, sl, lr)
+	defer tctx.Close()
+	var matched []*book
+	for _, b := range e.books {
+		ok, err := hold(ctx, b.conditions, tctx)
+		switch {
+		case err != nil && b.cfg.ErrorMode == ottl.PropagateError:
+			e.telemetry.ExporterRemediationConditionErrors.Add(ctx, 1)
+			return nil, fmt.Errorf("evaluate conditions of playbook %s: %w", b.cfg.Name, err)
+		case err != nil:
+			e.telemetry.ExporterRemediationConditionErrors.Add(ctx, 1)
+			if b.cfg.ErrorMode == ottl.IgnoreError {
+				e.logger.Warn("condition of a playbook could not be evaluated", zap.String("playbook", b.cfg.Name), zap.Error(err))
+			}
+		case ok:
+			matched = append(matched, b)
+		}
+	}
+	return matched, nil
+}
+
+// decideAll decides on all events and stores the decisions, or undoes them.
+func (e *remediationExporter) decideAll(ctx context.Context, events []incoming, now time.Time) error {
+	e.mu.Lock()
+	before, err := e.checkpoint()
+	if err != nil {
+		e.mu.Unlock()
+		return err
+	}
+	for i := range events {
+		if err = e.decide(ctx, &events[i], now); err != nil {
+			break
+		}
+	}
+	if err == nil {
+		err = e.commit(ctx)
+	}
+	if err != nil {
+		err = errors.Join(err, e.rollback(before))
+		e.mu.Unlock()
+		return err
+	}
+	effects := e.effects
+	e.effects = nil
+	e.mu.Unlock()
+	for _, f := range effects {
+		f()
+	}
+	e.wake()
+	return nil
+}
+
+// decide takes one event. e.mu is held.
+func (e *remediationExporter) decide(ctx context.Context, ev *incoming, now time.Time) error {
+	inc := &ev.Incident
+	switch e.ledger.Observe(inc.ID, inc.Revision, now) {
+	case playbook.Duplicate:
+		e.after(func() {
+			add(ctx, e.telemetry.ExporterRemediationIgnoredRecords, e.telemetry.ignored, ignoredDuplicate, 1)
+		})
+		return nil
+	case playbook.Refused:
+		e.after(func() { add(ctx, e.telemetry.ExporterRemediationRefusedRecords, e.telemetry.refusals, refusedLimit, 1) })
+		return nil
+	}
+	e.dirty = true
+	held := e.ledger.Incident(inc.ID)
+	m := decodeMemo(held)
+	m.Summary = newSummary(inc)
+	if err := e.notify(ctx, ev, &m); err != nil {
+		return err
+	}
+	if err := m.store(held); err != nil {
+		return err
+	}
+
+	var changes []playbook.Change
+	if ev.Name == semconv.EventIncidentResolved {
+		changes = e.ledger.Resolve(inc.ID, ev.Time, inc.Resolution == semconv.ResolutionRecovered)
+	} else {
+		changes = e.ledger.Progress(inc.ID, ev.Time)
+	}
+	for i := range changes {
+		e.report(ctx, &changes[i], now)
+	}
+	for _, b := range ev.matched {
+		if err := e.ask(ctx, b, ev, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// notify queues the event for those who want it. The end of an incident goes only to those who were told of it.
+func (e *remediationExporter) notify(ctx context.Context, ev *incoming, m *memo) error {
+	inc := &ev.Incident
+	typ := incidentEventType(ev.Name)
+	for _, h := range e.hooks {
+		if !h.wants(typ) {
+			continue
+		}
+		if ev.Name == semconv.EventIncidentResolved && h.wants(semconv.EventTypeIncidentOpened) && m.Opened[h.name] == "" {
+			e.lose(ctx, lostUnopened)
+			continue
+		}
+		d := delivery{ID: deliveryID(typ, h.name, inc.ID, inc.Revision, ""), Type: typ, Incident: inc.ID, Revision: inc.Revision}
+		queued, err := e.send(ctx, h, d, e.envelope(d, ev.Time, inc), &eventData{}, inc)
+		if err != nil {
+			return err
+		}
+		if queued && m.Opened[h.name] == "" {
+			m.Opened[h.name] = d.ID
+		}
+	}
+	return nil
+}
+
+func incidentEventType(name semconv.EventName) semconv.EventType {
+	switch name {
+	case semconv.EventIncidentOpened:
+		return semconv.EventTypeIncidentOpened
+	case semconv.EventIncidentUpdated:
+		return semconv.EventTypeIncidentUpdated
+	default:
+		return semconv.EventTypeIncidentResolved
+	}
+}
+
+// ask lets a playbook whose conditions hold pass the guards. This is the only way to an action.
+func (e *remediationExporter) ask(ctx context.Context, b *book, ev *incoming, now time.Time) error {
+	inc := &ev.Incident
+	o := playbook.Observation{Incident: inc.ID, Revision: inc.Revision, At: ev.Time, Confidence: inc.Cause().Confidence}
+	if entity := inc.Cause().Entity; entity.Name != "" {
+		o.Target = clip(entity.String(), maxParameterLen)
+	}
+	params, ok := b.cfg.Action.resolve(inc)
+	switch {
+	case !ok:
+		o.Obstacle = playbook.ReasonParameter
+	case b.rule.Mode == playbook.Auto && !b.hook.takes(e.cfg.QueueSize):
+		o.Obstacle = playbook.ReasonEndpoint
+	}
+	play, ok := e.ledger.Decide(b.rule, o, now)
+	if !ok {
+		return nil
+	}
+	e.dirty = true
+	if play.Outcome == playbook.Pending {
+		typ := semconv.EventTypeRemediationStarted
+		d := delivery{
+			ID: deliveryID(typ, b.hook.name, inc.ID, inc.Revision, b.cfg.Name), Type: typ,
+			Incident: inc.ID, Revision: inc.Revision, Playbook: b.cfg.Name,
+		}
+		data := &eventData{
+			Remediation: newRemediationData(b.cfg.Name, b.cfg.Action.Name, play),
+			Action:      &actionData{Name: b.cfg.Action.Name, Parameters: params},
+			Playbook:    &playbookData{Name: b.cfg.Name, Mode: b.rule.Mode, VerifySeconds: b.rule.Within.Seconds()},
+		}
+		if _, err := e.send(ctx, b.hook, d, e.envelope(d, now, inc), data, inc); err != nil {
+			return err
+		}
+	}
+	e.tell(ctx, inc.ID, b.cfg.Name, play, now)
+	return nil
+}
+
+// bookOf returns the playbook of that name, or nil when it is no longer configured.
+func (e *remediationExporter) bookOf(name string) *book {
+	if i := slices.IndexFunc(e.books, func(b *book) bool { return b.cfg.Name == name }); i >= 0 {
+		return e.books[i]
+	}
+	return nil
+}

@@ -1,0 +1,195 @@
+package remediationexporter
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.opentelemetry.io/collector/component/componentstatus"
+	"go.opentelemetry.io/collector/consumer/consumererror"
+	"go.uber.org/zap"
+
+	"github.com/paramedic-otel/paramedic/internal/playbook"
+	"github.com/paramedic-otel/paramedic/semconv"
+)
+
+// storeRetry is how long a worker waits when it could not store that an action is about to be handed over.
+const storeRetry = time.Second
+
+// deliver is the worker of one webhook: it alone takes from its outbox, so that order is kept.
+func (e *remediationExporter) deliver(ctx context.Context, h *webhook) {
+	for {
+		d, deadline, err := e.next(ctx, h)
+		switch {
+		case err != nil:
+			e.logger.Warn("action waits, since it could not be stored that it starts", zap.String("webhook", h.name), zap.Error(err))
+			select {
+			case <-e.stop:
+				return
+			case <-time.After(storeRetry):
+			}
+		case d == nil:
+			select {
+			case <-e.stop:
+				return
+			case <-h.wake:
+			}
+		default:
+			e.settle(ctx, h, d, e.attempt(ctx, h, d, deadline))
+		}
+		select {
+		case <-e.stop:
+			// Without storage, what is queued gets its one attempt now or never.
+			if e.persistent || ctx.Err() != nil {
+				return
+			}
+		default:
+		}
+	}
+}
+
+// attempt delivers with retries, which end at the deadline of an action.
+func (e *remediationExporter) attempt(ctx context.Context, h *webhook, d *delivery, deadline time.Time) error {
+	if !deadline.IsZero() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, deadline)
+		defer cancel()
+	}
+	return h.inner.ConsumeLogs(ctx, d.logs())
+}
+
+// next returns the oldest event that still makes sense, and drops those before it that do not. The start of an action
+// is stored before it is returned.
+func (e *remediationExporter) next(ctx context.Context, h *webhook) (d *delivery, deadline time.Time, err error) {
+	e.mu.Lock()
+	defer func() {
+		if err != nil {
+			e.mu.Unlock()
+			return
+		}
+		e.settleAndUnlock(ctx)
+	}()
+	now := time.Now()
+	for len(h.box.items) > 0 {
+		first := h.box.items[0]
+		switch {
+		case first.Playbook != "":
+			goOn, change := e.ledger.Dispatch(first.Incident, first.Playbook, first.Revision, now)
+			if change != nil {
+				e.report(ctx, change, now)
+			}
+			if !goOn {
+				e.lose(ctx, lostStale)
+				e.dequeue(h)
+				continue
+			}
+			e.dirty = true
+			if err := e.commit(ctx); err != nil {
+				return nil, time.Time{}, err
+			}
+			play, _ := e.ledger.Play(first.Incident, first.Playbook)
+			return &first, play.Deadline, nil
+		case e.unopened(h, &first):
+			e.lose(ctx, lostUnopened)
+			e.dequeue(h)
+		default:
+			return &first, time.Time{}, nil
+		}
+	}
+	return nil, time.Time{}, nil
+}
+
+// unopened reports whether the event is the end of an incident of which the webhook was never told. e.mu is held.
+func (e *remediationExporter) unopened(h *webhook, d *delivery) bool {
+	if d.Type != semconv.EventTypeIncidentResolved || !h.wants(semconv.EventTypeIncidentOpened) {
+		return false
+	}
+	inc := e.ledger.Incident(d.Incident)
+	return inc != nil && decodeMemo(inc).Opened[h.name] == ""
+}
+
+// settle notes how a delivery ended.
+func (e *remediationExporter) settle(ctx context.Context, h *webhook, d *delivery, err error) {
+	permanent := consumererror.IsPermanent(err)
+	if err != nil && !permanent && e.interrupted(ctx) {
+		return // it stays queued
+	}
+	e.mu.Lock()
+	now := time.Now()
+	e.dequeue(h)
+	var change *playbook.Change
+	switch {
+	case err == nil:
+		e.after(func() { e.telemetry.ExporterRemediationDeliveredEvents.Add(ctx, 1) })
+		if d.Playbook != "" {
+			change = e.ledger.Accept(d.Incident, d.Playbook, d.Revision, now)
+			e.dirty = true
+			if play, ok := e.ledger.Play(d.Incident, d.Playbook); ok && play.Outcome == playbook.Accepted {
+				e.tell(ctx, d.Incident, d.Playbook, play, now)
+			}
+		}
+	default:
+		reason := lostExhausted
+		if permanent {
+			reason = lostRefused
+		}
+		e.fail(ctx, h, d, reason, now)
+		if errors.Is(err, errGone) {
+			e.disable(ctx, h, err, now)
+		}
+	}
+	if change != nil {
+		e.report(ctx, change, now)
+	}
+	e.settleAndUnlock(ctx)
+}
+
+// interrupted reports whether we are shutting down in a way that leaves queued events for the next start.
+func (e *remediationExporter) interrupted(ctx context.Context) bool {
+	select {
+	case <-e.stop:
+		return e.persistent
+	default:
+		return ctx.Err() != nil
+	}
+}
+
+// fail notes that an event is lost for its webhook: an action is judged, and an incident counts as not told of.
+// e.mu is held.
+func (e *remediationExporter) fail(ctx context.Context, h *webhook, d *delivery, reason string, now time.Time) {
+	e.lose(ctx, reason)
+	e.after(func() {
+		e.logger.Error("event is lost for a webhook", zap.String("webhook", h.name), zap.String("reason", reason),
+			zap.String("event_id", d.ID), zap.String("event_type", string(d.Type)), zap.String("incident_id", d.Incident))
+	})
+	if d.Playbook != "" {
+		if change := e.ledger.Reject(d.Incident, d.Playbook, d.Revision, reason != lostExhausted); change != nil {
+			e.report(ctx, change, now)
+		}
+		return
+	}
+	if inc := e.ledger.Incident(d.Incident); inc != nil {
+		if m := decodeMemo(inc); m.Opened[h.name] == d.ID {
+			delete(m.Opened, h.name)
+			if err := m.store(inc); err == nil {
+				e.dirty = true
+			}
+		}
+	}
+}
+
+// disable drops everything for a webhook that said it is gone. e.mu is held.
+func (e *remediationExporter) disable(ctx context.Context, h *webhook, err error, now time.Time) {
+	h.gone = true
+	n := len(h.box.items)
+	for len(h.box.items) > 0 {
+		d := h.box.items[0]
+		e.dequeue(h)
+		e.fail(ctx, h, &d, lostDisabled, now)
+	}
+	e.after(func() {
+		e.logger.Warn("webhook is gone and gets nothing more until a restart", zap.String("webhook", h.name),
+			zap.Int("dropped_events", n), zap.Error(err))
+		componentstatus.ReportStatus(h.host, componentstatus.NewRecoverableErrorEvent(err))
+	})
+}

@@ -1,0 +1,211 @@
+package remediationexporter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/consumer/consumererror"
+	"go.opentelemetry.io/collector/exporter"
+	"go.opentelemetry.io/collector/extension/xextension/storage"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.uber.org/zap"
+
+	"github.com/paramedic-otel/paramedic/internal/playbook"
+)
+
+// tickInterval is how often deadlines are looked at.
+const tickInterval = time.Second
+
+// remediationExporter decides on playbooks and keeps the outboxes of the webhooks.
+type remediationExporter struct {
+	cfg       *Config
+	set       exporter.Settings
+	logger    *zap.Logger
+	telemetry *instruments
+	books     []*book
+
+	client     storage.Client
+	persistent bool
+	hooks      []*webhook
+
+	stop    chan struct{}
+	once    sync.Once
+	running sync.WaitGroup
+	cancel  context.CancelFunc
+
+	// mu guards everything below. It is held while storage is written, so that what is stored is in the order of the
+	// decisions and no worker sees a decision before it is stored; nothing is sent under it.
+	mu     sync.Mutex
+	ledger *playbook.Ledger
+	dirty  bool
+	ops    []*storage.Operation
+	// effects are log lines and counts that become true once ops are written.
+	effects []func()
+}
+
+func newRemediationExporter(ctx context.Context, set exporter.Settings, cfg *Config) (*remediationExporter, error) {
+	tel, err := newInstruments(set.TelemetrySettings)
+	if err != nil {
+		return nil, err
+	}
+	e := &remediationExporter{
+		cfg: cfg, set: set, logger: set.Logger, telemetry: tel, stop: make(chan struct{}),
+		ledger: playbook.NewLedger(playbook.Limits{
+			MaxIncidents: cfg.MaxIncidents, ForgetAfter: cfg.ForgetAfter,
+			MaxActions: cfg.Budget.MaxActions, Window: cfg.Budget.Window,
+		}),
+	}
+	byName := map[string]*webhook{}
+	for _, name := range slices.Sorted(maps.Keys(cfg.Webhooks)) {
+		h, err := newWebhook(ctx, set, cfg, name, tel)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("make webhook %s: %w", name, err), e.telemetry.shutdown())
+		}
+		byName[name] = h
+		e.hooks = append(e.hooks, h)
+	}
+	for i := range cfg.Playbooks {
+		b, err := newBook(&cfg.Playbooks[i], set.TelemetrySettings, byName)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("make playbook %s: %w", cfg.Playbooks[i].Name, err), e.telemetry.shutdown())
+		}
+		e.books = append(e.books, b)
+	}
+	return e, nil
+}
+
+// Capabilities implements consumer.Logs: records are only read.
+func (e *remediationExporter) Capabilities() consumer.Capabilities { return consumer.Capabilities{} }
+
+// Start restores what was stored and begins to deliver.
+func (e *remediationExporter) Start(ctx context.Context, host component.Host) error {
+	for _, h := range e.hooks {
+		if err := h.start(ctx, host); err != nil {
+			return fmt.Errorf("start webhook %s: %w", h.name, err)
+		}
+	}
+	if err := e.openStorage(ctx, host); err != nil {
+		return err
+	}
+	if err := e.telemetry.observe(e); err != nil {
+		return err
+	}
+	background, cancel := context.WithCancel(context.Background())
+	e.cancel = cancel
+	for _, h := range e.hooks {
+		e.running.Go(func() { e.deliver(background, h) })
+	}
+	e.running.Go(func() { e.tick(background) })
+	return nil
+}
+
+// Shutdown stops the timers and lets the attempts under way end. With storage what is queued stays there; without, it
+// is sent once more until ctx ends.
+func (e *remediationExporter) Shutdown(ctx context.Context) error {
+	var errs error
+	e.once.Do(func() {
+		close(e.stop)
+		for _, h := range e.hooks {
+			errs = errors.Join(errs, h.inner.Shutdown(ctx))
+		}
+		if e.cancel != nil {
+			defer context.AfterFunc(ctx, e.cancel)()
+			defer e.cancel()
+		}
+		e.running.Wait()
+		if e.client != nil {
+			e.mu.Lock()
+			e.dirty = true
+			errs = errors.Join(errs, e.commit(ctx), e.client.Close(ctx))
+			e.mu.Unlock()
+		}
+		for _, h := range e.hooks {
+			if h.client != nil {
+				h.client.CloseIdleConnections()
+			}
+		}
+		errs = errors.Join(errs, e.telemetry.shutdown())
+	})
+	return errs
+}
+
+// ConsumeLogs takes the incident events of a batch: all of them, or, when the decisions could not be stored, none.
+func (e *remediationExporter) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
+	start := time.Now()
+	events, refused := e.read(ctx, ld)
+	if len(events) > 0 {
+		if err := e.decideAll(ctx, events, start); err != nil {
+			return err
+		}
+		e.telemetry.ExporterRemediationDecisionDuration.Record(ctx, time.Since(start).Seconds())
+	}
+	if refused != nil {
+		return consumererror.NewPermanent(refused)
+	}
+	return nil
+}
+
+// tick ends what waits in vain.
+func (e *remediationExporter) tick(ctx context.Context) {
+	ticker := time.NewTicker(tickInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-e.stop:
+			return
+		case now := <-ticker.C:
+			e.expire(ctx, now)
+		}
+	}
+}
+
+func (e *remediationExporter) expire(ctx context.Context, now time.Time) {
+	e.mu.Lock()
+	changes := e.ledger.Expire(now)
+	for i := range changes {
+		e.report(ctx, &changes[i], now)
+	}
+	resolved, open := e.ledger.Forget(now)
+	if resolved+open > 0 {
+		e.dirty = true
+		e.after(func() { e.telemetry.ExporterRemediationForgottenIncidents.Add(ctx, int64(open)) })
+	}
+	e.settleAndUnlock(ctx)
+}
+
+// after keeps f until what was decided is stored.
+func (e *remediationExporter) after(f func()) { e.effects = append(e.effects, f) }
+
+// settleAndUnlock stores what has happened in any case: a failure to do so is counted, and made up for by the next
+// write, which repeats these operations.
+func (e *remediationExporter) settleAndUnlock(ctx context.Context) {
+	if err := e.commit(ctx); err != nil {
+		e.logger.Warn("decisions could not be stored and are kept in memory", zap.Error(err))
+	}
+	effects := e.effects
+	e.effects = nil
+	e.mu.Unlock()
+	for _, f := range effects {
+		f()
+	}
+	// Only news can have put something into an outbox; waking for nothing would keep the workers spinning.
+	if len(effects) > 0 {
+		e.wake()
+	}
+}
+
+func (e *remediationExporter) wake() {
+	for _, h := range e.hooks {
+		select {
+		case h.wake <- struct{}{}:
+		default:
+		}
+	}
+}

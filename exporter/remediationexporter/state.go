@@ -1,0 +1,212 @@
+package remediationexporter
+
+import (
+	"context"
+	"fmt"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/extension/xextension/storage"
+	"go.uber.org/zap"
+)
+
+const (
+	ledgerKey = "ledger"
+	// storageName is what our client is called within the extension.
+	storageName = "remediation"
+	// maxStoredItems bounds what a broken value can make us read.
+	maxStoredItems = 200_000
+	loadBatch      = 500
+)
+
+// openStorage opens the client and restores what it holds.
+func (e *remediationExporter) openStorage(ctx context.Context, host component.Host) error {
+	if e.cfg.Storage == nil {
+		e.client = storage.NewNopClient()
+		return nil
+	}
+	ext, ok := host.GetExtensions()[*e.cfg.Storage]
+	if !ok {
+		return fmt.Errorf("storage: extension %s is not configured", e.cfg.Storage)
+	}
+	se, ok := ext.(storage.Extension)
+	if !ok {
+		return fmt.Errorf("storage: extension %s is a %T and not a storage extension", e.cfg.Storage, ext)
+	}
+	client, err := se.GetClient(ctx, component.KindExporter, e.set.ID, storageName)
+	if err != nil {
+		return fmt.Errorf("open storage %s: %w", e.cfg.Storage, err)
+	}
+	e.client, e.persistent = client, true
+
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.loadLedger(ctx)
+	for _, h := range e.hooks {
+		e.loadOutbox(ctx, h)
+	}
+	if n := e.ledger.Len(); n > 0 {
+		e.logger.Info("remediation state restored", zap.Int("incidents", n), zap.Int("queued_events", e.queued()))
+	}
+	return nil
+}
+
+func (e *remediationExporter) loadLedger(ctx context.Context) {
+	b, err := e.client.Get(ctx, ledgerKey)
+	switch {
+	case err != nil:
+		e.unreadable(ctx, opRead, "stored incidents could not be read and are forgotten", err)
+	case b != nil:
+		if err := e.ledger.Decode(b); err != nil {
+			e.unreadable(ctx, opDecode, "stored incidents could not be understood and are forgotten", err)
+		}
+	}
+}
+
+// loadOutbox restores the queue of a webhook. What cannot be understood is lost and counted; the rest is kept.
+func (e *remediationExporter) loadOutbox(ctx context.Context, h *webhook) {
+	box := &h.box
+	bounds, err := e.client.Get(ctx, box.boundsKey())
+	if err != nil {
+		e.unreadable(ctx, opRead, "stored queue could not be read and is forgotten", err)
+		return
+	}
+	ops, err := box.loadOps(bounds, maxStoredItems)
+	if err != nil {
+		e.unreadable(ctx, opDecode, "stored queue could not be understood and is forgotten", err)
+		return
+	}
+	for i := 0; i < len(ops); i += loadBatch {
+		if err := e.client.Batch(ctx, ops[i:min(i+loadBatch, len(ops))]...); err != nil {
+			e.unreadable(ctx, opRead, "stored events could not be read and are forgotten", err)
+			break
+		}
+	}
+	var broken error
+	for _, op := range ops {
+		d, err := decodeDelivery(op.Value)
+		if err != nil {
+			broken = err
+			e.telemetry.lost(ctx, lostUnreadable, 1)
+			continue
+		}
+		box.items = append(box.items, d)
+	}
+	if broken == nil {
+		return
+	}
+	e.unreadable(ctx, opDecode, "stored events could not be understood and are lost", broken)
+	// Number the rest anew behind the gaps, so that the queue is whole again.
+	items := box.items
+	box.items, box.first = nil, box.first+uint64(len(ops))
+	for _, op := range ops {
+		e.ops = append(e.ops, storage.DeleteOperation(op.Key))
+	}
+	for _, d := range items {
+		e.enqueue(h, d)
+	}
+}
+
+func (e *remediationExporter) unreadable(ctx context.Context, operation, msg string, err error) {
+	e.telemetry.storageError(ctx, operation)
+	e.logger.Warn(msg, zap.Error(err))
+}
+
+// enqueue appends to the queue of a webhook. e.mu is held.
+func (e *remediationExporter) enqueue(h *webhook, d delivery) {
+	op := h.box.push(d)
+	if e.persistent {
+		e.ops = append(e.ops, op)
+		h.moved = true
+	}
+}
+
+// dequeue removes the oldest event of a webhook. e.mu is held.
+func (e *remediationExporter) dequeue(h *webhook) {
+	op := h.box.pop()
+	if e.persistent {
+		e.ops = append(e.ops, op)
+		h.moved = true
+	}
+}
+
+// commit writes everything that has changed in one transaction. e.mu is held. On error what was to be written is kept
+// for the next commit.
+func (e *remediationExporter) commit(ctx context.Context) error {
+	if !e.persistent {
+		return nil
+	}
+	ops := e.ops
+	for _, h := range e.hooks {
+		if h.moved {
+			ops = append(ops, h.box.boundsOp())
+		}
+	}
+	if e.dirty {
+		b, err := e.ledger.Encode()
+		if err != nil {
+			return fmt.Errorf("encode ledger: %w", err)
+		}
+		ops = append(ops, storage.SetOperation(ledgerKey, b))
+	}
+	if len(ops) == 0 {
+		return nil
+	}
+	if err := e.client.Batch(ctx, ops...); err != nil {
+		e.telemetry.storageError(ctx, opWrite)
+		return fmt.Errorf("write to storage %s: %w", e.cfg.Storage, err)
+	}
+	e.ops, e.dirty = nil, false
+	for _, h := range e.hooks {
+		h.moved = false
+	}
+	return nil
+}
+
+// queued returns how many events wait. e.mu is held.
+func (e *remediationExporter) queued() int {
+	n := 0
+	for _, h := range e.hooks {
+		n += len(h.box.items)
+	}
+	return n
+}
+
+// checkpoint is what decideAll goes back to when its decisions cannot be stored.
+type checkpoint struct {
+	ledger []byte
+	ops    int
+	dirty  bool
+	items  []int
+	moved  []bool
+}
+
+// checkpoint is taken only with storage, since nothing else can fail. e.mu is held.
+func (e *remediationExporter) checkpoint() (checkpoint, error) {
+	var c checkpoint
+	if !e.persistent {
+		return c, nil
+	}
+	b, err := e.ledger.Encode()
+	if err != nil {
+		return c, fmt.Errorf("encode ledger: %w", err)
+	}
+	c.ledger, c.ops, c.dirty = b, len(e.ops), e.dirty
+	for _, h := range e.hooks {
+		c.items = append(c.items, len(h.box.items))
+		c.moved = append(c.moved, h.moved)
+	}
+	return c, nil
+}
+
+// rollback undoes what was decided since the checkpoint, during which e.mu was held. Nothing was dequeued meanwhile.
+func (e *remediationExporter) rollback(c checkpoint) error {
+	e.effects = nil
+	if !e.persistent {
+		return nil
+	}
+	e.ops, e.dirty = e.ops[:c.ops], c.dirty
+	for i, h := range e.hooks {
+		h.box.items, h.moved = h.box.items[:c.items[i]], c.moved[i]
+	}
+	return e.ledger.Decode(c.ledger)
+}

@@ -1,0 +1,126 @@
+package remediationexporter
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/paramedic-otel/paramedic/exporter/remediationexporter/internal/metadata"
+	"github.com/paramedic-otel/paramedic/internal/playbook"
+)
+
+// The values of the attributes of internal telemetry, as in metadata.yaml.
+const (
+	lostRefused    = "refused"
+	lostExhausted  = "exhausted"
+	lostDisabled   = "disabled"
+	lostQueueFull  = "queue_full"
+	lostStale      = "stale"
+	lostUnopened   = "unopened"
+	lostUnreadable = "unreadable"
+
+	ignoredOther     = "other"
+	ignoredDuplicate = "duplicate"
+
+	refusedBroken    = "broken"
+	refusedLimit     = "limit"
+	refusedCondition = "condition"
+
+	resultSuccess   = "success"
+	resultRetryable = "retryable"
+	resultPermanent = "permanent"
+
+	opRead   = "read"
+	opWrite  = "write"
+	opDecode = "decode"
+
+	outcomeStarted = "started"
+)
+
+// options are kept, since making one allocates.
+type options map[string][]metric.AddOption
+
+func newOptions(key string, values ...string) options {
+	o := options{}
+	for _, v := range values {
+		o[v] = []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(attribute.String(key, v)))}
+	}
+	return o
+}
+
+type instruments struct {
+	*metadata.TelemetryBuilder
+	outcomes, losses, ignored, refusals, skips, results, operations options
+	once                                                            sync.Once
+}
+
+func newInstruments(set component.TelemetrySettings) (*instruments, error) {
+	b, err := metadata.NewTelemetryBuilder(set)
+	if err != nil {
+		return nil, err
+	}
+	var skips []string
+	for _, r := range playbook.SkipReasons {
+		skips = append(skips, string(r))
+	}
+	return &instruments{
+		TelemetryBuilder: b,
+		outcomes: newOptions("outcome", string(playbook.Proposed), string(playbook.Skipped), outcomeStarted, string(playbook.Accepted),
+			string(playbook.Succeeded), string(playbook.Failed), string(playbook.Inconclusive)),
+		losses:     newOptions("reason", lostRefused, lostExhausted, lostDisabled, lostQueueFull, lostStale, lostUnopened, lostUnreadable),
+		ignored:    newOptions("reason", ignoredOther, ignoredDuplicate),
+		refusals:   newOptions("reason", refusedBroken, refusedLimit, refusedCondition),
+		skips:      newOptions("reason", skips...),
+		results:    newOptions("result", resultSuccess, resultRetryable, resultPermanent),
+		operations: newOptions("operation", opRead, opWrite, opDecode),
+	}, nil
+}
+
+func add(ctx context.Context, c metric.Int64Counter, o options, value string, n int) {
+	if n > 0 {
+		c.Add(ctx, int64(n), o[value]...)
+	}
+}
+
+func (t *instruments) lost(ctx context.Context, reason string, n int) {
+	add(ctx, t.ExporterRemediationLostEvents, t.losses, reason, n)
+}
+
+func (t *instruments) storageError(ctx context.Context, operation string) {
+	add(ctx, t.ExporterRemediationStorageErrors, t.operations, operation, 1)
+}
+
+// observe registers the gauges.
+func (t *instruments) observe(e *remediationExporter) error {
+	gauge := func(value func() int) metric.Int64Callback {
+		return func(_ context.Context, o metric.Int64Observer) error {
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			o.Observe(int64(value()))
+			return nil
+		}
+	}
+	return errors.Join(
+		t.RegisterExporterRemediationIncidentsCallback(gauge(func() int { return e.ledger.Len() })),
+		t.RegisterExporterRemediationIncidentsLimitCallback(gauge(func() int { return e.cfg.MaxIncidents })),
+		t.RegisterExporterRemediationQueuedEventsCallback(gauge(func() int { return e.queued() })),
+		t.RegisterExporterRemediationDisabledWebhooksCallback(gauge(func() int {
+			n := 0
+			for _, h := range e.hooks {
+				if h.gone {
+					n++
+				}
+			}
+			return n
+		})),
+	)
+}
+
+func (t *instruments) shutdown() error {
+	t.once.Do(t.TelemetryBuilder.Shutdown)
+	return nil
+}
