@@ -59,8 +59,8 @@ type edge struct {
 	residual float64
 	// total counts up to the end of the oldest open interval, ahead in the one after it.
 	total, ahead Totals
-	// aheadUsed is set when ahead counts anything.
-	aheadUsed bool
+	// aheadUsed is set when ahead counts anything, and restart when the counts start anew with it.
+	aheadUsed, restart bool
 }
 
 // call is one call to be counted; a negative duration is not known.
@@ -85,18 +85,29 @@ func newEdges(cfg *Config) edges {
 	return edges{cfg: cfg, byKey: map[edgeKey]*edge{}}
 }
 
-func (e *edges) get(k edgeKey, start int64) *edge {
-	if ed, ok := e.byKey[k]; ok {
+// get returns the edge of a call, or nil when there is no room for a new one. An edge that comes back after its time to
+// live counts anew from start, whether it was dropped in the meantime or not; one that does so in the interval ahead, when
+// that interval becomes the oldest open one.
+func (e *edges) get(c *call, start int64, ahead bool) *edge {
+	if ed, ok := e.byKey[c.key]; ok {
+		if ed.lastUsed < c.at-int64(e.cfg.EdgeTTL) {
+			if ahead {
+				ed.restart = true
+			} else {
+				ed.total.reset(len(e.cfg.Bounds) > 0)
+				ed.residual, ed.start = 0, start
+			}
+		}
 		return ed
 	}
 	if len(e.byKey) >= e.cfg.MaxEdges {
 		return nil
 	}
-	ed := &edge{key: k, start: start}
+	ed := &edge{key: c.key, start: start}
 	for _, t := range []*Totals{&ed.total, &ed.ahead} {
 		t.Client, t.Server = newHistogram(e.cfg), newHistogram(e.cfg)
 	}
-	e.byKey[k] = ed
+	e.byKey[c.key] = ed
 	e.order = append(e.order, ed)
 	e.sorted = false
 	return ed
@@ -127,10 +138,14 @@ func (ed *edge) add(c *call, bounds []float64, ahead bool) {
 	}
 }
 
-// next moves on by an interval: what was counted ahead is now in the oldest open one.
-func (ed *edge) next(explicit bool) {
+// next moves on by an interval, which starts at the given time: what was counted ahead is now in the oldest open one.
+func (ed *edge) next(start int64, explicit bool) {
 	if !ed.aheadUsed {
 		return
+	}
+	if ed.restart {
+		ed.total.reset(explicit)
+		ed.start, ed.restart = start, false
 	}
 	ed.total.Requests += ed.ahead.Requests
 	ed.total.Failed += ed.ahead.Failed

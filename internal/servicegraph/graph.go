@@ -36,7 +36,7 @@ type Graph struct {
 	watermark int64
 	// openStart and openEnd bound the oldest open interval; nextWork is the watermark at which something is due.
 	openStart, openEnd, nextWork int64
-	// origin is the earliest end of a span in the first batch, emitted the time of the last output.
+	// origin is the first watermark, emitted the time of the last output.
 	origin, emitted int64
 	// dirty is set when something was counted since the last output.
 	dirty bool
@@ -44,8 +44,10 @@ type Graph struct {
 	sweepNodes int64
 	// lastFit is the arrival time of the last span that fitted the watermark.
 	lastFit int64
-	// ahead and behind count spans in a row that are too far off the watermark.
-	ahead, behind run
+	// behind counts spans in a row that ended too long before the watermark.
+	behind run
+	// doubtful are spans that end too far ahead of the watermark, until others confirm or contradict them.
+	doubtful Batch
 }
 
 // run counts spans in a row.
@@ -87,7 +89,7 @@ func (g *Graph) Node(kind NodeKind, a, b string) NodeID {
 // Stats returns what happened so far.
 func (g *Graph) Stats() Stats {
 	s := g.stats
-	s.Pending = int64(g.store.pending.n)
+	s.Pending = int64(g.store.pending.n + len(g.doubtful.Spans))
 	s.Held = int64(g.store.held)
 	s.Edges = int64(len(g.edges.order))
 	s.Nodes = int64(len(g.nodes.ids))
@@ -97,39 +99,36 @@ func (g *Graph) Stats() Stats {
 // Watermark returns the latest believable end of a span, and false before the first.
 func (g *Graph) Watermark() (int64, bool) { return g.watermark, g.started }
 
-// Add takes in the spans of a batch, which arrived at the given time. It may reorder them.
+// Add takes in the spans of a batch, which arrived at the given time. It may change them and their order.
 func (g *Graph) Add(b *Batch, arrived int64) {
+	g.stats.Received += int64(len(b.Spans))
+	for i := range b.Spans {
+		b.Spans[i].End = min(max(b.Spans[i].End, 0), maxTime)
+	}
+	if len(g.doubtful.Spans) > 0 {
+		if g.contradicted(b.Spans) {
+			g.insertDoubtful()
+		} else {
+			b.append(&g.doubtful)
+			g.doubtful.Reset()
+		}
+	}
 	if len(b.Spans) == 0 {
 		return
 	}
-	low, high := maxTime, int64(0)
-	for i := range b.Spans {
-		s := &b.Spans[i]
-		s.End = min(max(s.End, 0), maxTime)
-		low, high = min(low, s.End), max(high, s.End)
-	}
-	// A batch that spans little time may be out of order by that much; any other is read in the order of time, so that
-	// it makes no difference into which batches a stream was cut.
-	if high-low > int64(g.cfg.Lateness) {
-		slices.SortFunc(b.Spans, func(x, y Span) int {
-			return cmp.Or(cmp.Compare(x.End, y.End), cmp.Compare(x.Trace.Lo, y.Trace.Lo), cmp.Compare(x.ID, y.ID))
-		})
-	}
+	low := g.order(b.Spans)
 	if !g.started {
-		// The median cannot be moved by one broken clock.
-		mid := b.Spans[len(b.Spans)/2].End
 		g.lastFit = arrived
-		g.begin(mid, max(low, mid-int64(g.cfg.MaxClockSkew)))
+		g.begin(low)
 	}
-	skew := int64(g.cfg.MaxClockSkew)
 	for i := range b.Spans {
 		s := &b.Spans[i]
 		switch {
-		case s.End > g.watermark+skew:
+		case s.End > g.watermark+int64(g.cfg.MaxClockSkew):
 			if !g.believeAhead(b.Spans[i:], arrived) {
-				g.stats.Skewed++
-				s.End = g.watermark
-				break
+				g.doubtful.appendSpans(b.Spans[i:], b.Links)
+				g.evict()
+				return
 			}
 			g.moveTo(s.End, arrived)
 		case s.End > g.watermark:
@@ -142,9 +141,6 @@ func (g *Graph) Add(b *Batch, arrived int64) {
 			g.behind.add(s.Service)
 		default:
 			g.fits(arrived)
-		}
-		if s.End < g.openStart {
-			g.stats.Late++
 		}
 		g.insert(b, s)
 		if g.store.held > g.cfg.MaxPending+slack {
@@ -159,9 +155,46 @@ func (g *Graph) Add(b *Batch, arrived int64) {
 	}
 }
 
+// order sorts spans by time, unless they span so little of it that their order makes no difference; so it makes none
+// either into which batches a stream was cut. It returns the earliest end that is not missing.
+func (g *Graph) order(spans []Span) int64 {
+	low, first, high := maxTime, maxTime, int64(0)
+	for i := range spans {
+		end := spans[i].End
+		low, high = min(low, end), max(high, end)
+		if end > 0 {
+			first = min(first, end)
+		}
+	}
+	if high-low > int64(g.cfg.Lateness) {
+		slices.SortFunc(spans, func(x, y Span) int {
+			return cmp.Or(cmp.Compare(x.End, y.End), cmp.Compare(x.Trace.Lo, y.Trace.Lo), cmp.Compare(x.ID, y.ID))
+		})
+	}
+	return min(first, high)
+}
+
+// contradicted says whether any of the spans fits the watermark, against those that end far ahead of it.
+func (g *Graph) contradicted(spans []Span) bool {
+	low, high := g.tooOld(), g.watermark+int64(g.cfg.MaxClockSkew)
+	return slices.ContainsFunc(spans, func(s Span) bool { return s.End >= low && s.End <= high })
+}
+
+// insertDoubtful takes in the spans that nothing confirmed as if they had ended at the watermark.
+func (g *Graph) insertDoubtful() {
+	for i := range g.doubtful.Spans {
+		s := &g.doubtful.Spans[i]
+		g.stats.Skewed++
+		s.Start = g.watermark - max(s.End-s.Start, 0)
+		s.End = g.watermark
+		g.insert(&g.doubtful, s)
+	}
+	g.doubtful.Reset()
+}
+
 func (g *Graph) fits(arrived int64) {
 	g.lastFit = arrived
-	g.ahead, g.behind = run{}, run{}
+	g.behind = run{}
 }
 
 // believeAhead decides whether the first of the spans, which ends far ahead of the watermark, is right. It is when as
@@ -170,7 +203,7 @@ func (g *Graph) believeAhead(rest []Span, arrived int64) bool {
 	if rest[0].End-g.watermark <= arrived-g.lastFit+int64(g.cfg.MaxClockSkew) {
 		return true
 	}
-	together := g.ahead
+	var together run
 	for i := range rest {
 		if rest[i].End-g.watermark <= int64(g.cfg.MaxClockSkew) {
 			continue
@@ -181,7 +214,6 @@ func (g *Graph) believeAhead(rest []Span, arrived int64) bool {
 			return true
 		}
 	}
-	g.ahead.add(rest[0].Service)
 	return false
 }
 
@@ -206,9 +238,9 @@ func (g *Graph) tooOld() int64 {
 }
 
 // begin sets the watermark for the first time, or anew.
-func (g *Graph) begin(watermark, origin int64) {
+func (g *Graph) begin(watermark int64) {
 	g.started = true
-	g.watermark, g.origin = watermark, origin
+	g.watermark, g.origin = watermark, watermark
 	g.openInterval(watermark)
 }
 
@@ -258,10 +290,11 @@ func (g *Graph) Flush() {
 	if !g.started {
 		return
 	}
+	g.insertDoubtful()
 	g.expire(maxTime)
 	if g.dirty {
 		for _, ed := range g.edges.order {
-			ed.next(len(g.cfg.Bounds) > 0)
+			ed.next(g.openEnd, len(g.cfg.Bounds) > 0)
 		}
 		// Spans may have come that ended before the last output; two outputs never carry one time.
 		g.close(max(g.watermark, g.emitted+int64(time.Millisecond)))
@@ -294,7 +327,7 @@ func (g *Graph) close(at int64) {
 	}
 	for _, ed := range g.edges.order {
 		if ed.aheadUsed {
-			ed.next(explicit)
+			ed.next(at, explicit)
 			g.dirty = true
 		}
 	}
@@ -311,13 +344,14 @@ func (g *Graph) rewind(t int64) {
 	g.nodes.rewind(t)
 	g.emitted = 0
 	g.dirty = false
-	g.begin(t, t)
+	g.begin(t)
 }
 
 // count counts a call.
 func (g *Graph) count(c *call) {
 	start := max(g.openStart, g.emitted, g.origin)
-	ed := g.edges.get(c.key, start)
+	ahead := c.at >= g.openEnd
+	ed := g.edges.get(c, start, ahead)
 	if ed == nil {
 		g.stats.RefusedCalls++
 		return
@@ -325,6 +359,6 @@ func (g *Graph) count(c *call) {
 	ed.lastUsed = max(ed.lastUsed, c.at)
 	g.nodes.touch(c.key.client, g.watermark)
 	g.nodes.touch(c.key.server, g.watermark)
-	ed.add(c, g.cfg.Bounds, c.at >= g.openEnd)
+	ed.add(c, g.cfg.Bounds, ahead)
 	g.dirty = true
 }

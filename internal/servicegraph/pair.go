@@ -25,7 +25,9 @@ func (g *Graph) deadline(s *Span) int64 {
 
 // insert takes in one span.
 func (g *Graph) insert(b *Batch, s *Span) {
-	g.stats.Received++
+	if s.End < g.openStart {
+		g.stats.Late++
+	}
 	switch {
 	case s.ID == 0 || s.Trace == TraceID{}:
 		g.settled(OutcomeInvalid)

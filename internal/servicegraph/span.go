@@ -69,6 +69,19 @@ func (b *Batch) Reset() {
 	b.Links = b.Links[:0]
 }
 
+// append adds the spans of another batch.
+func (b *Batch) append(o *Batch) { b.appendSpans(o.Spans, o.Links) }
+
+// appendSpans adds spans whose links are among the given ones.
+func (b *Batch) appendSpans(spans []Span, links []Link) {
+	for _, s := range spans {
+		from := int32(len(b.Links))
+		b.Links = append(b.Links, links[s.LinkFrom:s.LinkTo]...)
+		s.LinkFrom, s.LinkTo = from, int32(len(b.Links))
+		b.Spans = append(b.Spans, s)
+	}
+}
+
 // Config is the configuration of a Graph. All of its fields must be set.
 type Config struct {
 	// FlushInterval is the length of an interval, Lateness how far the watermark must be past its end to close it. At
