@@ -34,6 +34,9 @@ const MaxWindow = 18
 // are ordered by time, the newest last. The past of a window is base and those cells which lie more than one cell before
 // it and for which usable is true.
 func ScanAbove(cells []Cell, usable []bool, base Cell, o Options) Verdict {
+	if recentEvents(cells) < max(o.MinEvents, 1) {
+		return Verdict{}
+	}
 	return scan(cells, usable, base, o, func(now, past Cell, expected, dispersion float64) float64 {
 		if now.Events < o.MinEvents || now.Events < o.MinRatio*expected {
 			return 0
@@ -45,11 +48,20 @@ func ScanAbove(cells []Cell, usable []bool, base Cell, o Options) Verdict {
 // ScanBelow looks for the window with most surprisingly few events; see [ScanAbove].
 func ScanBelow(cells []Cell, usable []bool, base Cell, o Options) Verdict {
 	return scan(cells, usable, base, o, func(now, past Cell, expected, dispersion float64) float64 {
-		if expected < o.MinEvents || now.Events*o.MinRatio > expected {
+		if expected < o.MinEvents || now.Events > 0 && now.Events*o.MinRatio > expected {
 			return 0
 		}
 		return Below(now, past, dispersion)
 	})
+}
+
+// recentEvents returns the events of the longest window.
+func recentEvents(cells []Cell) float64 {
+	sum := 0.0
+	for _, c := range cells[max(0, len(cells)-MaxWindow):] {
+		sum += c.Events
+	}
+	return sum
 }
 
 func scan(cells []Cell, usable []bool, base Cell, o Options, judge func(now, past Cell, expected, dispersion float64) float64) Verdict {

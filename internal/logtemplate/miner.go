@@ -53,6 +53,9 @@ func NewMiner(limits Limits) *Miner {
 // Len returns the number of templates, the overflow template 0 included.
 func (m *Miner) Len() int { return len(m.templates) }
 
+// Freeze lets no further templates in.
+func (m *Miner) Freeze() { m.limits.MaxTemplates = len(m.templates) }
+
 // Text returns a template's text.
 func (m *Miner) Text(template int) string { return m.templates[template] }
 

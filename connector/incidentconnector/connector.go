@@ -1,0 +1,55 @@
+package incidentconnector
+
+import (
+	"context"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+
+	"github.com/paramedic-otel/paramedic/internal/sharedengine"
+)
+
+// view is the part of the connector that the collector makes for one pair of signals.
+type view struct {
+	lease *sharedengine.Lease[*Config, *engine]
+	next  consumer.Logs
+}
+
+type (
+	metricsView struct{ *view }
+	logsView    struct{ *view }
+)
+
+// Start starts the engine, if this is its first view, and lets it send through this one.
+func (v *view) Start(ctx context.Context, host component.Host) error {
+	if err := v.lease.Start(ctx, host); err != nil {
+		return err
+	}
+	v.lease.Engine().outbox.open(v)
+	return nil
+}
+
+// Shutdown sends what waits, closes this way out, and stops the engine if this was its last view.
+func (v *view) Shutdown(ctx context.Context) error {
+	engine := v.lease.Engine()
+	engine.outbox.flush(ctx)
+	engine.outbox.close(v)
+	return v.lease.Shutdown(ctx)
+}
+
+// Capabilities says that the data are only read.
+func (v *view) Capabilities() consumer.Capabilities { return consumer.Capabilities{MutatesData: false} }
+
+// ConsumeMetrics takes anomaly scores and service graph metrics. It never fails: data that say nothing are counted.
+func (v *metricsView) ConsumeMetrics(ctx context.Context, md pmetric.Metrics) error {
+	v.lease.Engine().consumeMetrics(ctx, md)
+	return nil
+}
+
+// ConsumeLogs takes log records and change events. It never fails: data that say nothing are counted.
+func (v *logsView) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
+	v.lease.Engine().consumeLogs(ctx, ld)
+	return nil
+}

@@ -1,0 +1,168 @@
+package incidentconnector
+
+import (
+	"math"
+	"time"
+
+	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/pdatautil"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+
+	"github.com/paramedic-otel/paramedic/internal/edgehealth"
+)
+
+// freshStart is how old a cumulative series may be, when it is first seen, for its first value to count: an older one
+// counted long before anybody listened.
+const freshStart = time.Minute
+
+// deltas turns cumulative service graph series into what happened since their last point.
+type deltas struct {
+	limit int
+	last  map[seriesKey]*lastPoint
+}
+
+type seriesKey struct {
+	metric          string
+	resource, point [16]byte
+}
+
+type lastPoint struct {
+	start, time pcommon.Timestamp
+	count, sum  float64
+	latency     edgehealth.Latency
+}
+
+// reading is the state of a series at one point.
+type reading struct {
+	count, sum float64
+	latency    edgehealth.Latency
+}
+
+func newDeltas(limit int) *deltas {
+	return &deltas{limit: limit, last: map[seriesKey]*lastPoint{}}
+}
+
+// since returns what happened since the series' last point; ok is false when that is not known or there is no room.
+func (d *deltas) since(key seriesKey, start, at pcommon.Timestamp, r *reading) (ok, refused bool) {
+	last := d.last[key]
+	if last == nil {
+		if len(d.last) >= d.limit {
+			return false, true
+		}
+		d.last[key] = &lastPoint{start: start, time: at, count: r.count, sum: r.sum, latency: r.latency}
+		return start != 0 && at >= start && at-start <= pcommon.Timestamp(freshStart), false
+	}
+	if at <= last.time {
+		return false, false
+	}
+	previous := *last
+	*last = lastPoint{start: start, time: at, count: r.count, sum: r.sum, latency: r.latency}
+	if start != previous.start && start > previous.time || r.count < previous.count {
+		return true, false
+	}
+	r.count -= previous.count
+	r.sum = max(0, r.sum-previous.sum)
+	for b := range r.latency {
+		r.latency[b] = max(0, r.latency[b]-previous.latency[b])
+	}
+	return true, false
+}
+
+// forget drops the series that have had no point for a while.
+func (d *deltas) forget(before pcommon.Timestamp) {
+	for key, last := range d.last {
+		if last.time < before {
+			delete(d.last, key)
+		}
+	}
+}
+
+// ingestGraph counts one service graph metric and returns its newest time.
+func (e *engine) ingestGraph(m pmetric.Metric, resource [16]byte, apply func(*edgehealth.Sample, *reading)) (newest time.Time) {
+	seconds := 1.0
+	if m.Unit() == "ms" {
+		seconds = 1e-3
+	}
+	point := func(attrs pcommon.Map, start, at pcommon.Timestamp, temporality pmetric.AggregationTemporality, r *reading) {
+		if t := at.AsTime(); t.After(newest) {
+			newest = t
+		}
+		if !(r.count >= 0) || math.IsInf(r.count, 0) || math.IsNaN(r.sum) || math.IsInf(r.sum, 0) {
+			e.refusals.invalid++
+			return
+		}
+		key, ok := edgeKey(attrs)
+		if !ok {
+			e.refusals.invalid++
+			return
+		}
+		if temporality == pmetric.AggregationTemporalityCumulative {
+			known, refused := e.deltas.since(seriesKey{m.Name(), resource, pdatautil.MapHash(attrs)}, start, at, r)
+			if refused {
+				e.refusals.limit++
+			}
+			if !known {
+				return
+			}
+		}
+		var s edgehealth.Sample
+		apply(&s, r)
+		// A point stands for the interval that ends with it.
+		t, skewed := e.clock.place(at.AsTime().Add(-1))
+		if skewed {
+			e.refusals.skewed++
+		}
+		bucket := max(e.bucketOf(t), e.next)
+		if e.clock.started() && e.bucketOf(t) < e.next {
+			e.refusals.late++
+		}
+		if !e.edges.Observe(key, bucket, &s) {
+			e.refusals.limit++
+		}
+	}
+
+	switch m.Type() {
+	case pmetric.MetricTypeSum:
+		for _, p := range m.Sum().DataPoints().All() {
+			r := reading{count: numberOf(p)}
+			point(p.Attributes(), p.StartTimestamp(), p.Timestamp(), m.Sum().AggregationTemporality(), &r)
+		}
+	case pmetric.MetricTypeHistogram:
+		for _, p := range m.Histogram().DataPoints().All() {
+			r := reading{count: float64(p.Count()), sum: p.Sum() * seconds}
+			lower := 0.0
+			for i := range p.BucketCounts().Len() {
+				upper := math.Inf(1)
+				if i < p.ExplicitBounds().Len() {
+					upper = p.ExplicitBounds().At(i) * seconds
+				}
+				if n := p.BucketCounts().At(i); n > 0 {
+					r.latency.AddBucket(lower, upper, float64(n))
+				}
+				lower = upper
+			}
+			point(p.Attributes(), p.StartTimestamp(), p.Timestamp(), m.Histogram().AggregationTemporality(), &r)
+		}
+	case pmetric.MetricTypeExponentialHistogram:
+		for _, p := range m.ExponentialHistogram().DataPoints().All() {
+			r := reading{count: float64(p.Count()), sum: p.Sum() * seconds}
+			r.latency.Add(0, float64(p.ZeroCount()))
+			width := math.Exp2(-float64(p.Scale()))
+			for i := range p.Positive().BucketCounts().Len() {
+				if n := p.Positive().BucketCounts().At(i); n > 0 {
+					middle := math.Exp2((float64(p.Positive().Offset()) + float64(i) + 0.5) * width)
+					r.latency.Add(middle*seconds, float64(n))
+				}
+			}
+			point(p.Attributes(), p.StartTimestamp(), p.Timestamp(), m.ExponentialHistogram().AggregationTemporality(), &r)
+		}
+	}
+	return newest
+}
+
+func numberOf(p pmetric.NumberDataPoint) float64 {
+	if p.ValueType() == pmetric.NumberDataPointValueTypeInt {
+		return float64(p.IntValue())
+	}
+	return p.DoubleValue()
+}

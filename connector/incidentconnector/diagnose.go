@@ -1,0 +1,271 @@
+package incidentconnector
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/paramedic-otel/paramedic/internal/edgehealth"
+	"github.com/paramedic-otel/paramedic/internal/excess"
+	"github.com/paramedic-otel/paramedic/internal/rootcause"
+	"github.com/paramedic-otel/paramedic/semconv"
+)
+
+// maxTimeline and maxEvidence bound what an event tells.
+const (
+	maxTimeline = 20
+	maxEvidence = 6
+)
+
+// diagnose ranks the causes of an incident and describes it.
+func (e *engine) diagnose(i *incident, now time.Time) {
+	state := &i.state
+	candidates := e.rank(i, now)
+	state.Causes = nil
+	for _, c := range candidates[:min(len(candidates), e.cfg.Limits.Causes)] {
+		state.Causes = append(state.Causes, e.describeCause(i, c))
+	}
+	state.Changes = e.changesNear(state.StartedAt, now)
+	e.describeImpact(i, now)
+	state.Title = title(state)
+	state.Fingerprint = fingerprint(state.Cause())
+	state.Timeline = timeline(i)
+}
+
+// rank hands what is known of the graph to the ranking.
+func (e *engine) rank(i *incident, now time.Time) []rootcause.Candidate {
+	buckets := min(max(2, int(math.Ceil(float64(now.Sub(i.state.StartedAt))/float64(e.cfg.Bucket)))), excess.MaxWindow)
+	changed := map[semconv.Entity]bool{}
+	for _, c := range e.changesNear(i.state.StartedAt, now) {
+		changed[c.Entity] = true
+	}
+
+	nodes := map[semconv.Entity]*rootcause.Node{}
+	node := func(entity semconv.Entity) *rootcause.Node {
+		n := nodes[entity]
+		if n == nil {
+			n = &rootcause.Node{
+				Name: entity.String(), Changed: changed[entity], Onset: math.MaxInt64,
+				Uninstrumented: entity.Type != semconv.EntityService && entity.Type != semconv.EntityPod,
+			}
+			nodes[entity] = n
+		}
+		return n
+	}
+	slow, failing := map[edgehealth.Key]bool{}, map[edgehealth.Key]bool{}
+	missing := map[edgehealth.Key]float64{}
+	for _, s := range i.symptoms {
+		n := node(s.entity)
+		n.Onset = min(n.Onset, s.onset.UnixNano())
+		switch s.class {
+		case classSignal:
+			n.Internal = max(n.Internal, math.Abs(s.deviation))
+		case classLog:
+			n.Log = max(n.Log, s.surprise)
+		case classEdge:
+			slow[s.edge] = slow[s.edge] || s.edgeKind == edgehealth.Slow
+			failing[s.edge] = failing[s.edge] || s.edgeKind == edgehealth.Failing
+			if s.edgeKind == edgehealth.Drop {
+				missing[s.edge] = max(missing[s.edge], math.Abs(s.deviation))
+			}
+		}
+	}
+	var edges []rootcause.Edge
+	onsetBucket := e.bucketOf(i.state.StartedAt)
+	e.edges.Edges(func(k edgehealth.Key) {
+		client, server := entityOf(k.Client), entityOf(k.Server)
+		_, clientKnown := nodes[client]
+		_, serverKnown := nodes[server]
+		if !clientKnown && !serverKnown && !slow[k] && !failing[k] {
+			return
+		}
+		if k.Client != entryNode {
+			node(client)
+		}
+		node(server)
+		impact := e.edges.Impact(k, buckets)
+		first, _ := e.edges.FirstSeen(k)
+		edge := rootcause.Edge{
+			Client: client.String(), Server: server.String(), FailureNoise: impact.FailureNoise, SecondsNoise: impact.SecondsNoise,
+			Failures: impact.Failures, Seconds: impact.Seconds, ClientSeconds: impact.ClientSeconds,
+			Missing: missing[k], New: failing[k] && first >= onsetBucket-1,
+		}
+		edges = append(edges, edge)
+	})
+	list := make([]rootcause.Node, 0, len(nodes))
+	for _, n := range nodes {
+		list = append(list, *n)
+	}
+	slices.SortFunc(list, func(a, b rootcause.Node) int { return cmp.Compare(a.Name, b.Name) })
+	return rootcause.Rank(list, edges)
+}
+
+// describeCause turns a candidate into a cause with its evidence.
+func (e *engine) describeCause(i *incident, c rootcause.Candidate) semconv.Cause {
+	entity := entityOf(edgehealth.Node(c.Name))
+	cause := semconv.Cause{
+		Entity: entity, Kind: semconv.CauseUnknown, Confidence: clamp(c.Confidence), Share: clamp(c.Share),
+		Resource: map[string]string{},
+	}
+	for k, v := range e.directory.resources[entity.Name] {
+		if entity.Type == semconv.EntityService {
+			cause.Resource[k] = v
+		}
+	}
+	mine := make([]*symptom, 0, len(i.symptoms))
+	for _, s := range i.symptoms {
+		if s.entity == entity {
+			mine = append(mine, s)
+		}
+	}
+	slices.SortStableFunc(mine, func(a, b *symptom) int {
+		return cmp.Or(cmp.Compare(b.weight(), a.weight()), compareSymptoms(a, b))
+	})
+	for _, s := range mine[:min(len(mine), maxEvidence)] {
+		cause.Evidence = append(cause.Evidence, semconv.Evidence{
+			Signal: s.signal, Onset: s.onset, Deviation: s.deviation, Score: clamp(s.score), Summary: s.summary,
+		})
+	}
+	cause.Kind = kindOfCause(mine, c)
+	for _, s := range mine {
+		if s.class == classSignal && s.kind == cause.Kind {
+			for k, v := range s.resource {
+				cause.Resource[k] = v
+			}
+			break
+		}
+	}
+	return cause
+}
+
+// kindOfCause says what sort of trouble an entity is in: what is saturated inside it, or else what its callers feel.
+func kindOfCause(symptoms []*symptom, c rootcause.Candidate) semconv.CauseKind {
+	best, kind := 0.0, semconv.CauseUnknown
+	for _, s := range symptoms {
+		inside := s.class == classSignal && s.deviation > 0
+		switch s.kind {
+		case semconv.CauseCrash, semconv.CauseCPU, semconv.CauseMemory, semconv.CauseDisk:
+			if inside && s.opens && s.deviation > best {
+				best, kind = s.deviation, s.kind
+			}
+		}
+	}
+	if kind != semconv.CauseUnknown {
+		return kind
+	}
+	for _, s := range symptoms {
+		if s.kind != semconv.CauseUnknown && s.weight() > best {
+			best, kind = s.weight(), s.kind
+		}
+	}
+	switch {
+	case kind != semconv.CauseUnknown:
+		return kind
+	case c.OwnFailures > 0:
+		return semconv.CauseErrors
+	case c.OwnSeconds > 0:
+		return semconv.CauseLatency
+	default:
+		return semconv.CauseUnknown
+	}
+}
+
+// changesNear returns the changes before and during an incident.
+func (e *engine) changesNear(start, now time.Time) []semconv.Change {
+	var out []semconv.Change
+	for _, c := range e.changes.list {
+		if !c.Time.Before(start.Add(-e.cfg.ChangeWindow)) && !c.Time.After(now) {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// describeImpact finds out who feels the incident and how grave it is.
+func (e *engine) describeImpact(i *incident, now time.Time) {
+	services, entries := map[string]bool{}, map[string]bool{}
+	worst := 0.0
+	for _, s := range i.symptoms {
+		if s.entity.Type == semconv.EntityService {
+			services[s.entity.Name] = true
+		}
+		if s.class == classEdge && s.edge.Client == entryNode && s.opens {
+			entries[entityOf(s.edge.Server).Name] = true
+			impact := e.edges.Impact(s.edge, excess.MaxWindow/3)
+			if impact.Requests > 0 {
+				worst = max(worst, impact.Failures/impact.Requests)
+			}
+		}
+	}
+	i.state.EntryPoints = sortedNames(entries)
+	i.state.Impact = semconv.Impact{Services: sortedNames(services)}
+	if known := len(e.directory.names); known > 0 {
+		i.state.Impact.Ratio = min(1, float64(len(services))/float64(max(known, len(services))))
+	}
+	severity := semconv.SeverityMinor
+	switch {
+	case worst >= 0.2:
+		severity = semconv.SeverityCritical
+	case len(entries) > 0 || len(services) >= 3:
+		severity = semconv.SeverityMajor
+	}
+	if !graver(i.state.Severity, severity) {
+		i.state.Severity = severity
+	}
+}
+
+// graver reports whether a is graver than b.
+func graver(a, b semconv.Severity) bool {
+	rank := map[semconv.Severity]int{semconv.SeverityMinor: 1, semconv.SeverityMajor: 2, semconv.SeverityCritical: 3}
+	return rank[a] > rank[b]
+}
+
+func sortedNames(set map[string]bool) []string {
+	var out []string
+	for name := range set {
+		out = append(out, name)
+	}
+	slices.Sort(out)
+	return out
+}
+
+func title(state *semconv.Incident) string {
+	cause := state.Cause()
+	if cause.Entity == (semconv.Entity{}) {
+		return "abnormal behaviour of unknown cause"
+	}
+	trouble := string(cause.Kind)
+	if cause.Kind == semconv.CauseUnknown {
+		trouble = "abnormal behaviour"
+	}
+	felt := ""
+	if len(state.EntryPoints) > 0 {
+		felt = ", felt at " + state.EntryPoints[0]
+		if more := len(state.EntryPoints) - 1; more > 0 {
+			felt += fmt.Sprintf(" and %d more", more)
+		}
+	}
+	return fmt.Sprintf("%s of %s%s", trouble, cause.Entity.Name, felt)
+}
+
+// fingerprint is equal for incidents with the same cause entity and kind.
+func fingerprint(cause semconv.Cause) string {
+	sum := sha256.Sum256([]byte(cause.Entity.String() + "\x00" + string(cause.Kind)))
+	return hex.EncodeToString(sum[:8])
+}
+
+func timeline(i *incident) []semconv.TimelineEntry {
+	symptoms := slices.Clone(i.symptoms)
+	slices.SortFunc(symptoms, compareSymptoms)
+	var out []semconv.TimelineEntry
+	for _, s := range symptoms[:min(len(symptoms), maxTimeline)] {
+		out = append(out, semconv.TimelineEntry{Time: s.onset, Text: s.entity.Name + ": " + s.summary})
+	}
+	return out
+}
+
+func clamp(f float64) float64 { return min(max(f, 0), 1) }

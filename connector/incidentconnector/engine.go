@@ -1,0 +1,236 @@
+package incidentconnector
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/connector"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+	"go.uber.org/zap"
+
+	"github.com/paramedic-otel/paramedic/internal/edgehealth"
+	"github.com/paramedic-otel/paramedic/internal/excess"
+	"github.com/paramedic-otel/paramedic/internal/logflow"
+	"github.com/paramedic-otel/paramedic/internal/logtemplate"
+	"github.com/paramedic-otel/paramedic/semconv"
+)
+
+// entryNode stands for callers outside the service graph.
+var entryNode = edgehealth.Node(semconv.Entity{Type: semconv.EntityExternal, Name: semconv.GraphUser}.String())
+
+// engine is the state that all views of one connector share.
+type engine struct {
+	cfg       *Config
+	id        component.ID
+	logger    *zap.Logger
+	telemetry *instruments
+	outbox    *outbox
+
+	stop context.CancelFunc
+	wait sync.WaitGroup
+
+	mu sync.Mutex
+	// mu guards everything below.
+	clock clock
+	// arrived is when, on the clock on the wall, data last came, and idleFrom the watermark then.
+	arrived  time.Time
+	idleFrom time.Time
+	// next is the first bucket that was not judged yet.
+	next      int64
+	edges     *edgehealth.Model
+	flow      *logflow.Model
+	deltas    *deltas
+	signals   *signals
+	directory *directory
+	changes   changes
+	symptoms  map[symptomKey]*symptom
+	incidents []*incident
+	refusals  refusals
+}
+
+func newEngine(cfg *Config, set connector.Settings) (*engine, error) {
+	telemetry, err := newInstruments(set.TelemetrySettings)
+	if err != nil {
+		return nil, err
+	}
+	e := &engine{
+		cfg: cfg, id: set.ID, logger: set.Logger, telemetry: telemetry,
+		outbox:    &outbox{limit: cfg.Limits.Outbox, telemetry: telemetry, logger: set.Logger},
+		deltas:    newDeltas(cfg.Limits.Series),
+		signals:   newSignals(cfg),
+		directory: newDirectory(cfg.Limits.Services),
+	}
+	e.reset()
+	return e, nil
+}
+
+// reset forgets everything that depends on where event time stands.
+func (e *engine) reset() {
+	e.clock = clock{maxSkew: e.cfg.MaxClockSkew}
+	learning := excess.Learning{
+		HalfLife:    float64(e.cfg.BaselineHalfLife) / float64(e.cfg.Bucket),
+		NormalAfter: int64(e.cfg.NormalAfter / e.cfg.Bucket),
+	}
+	e.edges = edgehealth.New(entryNode, edgehealth.Limits{
+		MaxEdges: e.cfg.Limits.Edges, IdleBuckets: 2 * learning.NormalAfter,
+	}, learning)
+	e.flow = logflow.New(logflow.Limits{
+		MaxServices: e.cfg.Limits.Services, MaxContexts: e.cfg.Limits.LogContexts,
+		MaxTemplates: e.cfg.Limits.LogTemplates, Templates: logtemplate.DefaultLimits(),
+	}, learning)
+	e.signals.clear()
+	e.symptoms = map[symptomKey]*symptom{}
+	e.incidents = nil
+	e.changes.list = nil
+}
+
+// Start starts the watch over idle times.
+func (e *engine) Start(context.Context, component.Host) error {
+	ctx, stop := context.WithCancel(context.Background())
+	e.stop = stop
+	e.wait.Go(func() {
+		ticker := time.NewTicker(time.Second)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case now := <-ticker.C:
+				e.idle(ctx, now)
+			}
+		}
+	})
+	return nil
+}
+
+// Shutdown stops the watch.
+func (e *engine) Shutdown(context.Context) error {
+	if e.stop != nil {
+		e.stop()
+	}
+	e.wait.Wait()
+	e.telemetry.builder.Shutdown()
+	return nil
+}
+
+func (e *engine) consumeMetrics(ctx context.Context, md pmetric.Metrics) {
+	e.consume(ctx, func() time.Time { return e.ingestMetrics(md) })
+	e.telemetry.builder.ConnectorIncidentReceivedItems.Add(ctx, int64(md.DataPointCount()), e.telemetry.metrics...)
+}
+
+func (e *engine) consumeLogs(ctx context.Context, ld plog.Logs) {
+	e.consume(ctx, func() time.Time { return e.ingestLogs(ld) })
+	e.telemetry.builder.ConnectorIncidentReceivedItems.Add(ctx, int64(ld.LogRecordCount()), e.telemetry.logs...)
+}
+
+// consume takes one batch in, which ingest does and returns its newest time, and judges the buckets that it completes.
+func (e *engine) consume(ctx context.Context, ingest func() time.Time) {
+	e.mu.Lock()
+	var events []semconv.IncidentEvent
+	newest := ingest()
+	if !newest.IsZero() {
+		first := !e.clock.started()
+		if e.clock.observe(newest) {
+			e.logger.Warn("data lie constantly in the past of a wrong clock, starting anew", zap.Time("newest", newest))
+			events = e.closeAll(semconv.ResolutionNoData)
+			watermark := e.clock.watermark
+			e.reset()
+			e.clock.watermark = watermark
+			first = true
+		}
+		if first {
+			e.next = e.bucketOf(newest) - 1
+		}
+		e.arrived, e.idleFrom = time.Now(), e.clock.watermark
+		events = append(events, e.judge(ctx)...)
+	}
+	refused := e.refusals
+	e.refusals = refusals{}
+	e.outbox.add(ctx, events)
+	e.mu.Unlock()
+	e.telemetry.refused(ctx, refused)
+	e.outbox.flush(ctx)
+}
+
+// idle moves event time on by the clock on the wall when no data have come for a while, and tries again to send what
+// waits.
+func (e *engine) idle(ctx context.Context, now time.Time) {
+	e.mu.Lock()
+	if e.clock.started() && now.Sub(e.arrived) >= e.cfg.IdleAfter {
+		e.clock.pass(e.idleFrom.Add(now.Sub(e.arrived)))
+		e.outbox.add(ctx, e.judge(ctx))
+	}
+	e.recordHeld(ctx)
+	e.mu.Unlock()
+	e.outbox.flush(ctx)
+}
+
+// maxSilentBuckets is how many buckets without data are judged one by one before the rest is skipped.
+const maxSilentBuckets = excess.Lookahead + excess.Lookback
+
+// judge closes and judges the buckets that are complete.
+func (e *engine) judge(ctx context.Context) []semconv.IncidentEvent {
+	var events []semconv.IncidentEvent
+	complete := e.bucketOf(e.clock.watermark.Add(-e.cfg.Lateness))
+	for judged := 0; e.next < complete; judged++ {
+		if judged >= maxSilentBuckets && len(e.symptoms) == 0 && len(e.incidents) == 0 {
+			// Nothing can come of buckets without data; the models catch up by themselves.
+			e.next = complete - 1
+		}
+		start := time.Now()
+		events = append(events, e.judgeBucket(e.next)...)
+		e.next++
+		e.telemetry.builder.ConnectorIncidentEvaluationDuration.Record(ctx, time.Since(start).Seconds())
+	}
+	return events
+}
+
+// judgeBucket closes a bucket in all models and carries their findings on to symptoms and incidents.
+func (e *engine) judgeBucket(bucket int64) []semconv.IncidentEvent {
+	now := e.endOf(bucket)
+	edgeFindings := e.edges.Close(bucket, minSurprise)
+	for _, name := range e.directory.names {
+		e.flow.CountRequests(name, bucket, e.edges.Requests(serviceNode(name)))
+	}
+	flowFindings := e.flow.Close(bucket, minSurprise)
+
+	e.noteEdges(now, edgeFindings)
+	e.noteFlow(now, flowFindings)
+	e.noteSignals(now)
+	e.noteSilence(now)
+	events := e.updateIncidents(now)
+	e.forgetSymptoms(now)
+	e.changes.forget(now.Add(-e.cfg.ChangeWindow - e.cfg.GroupWindow))
+	return events
+}
+
+func (e *engine) bucketOf(t time.Time) int64 {
+	b := t.UnixNano() / int64(e.cfg.Bucket)
+	if t.UnixNano() < 0 {
+		b--
+	}
+	return b
+}
+
+// endOf returns when a bucket ends.
+func (e *engine) endOf(bucket int64) time.Time {
+	return time.Unix(0, (bucket+1)*int64(e.cfg.Bucket)).UTC()
+}
+
+// buckets returns how many buckets a duration covers.
+func (e *engine) buckets(d time.Duration) int { return int(d / e.cfg.Bucket) }
+
+func (e *engine) recordHeld(ctx context.Context) {
+	gauge := e.telemetry.builder.ConnectorIncidentHeldItems
+	gauge.Record(ctx, int64(e.edges.Len()), e.telemetry.edges...)
+	gauge.Record(ctx, int64(len(e.directory.names)), e.telemetry.services...)
+	gauge.Record(ctx, int64(e.flow.Contexts()), e.telemetry.contexts...)
+	gauge.Record(ctx, int64(len(e.signals.held)), e.telemetry.signals...)
+	gauge.Record(ctx, int64(len(e.deltas.last)), e.telemetry.series...)
+	gauge.Record(ctx, int64(len(e.symptoms)), e.telemetry.symptoms...)
+	gauge.Record(ctx, int64(len(e.incidents)), e.telemetry.incidents...)
+	gauge.Record(ctx, int64(e.outbox.len()), e.telemetry.outbox...)
+}

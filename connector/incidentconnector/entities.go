@@ -1,0 +1,137 @@
+package incidentconnector
+
+import (
+	"slices"
+	"strings"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/paramedic-otel/paramedic/internal/edgehealth"
+	"github.com/paramedic-otel/paramedic/semconv"
+)
+
+// maxNameBytes bounds names that telemetry brings in.
+const maxNameBytes = 256
+
+// actionAttributes are the resource attributes by which an action finds its target.
+var actionAttributes = []string{
+	semconv.AttrServiceName, semconv.AttrServiceNamespace, semconv.AttrServiceVersion, semconv.AttrServiceCriticality,
+	semconv.AttrK8sClusterName, semconv.AttrK8sNamespaceName, semconv.AttrK8sDeploymentName,
+	semconv.AttrK8sStatefulSetName, semconv.AttrK8sDaemonSetName, semconv.AttrK8sPodName, semconv.AttrK8sPodUID,
+	semconv.AttrK8sNodeName, semconv.AttrK8sContainerName, semconv.AttrHostName, semconv.AttrDeploymentEnvName,
+}
+
+// serviceName returns the name of a service entity from its two attributes.
+func serviceName(namespace, name string) string {
+	if namespace == "" {
+		return bounded(name)
+	}
+	return bounded(namespace) + "/" + bounded(name)
+}
+
+func serviceNode(name string) edgehealth.Node {
+	return edgehealth.Node(semconv.Entity{Type: semconv.EntityService, Name: name}.String())
+}
+
+// entityOf returns the entity that a node stands for.
+func entityOf(n edgehealth.Node) semconv.Entity {
+	entityType, name, _ := strings.Cut(string(n), ":")
+	return semconv.Entity{Type: semconv.EntityType(entityType), Name: name}
+}
+
+// resourceEntity derives the entity of a resource: its service, or else its pod, node or host.
+func resourceEntity(resource pcommon.Map) (semconv.Entity, bool) {
+	if name := str(resource, semconv.AttrServiceName); name != "" {
+		return semconv.Entity{Type: semconv.EntityService, Name: serviceName(str(resource, semconv.AttrServiceNamespace), name)}, true
+	}
+	for _, by := range []struct {
+		attribute  string
+		entityType semconv.EntityType
+	}{
+		{semconv.AttrK8sPodName, semconv.EntityPod},
+		{semconv.AttrK8sNodeName, semconv.EntityNode},
+		{semconv.AttrHostName, semconv.EntityHost},
+	} {
+		if name := str(resource, by.attribute); name != "" {
+			return semconv.Entity{Type: by.entityType, Name: bounded(name)}, true
+		}
+	}
+	return semconv.Entity{}, false
+}
+
+// edgeKey derives both ends of an edge from the attributes of a service graph point.
+func edgeKey(attrs pcommon.Map) (edgehealth.Key, bool) {
+	client, server := str(attrs, semconv.AttrGraphClient), str(attrs, semconv.AttrGraphServer)
+	if client == "" || server == "" {
+		return edgehealth.Key{}, false
+	}
+	virtual := str(attrs, semconv.AttrGraphVirtualNode)
+	connection := str(attrs, semconv.AttrGraphConnectionType)
+	key := edgehealth.Key{
+		Client: serviceNode(serviceName(str(attrs, semconv.AttrGraphClientNamespace), client)),
+		Server: serviceNode(serviceName(str(attrs, semconv.AttrGraphServerNamespace), server)),
+	}
+	if virtual == "client" || (client == semconv.GraphUser && connection == semconv.ConnectionVirtual) {
+		key.Client = virtualNode(semconv.EntityExternal, client)
+	}
+	switch {
+	case connection == semconv.ConnectionDatabase:
+		key.Server = virtualNode(semconv.EntityDatabase, server)
+	case virtual == "server" && connection == semconv.ConnectionMessaging:
+		key.Server = virtualNode(semconv.EntityMessaging, server)
+	case virtual == "server":
+		key.Server = virtualNode(semconv.EntityExternal, server)
+	}
+	return key, true
+}
+
+func virtualNode(entityType semconv.EntityType, name string) edgehealth.Node {
+	return edgehealth.Node(semconv.Entity{Type: entityType, Name: bounded(name)}.String())
+}
+
+// directory knows the services that were seen and how to act on them.
+type directory struct {
+	limit int
+	// names is sorted.
+	names     []string
+	resources map[string]map[string]string
+}
+
+func newDirectory(limit int) *directory {
+	return &directory{limit: limit, resources: map[string]map[string]string{}}
+}
+
+// see notes a service and what its resource says; false when there is no room for it.
+func (d *directory) see(name string, resource pcommon.Map) bool {
+	known := d.resources[name]
+	if known == nil {
+		if len(d.names) >= d.limit {
+			return false
+		}
+		known = map[string]string{}
+		d.resources[name] = known
+		i, _ := slices.BinarySearch(d.names, name)
+		d.names = slices.Insert(d.names, i, name)
+	}
+	for _, key := range actionAttributes {
+		if v := str(resource, key); v != "" && v != known[key] {
+			known[key] = bounded(v)
+		}
+	}
+	return true
+}
+
+func str(m pcommon.Map, key string) string {
+	if v, ok := m.Get(key); ok && v.Type() == pcommon.ValueTypeStr {
+		return v.Str()
+	}
+	return ""
+}
+
+// bounded cuts a name that telemetry brought in to a sane length and makes it valid text.
+func bounded(s string) string {
+	if len(s) > maxNameBytes {
+		s = s[:maxNameBytes]
+	}
+	return strings.ToValidUTF8(s, "\uFFFD")
+}

@@ -1,0 +1,203 @@
+package incidentconnector
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/pdatautil"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+
+	"github.com/paramedic-otel/paramedic/internal/edgehealth"
+	"github.com/paramedic-otel/paramedic/internal/logflow"
+	"github.com/paramedic-otel/paramedic/semconv"
+)
+
+// graphMetrics says what the points of each service graph metric add to a sample.
+var graphMetrics = map[string]func(*edgehealth.Sample, *reading){
+	semconv.MetricGraphRequestTotal:       func(s *edgehealth.Sample, r *reading) { s.Requests = r.count },
+	semconv.MetricGraphRequestFailedTotal: func(s *edgehealth.Sample, r *reading) { s.Failed = r.count },
+	semconv.MetricGraphRequestServer: func(s *edgehealth.Sample, r *reading) {
+		s.ServerSeconds, s.ServerLatency = r.sum, r.latency
+	},
+	semconv.MetricGraphRequestClient: func(s *edgehealth.Sample, r *reading) { s.ClientSeconds = r.sum },
+}
+
+// ingestMetrics takes a batch in and returns its newest time.
+func (e *engine) ingestMetrics(md pmetric.Metrics) (newest time.Time) {
+	later := func(t time.Time) {
+		if t.After(newest) {
+			newest = t
+		}
+	}
+	for _, rm := range md.ResourceMetrics().All() {
+		resource := rm.Resource().Attributes()
+		source := pdatautil.MapHash(resource)
+		if entity, ok := resourceEntity(resource); ok && entity.Type == semconv.EntityService && !e.directory.see(entity.Name, resource) {
+			e.refusals.limit++
+		}
+		for _, sm := range rm.ScopeMetrics().All() {
+			for _, m := range sm.Metrics().All() {
+				switch apply := graphMetrics[m.Name()]; {
+				case apply != nil:
+					later(e.ingestGraph(m, source, apply))
+				case m.Name() == semconv.MetricAnomalyScore || m.Name() == semconv.MetricAnomalyDeviation:
+					later(e.ingestAnomaly(m, resource, source))
+				default:
+					// Other metrics only show how late it is.
+					later(newestOf(m))
+				}
+			}
+		}
+	}
+	return newest
+}
+
+// newestOf returns the newest time of a metric's points.
+func newestOf(m pmetric.Metric) time.Time {
+	var newest pcommon.Timestamp
+	switch m.Type() {
+	case pmetric.MetricTypeGauge:
+		for _, p := range m.Gauge().DataPoints().All() {
+			newest = max(newest, p.Timestamp())
+		}
+	case pmetric.MetricTypeSum:
+		for _, p := range m.Sum().DataPoints().All() {
+			newest = max(newest, p.Timestamp())
+		}
+	case pmetric.MetricTypeHistogram:
+		for _, p := range m.Histogram().DataPoints().All() {
+			newest = max(newest, p.Timestamp())
+		}
+	case pmetric.MetricTypeExponentialHistogram:
+		for _, p := range m.ExponentialHistogram().DataPoints().All() {
+			newest = max(newest, p.Timestamp())
+		}
+	case pmetric.MetricTypeSummary:
+		for _, p := range m.Summary().DataPoints().All() {
+			newest = max(newest, p.Timestamp())
+		}
+	}
+	if newest == 0 {
+		return time.Time{}
+	}
+	return newest.AsTime()
+}
+
+// ingestLogs takes a batch in and returns its newest time.
+func (e *engine) ingestLogs(ld plog.Logs) (newest time.Time) {
+	for _, rl := range ld.ResourceLogs().All() {
+		resource := rl.Resource().Attributes()
+		entity, ok := resourceEntity(resource)
+		known := ok && entity.Type == semconv.EntityService && e.directory.see(entity.Name, resource)
+		if ok && entity.Type == semconv.EntityService && !known {
+			e.refusals.limit += int64(recordCount(rl))
+		}
+		for _, sl := range rl.ScopeLogs().All() {
+			for _, lr := range sl.LogRecords().All() {
+				ts := lr.Timestamp()
+				if ts == 0 {
+					ts = lr.ObservedTimestamp()
+				}
+				if ts == 0 {
+					e.refusals.invalid++
+					continue
+				}
+				if t := ts.AsTime(); t.After(newest) {
+					newest = t
+				}
+				at, skewed := e.clock.place(ts.AsTime())
+				if skewed {
+					e.refusals.skewed++
+				}
+				switch {
+				case semconv.IsIncidentEvent(lr):
+					// Our own events tell nothing new.
+				case ok && semconv.EventName(lr.EventName()) == semconv.EventDeploymentChanged:
+					e.changes.add(semconv.Change{Time: at, Entity: entity, Summary: changeSummary(resource, lr)})
+				case known:
+					e.observeRecord(entity.Name, at, lr)
+				}
+			}
+		}
+	}
+	return newest
+}
+
+// severityError is the first severity number that means an error.
+const severityError = plog.SeverityNumberError
+
+func (e *engine) observeRecord(service string, at time.Time, lr plog.LogRecord) {
+	bucket := e.bucketOf(at)
+	if e.clock.started() && bucket < e.next {
+		e.refusals.late++
+		bucket = e.next
+	}
+	record := logflow.Record{
+		Service: service, Bucket: bucket, Error: lr.SeverityNumber() >= severityError,
+		Message: messageOf(lr.Body()), Template: str(lr.Attributes(), semconv.AttrLogRecordTemplate),
+	}
+	trace, span := lr.TraceID(), lr.SpanID()
+	copy(record.Context[:16], trace[:])
+	copy(record.Context[16:], span[:])
+	e.flow.Observe(record)
+}
+
+// messageOf returns the text of a log body; for structured bodies, that under one of the usual keys.
+func messageOf(body pcommon.Value) string {
+	switch body.Type() {
+	case pcommon.ValueTypeStr:
+		return body.Str()
+	case pcommon.ValueTypeMap:
+		for _, key := range []string{"message", "msg", "event", "log"} {
+			if s := str(body.Map(), key); s != "" {
+				return s
+			}
+		}
+	}
+	return ""
+}
+
+func recordCount(rl plog.ResourceLogs) int {
+	n := 0
+	for _, sl := range rl.ScopeLogs().All() {
+		n += sl.LogRecords().Len()
+	}
+	return n
+}
+
+// maxChanges bounds the changes that are remembered.
+const maxChanges = 500
+
+// changes are the newest changes of workloads.
+type changes struct {
+	list []semconv.Change
+}
+
+func (c *changes) add(change semconv.Change) {
+	if len(c.list) >= maxChanges {
+		c.list = slices.Delete(c.list, 0, 1)
+	}
+	c.list = append(c.list, change)
+}
+
+func (c *changes) forget(before time.Time) {
+	c.list = slices.DeleteFunc(c.list, func(change semconv.Change) bool { return change.Time.Before(before) })
+}
+
+// changeSummary says what a change event is about.
+func changeSummary(resource pcommon.Map, lr plog.LogRecord) string {
+	if s := messageOf(lr.Body()); s != "" {
+		return bounded(s)
+	}
+	version := str(lr.Attributes(), semconv.AttrServiceVersion)
+	if version == "" {
+		version = str(resource, semconv.AttrServiceVersion)
+	}
+	if version == "" {
+		return "changed"
+	}
+	return fmt.Sprintf("changed to version %s", bounded(version))
+}

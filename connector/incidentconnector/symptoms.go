@@ -1,0 +1,303 @@
+package incidentconnector
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/paramedic-otel/paramedic/internal/edgehealth"
+	"github.com/paramedic-otel/paramedic/internal/excess"
+	"github.com/paramedic-otel/paramedic/internal/logflow"
+	"github.com/paramedic-otel/paramedic/semconv"
+)
+
+// minSurprise is the surprise from which on something is a symptom, though it may not open an incident.
+const minSurprise = 4
+
+// maxWeight bounds how much one symptom counts, for beyond it is certain anyway.
+const maxWeight = 30
+
+// symptomClass is the source of a symptom. Symptoms of different classes corroborate each other.
+type symptomClass int
+
+const (
+	classEdge symptomClass = iota
+	classLog
+	classSignal
+)
+
+type symptomKey struct {
+	class  symptomClass
+	entity semconv.Entity
+	what   string
+}
+
+// symptom is something abnormal about an entity.
+type symptom struct {
+	key    symptomKey
+	entity semconv.Entity
+	class  symptomClass
+	kind   semconv.CauseKind
+	// edge is set for symptoms of class edge.
+	edge     edgehealth.Key
+	edgeKind edgehealth.Kind
+	// opens is whether the symptom can open an incident; others are evidence alone.
+	opens bool
+	// surprise is the largest so far, deviation that of the same moment.
+	surprise, deviation, score float64
+	onset                      time.Time
+	// lastActive is when it was last seen to be there, quietSince since when it is seen not to be, and lastKnown when
+	// either was last seen.
+	lastActive, quietSince, lastKnown time.Time
+	summary                           string
+	signal                            string
+	resource                          map[string]string
+	incident                          *incident
+}
+
+// active reports whether the symptom was there when last looked at.
+func (s *symptom) active() bool { return s.quietSince.IsZero() }
+
+// weight is how much the symptom counts as evidence.
+func (s *symptom) weight() float64 { return min(s.surprise, maxWeight) }
+
+// observation is one sight of a symptom.
+type observation struct {
+	symptom
+	trend excess.Trend
+}
+
+// note enters an observation at the end of a bucket.
+func (e *engine) note(now time.Time, o observation) {
+	s := e.symptoms[o.key]
+	if s == nil {
+		if o.trend == excess.Subsided {
+			return
+		}
+		if len(e.symptoms) >= e.cfg.Limits.Symptoms {
+			e.refusals.limit++
+			return
+		}
+		first := o.symptom
+		s = &first
+		s.entity, s.class = o.key.entity, o.key.class
+		s.lastActive, s.lastKnown = now, now
+		e.symptoms[o.key] = s
+		return
+	}
+	if o.surprise > s.surprise {
+		s.surprise, s.deviation, s.score, s.summary, s.kind = o.surprise, o.deviation, o.score, o.summary, o.kind
+		s.opens = s.opens || o.opens
+	}
+	switch o.trend {
+	case excess.Persisting:
+		if !s.active() && s.incident == nil {
+			s.onset = o.onset
+		}
+		s.lastActive, s.lastKnown, s.quietSince = now, now, time.Time{}
+	case excess.Subsided:
+		s.quiet(now)
+	}
+}
+
+// quiet notes that the symptom is seen to be gone.
+func (s *symptom) quiet(now time.Time) {
+	s.lastKnown = now
+	if s.quietSince.IsZero() {
+		s.quietSince = now
+	}
+}
+
+// noteEdges turns the findings of the service graph into symptoms.
+func (e *engine) noteEdges(now time.Time, findings []edgehealth.Finding) {
+	for _, f := range findings {
+		server, client := entityOf(f.Key.Server), entityOf(f.Key.Client)
+		o := observation{trend: f.Trend, symptom: symptom{
+			key: symptomKey{classEdge, server, fmt.Sprint(f.Kind, f.Key.Client)}, edge: f.Key, edgeKind: f.Kind,
+			opens: true, surprise: f.Verdict.Surprise, onset: e.onsetOf(now, f.Verdict.Window),
+			deviation: deviationOf(f.Verdict), score: scoreOf(f.Verdict.Surprise),
+		}}
+		switch f.Kind {
+		case edgehealth.Failing:
+			o.kind, o.signal = semconv.CauseErrors, semconv.MetricGraphRequestFailedTotal
+			o.summary = fmt.Sprintf("%.0f %% of the calls from %s fail instead of %.1f %%", 100*f.Now, client.Name, 100*f.Normal)
+		case edgehealth.Slow:
+			o.kind, o.signal = semconv.CauseLatency, semconv.MetricGraphRequestServer
+			o.summary = fmt.Sprintf("calls from %s take %s instead of %s", client.Name, seconds(f.Now), seconds(f.Normal))
+		case edgehealth.Surge:
+			o.kind, o.signal, o.opens = semconv.CauseTraffic, semconv.MetricGraphRequestTotal, false
+			o.summary = fmt.Sprintf("%.1f times the usual calls from %s", f.Now/f.Normal, client.Name)
+		case edgehealth.Drop:
+			// Who does not call any more is the one to ask.
+			o.kind, o.signal = semconv.CauseUnknown, semconv.MetricGraphRequestTotal
+			o.key.entity = client
+			o.key.what = fmt.Sprint(f.Kind, f.Key.Server)
+			o.summary = fmt.Sprintf("%.2f calls to %s for each request instead of %.2f", f.Now, server.Name, f.Normal)
+			o.opens = client.Type == semconv.EntityService
+		}
+		e.note(now, o)
+	}
+}
+
+// noteFlow turns the findings in log records into symptoms.
+func (e *engine) noteFlow(now time.Time, findings []logflow.Finding) {
+	for _, f := range findings {
+		entity := semconv.Entity{Type: semconv.EntityService, Name: f.Service}
+		template := excerpt(f.Template)
+		o := observation{trend: f.Trend, symptom: symptom{
+			key:   symptomKey{classLog, entity, fmt.Sprint(f.Kind, f.After, "\x00", f.Template)},
+			opens: true, surprise: f.Verdict.Surprise, onset: e.onsetOf(now, f.Verdict.Window),
+			deviation: deviationOf(f.Verdict), score: scoreOf(f.Verdict.Surprise), signal: semconv.AttrLogRecordTemplate,
+		}}
+		switch f.Kind {
+		case logflow.NewError:
+			o.kind = semconv.CauseErrors
+			if f.Template == "" {
+				o.summary = fmt.Sprintf("%.0f error log records instead of %.1f", f.Verdict.Now.Events, f.Verdict.Expected)
+			} else {
+				o.summary = fmt.Sprintf("error %q logged %.0f times instead of %.1f", template, f.Verdict.Now.Events, f.Verdict.Expected)
+			}
+		case logflow.MissingStep:
+			o.kind = semconv.CauseErrors
+			o.summary = fmt.Sprintf("after %q the usual %q is missing %.0f of %.0f times", excerpt(f.After), template, f.Verdict.Now.Events, f.Verdict.Now.Exposure)
+		case logflow.MissingRecord:
+			o.kind = semconv.CauseErrors
+			o.summary = fmt.Sprintf("%q is not logged any more in %.0f requests, %.1f records were expected", template, f.Verdict.Now.Exposure, f.Verdict.Expected)
+		}
+		e.note(now, o)
+	}
+}
+
+// noteSignals turns series with a high score into symptoms, and forgets those that have come back or gone silent.
+func (e *engine) noteSignals(now time.Time) {
+	for key, s := range e.signals.held {
+		if !s.last.Before(now) {
+			continue
+		}
+		sk := symptomKey{classSignal, s.entity, fmt.Sprintf("%s\x00%s\x00%x%x", s.metric, s.signal, key.point, key.source)}
+		known := e.symptoms[sk]
+		if s.run == 0 || now.Sub(s.last) > e.cfg.StaleAfter {
+			if known != nil && s.run == 0 {
+				known.quiet(now)
+			}
+			delete(e.signals.held, key)
+			continue
+		}
+		if s.run < e.cfg.Persistence {
+			continue
+		}
+		trend := excess.Persisting
+		if known != nil && !s.last.After(known.lastKnown) {
+			trend = excess.Unknown
+		}
+		e.note(now, observation{trend: trend, symptom: symptom{
+			key: sk, kind: s.kind, signal: s.metric, onset: s.onset, resource: s.resource,
+			opens:    e.opensAlone(s),
+			surprise: e.signalSurprise(s), deviation: s.deviation, score: s.score,
+			summary: fmt.Sprintf("%s (%s) deviates by %.1f times its normal spread", s.metric, s.signal, s.deviation),
+		}})
+	}
+}
+
+// opensAlone reports whether a series shows a saturation or a failure that matters by itself.
+func (e *engine) opensAlone(s *signal) bool {
+	switch s.kind {
+	case semconv.CauseCPU, semconv.CauseMemory, semconv.CauseDisk, semconv.CauseCrash, semconv.CauseErrors, semconv.CauseLatency:
+		return s.deviation >= e.cfg.MinDeviation
+	default:
+		return false
+	}
+}
+
+// signalSurprise puts a score on the scale of surprises: persistent and far off, it is enough to open an incident.
+func (e *engine) signalSurprise(s *signal) float64 {
+	if e.opensAlone(s) {
+		return e.cfg.OpenSurprise
+	}
+	return minSurprise
+}
+
+// noteSilence finds out about the symptoms that were not observed: whether there are data that show them gone.
+func (e *engine) noteSilence(now time.Time) {
+	buckets := excess.MaxWindow / 2
+	for _, s := range e.symptoms {
+		if !s.active() || !s.lastActive.Before(now) {
+			continue
+		}
+		dataSeen := false
+		switch s.class {
+		case classEdge:
+			from := s.edge.Server
+			if s.edgeKind == edgehealth.Drop {
+				from = s.edge.Client
+			}
+			dataSeen = e.edges.RequestsIn(from, buckets) > 0
+		case classLog:
+			dataSeen = e.flow.Records(s.entity.Name, buckets) > 0
+		case classSignal:
+			// A score that falls is sent once; noteSignals sees it.
+		}
+		if dataSeen && now.Sub(s.lastActive) >= time.Duration(trendBuckets)*e.cfg.Bucket {
+			s.quiet(now)
+		}
+	}
+}
+
+// trendBuckets is how many buckets a symptom may go unobserved before that means that it is gone.
+const trendBuckets = 3
+
+// forgetSymptoms drops those that belong to no incident and will belong to none.
+func (e *engine) forgetSymptoms(now time.Time) {
+	for key, s := range e.symptoms {
+		if s.incident == nil && now.Sub(s.lastActive) > e.cfg.GroupWindow {
+			delete(e.symptoms, key)
+		}
+	}
+}
+
+// sortedSymptoms returns the symptoms for which keep holds, in a fixed order.
+func (e *engine) sortedSymptoms(keep func(*symptom) bool) []*symptom {
+	var out []*symptom
+	for _, s := range e.symptoms {
+		if keep(s) {
+			out = append(out, s)
+		}
+	}
+	slices.SortFunc(out, compareSymptoms)
+	return out
+}
+
+func compareSymptoms(a, b *symptom) int {
+	return cmp.Or(
+		a.onset.Compare(b.onset),
+		cmp.Compare(a.entity.Type, b.entity.Type), cmp.Compare(a.entity.Name, b.entity.Name),
+		cmp.Compare(a.class, b.class), cmp.Compare(a.key.what, b.key.what),
+	)
+}
+
+// onsetOf returns when a window of n buckets that ends now began.
+func (e *engine) onsetOf(now time.Time, n int) time.Time {
+	return now.Add(-time.Duration(n) * e.cfg.Bucket)
+}
+
+func deviationOf(v excess.Verdict) float64 {
+	return (v.Now.Events - v.Expected) / math.Sqrt(v.Expected+1)
+}
+
+func scoreOf(surprise float64) float64 { return 1 - math.Pow(10, -surprise) }
+
+func seconds(s float64) string {
+	return time.Duration(s * float64(time.Second)).Round(100 * time.Microsecond).String()
+}
+
+// excerpt shortens text from telemetry for a sentence.
+func excerpt(s string) string {
+	const most = 120
+	runes := []rune(s)
+	if len(runes) <= most {
+		return s
+	}
+	return string(runes[:most]) + "…"
+}

@@ -1,0 +1,227 @@
+// Package edgehealth watches the edges of a service graph and tells which of them fail, are slow, or carry too many or
+// too few calls, and by how much.
+//
+// All judgements are about counts on an exposure (package excess): failed of all requests, requests slower than nearly
+// all used to be, calls made for each request that the caller got itself. So they need no traffic model, hold for busy
+// and for quiet edges, and a gap in the data says nothing instead of looking like an outage.
+package edgehealth
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/paramedic-otel/paramedic/internal/excess"
+)
+
+// Node names one end of an edge.
+type Node string
+
+// Key identifies an edge.
+type Key struct {
+	Client, Server Node
+}
+
+// Sample is what happened on an edge since the last sample.
+type Sample struct {
+	Requests, Failed float64
+	// ServerSeconds and ClientSeconds are sums of durations as the callee and the caller saw them.
+	ServerSeconds, ClientSeconds float64
+	// ServerLatency counts the requests by duration.
+	ServerLatency Latency
+}
+
+// Kind is what is wrong with an edge.
+type Kind int
+
+// The kinds of findings.
+const (
+	Failing Kind = iota
+	Slow
+	Surge
+	Drop
+)
+
+// Finding is one abnormality of an edge.
+type Finding struct {
+	Key     Key
+	Kind    Kind
+	Verdict excess.Verdict
+	Trend   excess.Trend
+	// Normal and Now are the value in question before and in the window: the share of failed requests, the mean
+	// duration in seconds, or the calls for each request of the caller.
+	Normal, Now float64
+}
+
+// Limits bound a Model.
+type Limits struct {
+	MaxEdges int
+	// IdleBuckets is after how many buckets without a request an edge is forgotten.
+	IdleBuckets int64
+}
+
+// Model holds what is known of all edges. It is not safe for concurrent use.
+type Model struct {
+	limits   Limits
+	learning excess.Learning
+	timeline excess.Timeline
+	edges    map[Key]*edge
+	// sorted holds the edges in the order of their keys.
+	sorted   []*edge
+	incoming map[Node]*excess.Counts
+	// entry is the node that stands for callers outside the graph.
+	entry  Node
+	window excess.Window
+	// Refused counts samples of edges past the limit, Late those of closed buckets.
+	Refused, Late int64
+}
+
+// New returns an empty Model. The node entry stands for callers outside the graph.
+func New(entry Node, limits Limits, learning excess.Learning) *Model {
+	return &Model{limits: limits, learning: learning, entry: entry, edges: map[Key]*edge{}, incoming: map[Node]*excess.Counts{}}
+}
+
+// Len returns the number of edges.
+func (m *Model) Len() int { return len(m.edges) }
+
+// Observe counts a sample into a bucket. It returns false when the edge was refused.
+func (m *Model) Observe(key Key, bucket int64, s *Sample) bool {
+	if !m.timeline.Started() {
+		m.timeline.Start(bucket)
+	}
+	e := m.edges[key]
+	if e == nil {
+		if len(m.edges) >= m.limits.MaxEdges {
+			m.Refused++
+			return false
+		}
+		e = &edge{key: key, first: bucket}
+		m.edges[key] = e
+		i, _ := slices.BinarySearchFunc(m.sorted, key, func(e *edge, k Key) int { return compareKeys(e.key, k) })
+		m.sorted = slices.Insert(m.sorted, i, e)
+	}
+	slot, exact := m.timeline.Slot(bucket)
+	if !exact && bucket < m.timeline.Next() {
+		m.Late++
+	}
+	e.add(slot, s)
+	if s.Requests > 0 {
+		e.last = max(e.last, bucket)
+		m.node(key.Server)[slot] += float32(s.Requests)
+		if key.Client == m.entry {
+			m.node(m.entry)[slot] += float32(s.Requests)
+		}
+	}
+	return true
+}
+
+// node returns the requests that came to a node; for the entry node, those that it made.
+func (m *Model) node(n Node) *excess.Counts {
+	c := m.incoming[n]
+	if c == nil {
+		c = &excess.Counts{}
+		m.incoming[n] = c
+	}
+	return c
+}
+
+// Close closes a bucket and returns what is abnormal at its end, ordered by edge.
+func (m *Model) Close(bucket int64, minSurprise float64) []Finding {
+	if !m.timeline.Started() || bucket < m.timeline.Next() {
+		return nil
+	}
+	m.timeline.Jump(bucket, m.retire)
+	m.timeline.Close(m.retire)
+	m.forgetIdle(bucket)
+	var findings []Finding
+	for _, e := range m.sorted {
+		findings = e.judge(m, minSurprise, findings)
+	}
+	return findings
+}
+
+func (m *Model) retire(slot int) {
+	for _, e := range m.sorted {
+		e.retire(slot, m.exposure(e), m.learning)
+	}
+	for _, c := range m.incoming {
+		c[slot] = 0
+	}
+}
+
+// exposure returns what the calls of an edge are measured on: the requests that its caller got.
+func (m *Model) exposure(e *edge) *excess.Counts { return m.node(e.key.Client) }
+
+func (m *Model) forgetIdle(bucket int64) {
+	m.sorted = slices.DeleteFunc(m.sorted, func(e *edge) bool {
+		idle := bucket-max(e.last, e.first) > m.limits.IdleBuckets
+		if idle {
+			delete(m.edges, e.key)
+		}
+		return idle
+	})
+	if len(m.incoming) > 2*len(m.edges)+1 {
+		live := make(map[Node]*excess.Counts, len(m.edges))
+		for _, e := range m.sorted {
+			live[e.key.Client], live[e.key.Server] = m.incoming[e.key.Client], m.incoming[e.key.Server]
+		}
+		m.incoming = live
+	}
+}
+
+// Requests returns how many requests came to a node in the newest closed bucket.
+func (m *Model) Requests(n Node) float64 {
+	c := m.incoming[n]
+	if c == nil {
+		return 0
+	}
+	return float64(c[excess.SlotOf(m.timeline.Next()-1)])
+}
+
+// RequestsIn returns how many requests came to a node in the last n closed buckets.
+func (m *Model) RequestsIn(node Node, n int) float64 {
+	c := m.incoming[node]
+	if c == nil {
+		return 0
+	}
+	return sumLast(c, &m.timeline, n)
+}
+
+// Edges calls visit for each edge, in order.
+func (m *Model) Edges(visit func(Key)) {
+	for _, e := range m.sorted {
+		visit(e.key)
+	}
+}
+
+// Impact is what an edge had to bear in a window, beyond what was normal.
+type Impact struct {
+	// Requests and the same number that would have been expected from the caller's own requests.
+	Requests, ExpectedRequests float64
+	// Failures are failed requests beyond the expected ones, Seconds the durations beyond the expected ones as the
+	// callee saw them, and ClientSeconds as the caller did.
+	Failures, Seconds, ClientSeconds float64
+	// FailureNoise and SecondsNoise are what the two vary by in normal operation.
+	FailureNoise, SecondsNoise float64
+}
+
+// Impact returns what the edge had to bear in the last n closed buckets.
+func (m *Model) Impact(key Key, n int) Impact {
+	e := m.edges[key]
+	if e == nil {
+		return Impact{}
+	}
+	return e.impact(&m.timeline, m.exposure(e), n)
+}
+
+// FirstSeen returns the bucket in which an edge was first seen.
+func (m *Model) FirstSeen(key Key) (int64, bool) {
+	e := m.edges[key]
+	if e == nil {
+		return 0, false
+	}
+	return e.first, true
+}
+
+func compareKeys(a, b Key) int {
+	return cmp.Or(cmp.Compare(a.Client, b.Client), cmp.Compare(a.Server, b.Server))
+}

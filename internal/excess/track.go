@@ -1,0 +1,212 @@
+package excess
+
+import "math"
+
+const (
+	// Cells is the number of buckets that a Track holds, those ahead of the newest closed one included.
+	Cells = 64
+	// Lookahead is how many buckets past the newest closed one can already be counted.
+	Lookahead = 32
+	// Lookback is how many closed buckets a Track can show.
+	Lookback = Cells - Lookahead
+
+	dispersionBlock  = 4
+	dispersionWeight = 0.05
+	// maxDispersionStep bounds what a single block can say about the dispersion.
+	maxDispersionStep = 16
+)
+
+// Counts are counts by bucket, in a ring that a [Timeline] maps buckets to.
+type Counts [Cells]float32
+
+// Timeline is the position in time that all tracks of a model share: which buckets are held.
+type Timeline struct {
+	// next is the first bucket that is not closed yet.
+	next    int64
+	started bool
+}
+
+// Next returns the first bucket that is not closed yet.
+func (t *Timeline) Next() int64 { return t.next }
+
+// Started reports whether a first bucket is known.
+func (t *Timeline) Started() bool { return t.started }
+
+// Start sets the first bucket.
+func (t *Timeline) Start(bucket int64) { t.next, t.started = bucket, true }
+
+// Slot returns where a bucket's counts are held. A bucket that was closed already counts into the first open one, and
+// one too far ahead into the last that is held; exact is false then.
+func (t *Timeline) Slot(bucket int64) (slot int, exact bool) {
+	exact = true
+	if bucket < t.next {
+		bucket, exact = t.next, false
+	}
+	if last := t.next + Lookahead - 1; bucket > last {
+		bucket, exact = last, false
+	}
+	return SlotOf(bucket), exact
+}
+
+// Close closes the bucket Next and calls retire with the slot whose counts leave the ring to make room.
+func (t *Timeline) Close(retire func(slot int)) {
+	retire(SlotOf(t.next + Lookahead))
+	t.next++
+}
+
+// Jump skips buckets without any counts: it moves to bucket as if all before it had been closed, and calls retire for
+// each slot that this empties.
+func (t *Timeline) Jump(bucket int64, retire func(slot int)) {
+	for i := int64(0); i < Cells && t.next < bucket; i++ {
+		t.Close(retire)
+	}
+	t.next = max(t.next, bucket)
+}
+
+// SlotOf returns the place of a bucket in a ring of counts.
+func SlotOf(bucket int64) int { return int(((bucket % Cells) + Cells) % Cells) }
+
+// Window is scratch space for the closed buckets of one track, the newest last.
+type Window struct {
+	cells  [Lookback]Cell
+	usable [Lookback]bool
+}
+
+// Track learns how many events happen on an exposure, and remembers the last buckets.
+type Track struct {
+	Events Counts
+	past   Cell
+	// abnormal has a bit for each slot that must not be learnt from.
+	abnormal   uint64
+	dispersion float64
+	block      Cell
+	blockCells int
+	// flagged counts the buckets for which the track has been abnormal without a break.
+	flagged int64
+}
+
+// Learning says how a Track forgets.
+type Learning struct {
+	// HalfLife is the number of buckets with exposure after which a past count weighs half.
+	HalfLife float64
+	// NormalAfter is the number of buckets after which what was abnormal all along is learnt as the new normal.
+	NormalAfter int64
+}
+
+// Past returns what was learnt from buckets that have left the ring.
+func (t *Track) Past() Cell { return t.past }
+
+// Dispersion returns the learnt variance over mean, at least 1.
+func (t *Track) Dispersion() float64 { return max(1, t.dispersion) }
+
+// Retire learns the counts of a slot that leaves the ring, unless they were abnormal, and clears it.
+func (t *Track) Retire(slot int, exposure float64, l Learning) {
+	events := float64(t.Events[slot])
+	t.Events[slot] = 0
+	bit := uint64(1) << slot
+	if t.abnormal&bit != 0 {
+		t.abnormal &^= bit
+		return
+	}
+	if exposure <= 0 {
+		return
+	}
+	t.learnDispersion(events, exposure)
+	keep := math.Exp2(-1 / l.HalfLife)
+	t.past.Events = t.past.Events*keep + events
+	t.past.Exposure = t.past.Exposure*keep + exposure
+}
+
+func (t *Track) learnDispersion(events, exposure float64) {
+	t.block.Events += events
+	t.block.Exposure += exposure
+	if t.blockCells++; t.blockCells < dispersionBlock {
+		return
+	}
+	if expected := Expected(t.block.Exposure, t.past); expected >= 1 {
+		d := t.block.Events - expected
+		step := min(d*d/expected, maxDispersionStep)
+		t.dispersion += dispersionWeight * (step - t.dispersion)
+	}
+	t.block, t.blockCells = Cell{}, 0
+}
+
+// Load fills w with the closed buckets of the track, given its exposure.
+func (t *Track) Load(w *Window, tl *Timeline, exposure *Counts) {
+	for i := range Lookback {
+		slot := SlotOf(tl.next - Lookback + int64(i))
+		w.cells[i] = Cell{Events: float64(t.Events[slot]), Exposure: float64(exposure[slot])}
+		w.usable[i] = t.abnormal&(1<<slot) == 0
+	}
+}
+
+// Above scans the loaded window for an excess; see [ScanAbove].
+func (t *Track) Above(w *Window, o Options) Verdict {
+	o.Dispersion = t.Dispersion()
+	return ScanAbove(w.cells[:], w.usable[:], t.past, o)
+}
+
+// AboveTail scans like [Track.Above], with a past that the caller keeps.
+func (t *Track) AboveTail(w *Window, past Cell, o Options) Verdict {
+	o.Dispersion = t.Dispersion()
+	return ScanAbove(w.cells[:], w.usable[:], past, o)
+}
+
+// Usable reports whether a slot may be learnt from.
+func (t *Track) Usable(slot int) bool { return t.abnormal&(1<<slot) == 0 }
+
+// Below scans the loaded window for a lack; see [ScanBelow].
+func (t *Track) Below(w *Window, o Options) Verdict {
+	o.Dispersion = t.Dispersion()
+	return ScanBelow(w.cells[:], w.usable[:], t.past, o)
+}
+
+// Trend says whether what a Verdict found still goes on.
+type Trend int
+
+// The trends. Unknown means that there was too little exposure lately to tell.
+const (
+	Unknown Trend = iota
+	Persisting
+	Subsided
+)
+
+// Trend compares the newest closed buckets, as many as are needed to tell, with both sides of a verdict.
+func (t *Track) Trend(tl *Timeline, exposure *Counts, v Verdict) Trend {
+	if v.Now.Exposure <= 0 || v.Past.Exposure <= 0 {
+		return Unknown
+	}
+	now, past := v.Now.Events/v.Now.Exposure, v.Past.Events/v.Past.Exposure
+	var recent Cell
+	for i := range int64(trendCells) {
+		slot := SlotOf(tl.next - 1 - i)
+		recent.Events += float64(t.Events[slot])
+		recent.Exposure += float64(exposure[slot])
+		// Two events' worth of difference tells the two sides apart.
+		if i > 0 && recent.Exposure*math.Abs(now-past) >= 2 {
+			nearer := math.Abs(recent.Events/recent.Exposure-now) < math.Abs(recent.Events/recent.Exposure-past)
+			if nearer || (now > past) == (recent.Events/recent.Exposure > now) {
+				return Persisting
+			}
+			return Subsided
+		}
+	}
+	return Unknown
+}
+
+// trendCells is how far back a Trend looks.
+const trendCells = 8
+
+// Flag keeps the last n closed buckets from being learnt, unless the track has been abnormal for so long that this is
+// the new normal.
+func (t *Track) Flag(tl *Timeline, n int, l Learning) {
+	if t.flagged++; t.flagged > l.NormalAfter {
+		return
+	}
+	for i := range min(n, Lookback) {
+		t.abnormal |= 1 << SlotOf(tl.next-1-int64(i))
+	}
+}
+
+// Calm notes that the newest closed bucket ended without an abnormality.
+func (t *Track) Calm() { t.flagged = 0 }

@@ -1,0 +1,228 @@
+// Package logflow finds in log records what a service suddenly does or no longer does: an error message that was never
+// or seldom written, and a step that used to follow another one and does not any more.
+//
+// The second is the idea of workflow anomalies (M. Du et al., "DeepLog", CCS 2017) and of Nezha's event patterns (G. Yu et
+// al., ESEC/FSE 2023) in a streaming, bounded form: of each template the templates that follow it within the same span
+// are counted, and a follower that was nearly certain and stays away is judged by the surprise of its absence (package
+// excess). It needs no training phase and does not depend on the mix of requests.
+package logflow
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/paramedic-otel/paramedic/internal/excess"
+	"github.com/paramedic-otel/paramedic/internal/logtemplate"
+)
+
+// Limits bound a Model.
+type Limits struct {
+	// MaxServices is the number of services watched.
+	MaxServices int
+	// MaxContexts is the number of spans whose last record is remembered.
+	MaxContexts int
+	// MaxTemplates is the number of templates of all services together, and Templates bound those of each.
+	MaxTemplates int
+	Templates logtemplate.Limits
+}
+
+// Record is what the model needs of a log record.
+type Record struct {
+	Service string
+	// Bucket is the record's time.
+	Bucket int64
+	// Error is true for severities of error and above.
+	Error bool
+	// Message is the text, Template its template where somebody mined it already.
+	Message, Template string
+	// Context identifies the span, or the trace, in which it was written; zero when there is none.
+	Context Context
+}
+
+// Context is a trace ID and a span ID.
+type Context [24]byte
+
+// FindingKind says what a Finding is about.
+type FindingKind int
+
+// The kinds of findings.
+const (
+	// NewError is an error template that was written far more often than expected.
+	NewError FindingKind = iota
+	// MissingStep is a template that did not follow where it used to.
+	MissingStep
+	// MissingRecord is a template that is not written any more although the service gets its requests.
+	MissingRecord
+)
+
+// Finding is one abnormality in the log records of a service.
+type Finding struct {
+	Service string
+	Kind    FindingKind
+	// Template is the text of the error, or of what is missing; After is the step before a missing one.
+	Template, After string
+	Verdict         excess.Verdict
+	Trend           excess.Trend
+}
+
+// Model holds what is known of all services. It is not safe for concurrent use.
+type Model struct {
+	limits   Limits
+	learning excess.Learning
+	timeline excess.Timeline
+	services map[string]*service
+	names    []string
+	// templates is the number of templates of all services.
+	templates int
+	contexts map[contextKey]lastStep
+	// queue holds the keys of contexts in the order in which they were first seen.
+	queue  []queued
+	window excess.Window
+	// Refused counts records of services past the limit, Late those of closed buckets.
+	Refused, Late int64
+}
+
+type contextKey struct {
+	service int
+	context Context
+}
+
+type lastStep struct {
+	template int
+	bucket   int64
+}
+
+type queued struct {
+	key    contextKey
+	bucket int64
+}
+
+// New returns an empty Model.
+func New(limits Limits, learning excess.Learning) *Model {
+	return &Model{
+		limits: limits, learning: learning,
+		services: map[string]*service{}, contexts: map[contextKey]lastStep{},
+	}
+}
+
+// Services returns the number of services watched, Contexts the number of spans.
+func (m *Model) Services() int { return len(m.services) }
+
+// Templates returns the number of templates of all services.
+func (m *Model) Templates() int { return m.templates }
+
+// Contexts returns the number of spans whose last record is remembered.
+func (m *Model) Contexts() int { return len(m.contexts) }
+
+// Observe counts a record.
+func (m *Model) Observe(r Record) {
+	if !m.timeline.Started() {
+		m.timeline.Start(r.Bucket)
+	}
+	s := m.services[r.Service]
+	if s == nil {
+		if len(m.services) >= m.limits.MaxServices {
+			m.Refused++
+			return
+		}
+		s = &service{index: len(m.names), miner: logtemplate.NewMiner(m.limits.Templates)}
+		m.services[r.Service] = s
+		m.names = append(m.names, r.Service)
+	}
+	slot, exact := m.timeline.Slot(r.Bucket)
+	if !exact && r.Bucket < m.timeline.Next() {
+		m.Late++
+	}
+	message := r.Message
+	if r.Template != "" {
+		message = r.Template
+	}
+	before := s.miner.Len()
+	id := s.miner.Match(message)
+	if m.templates += s.miner.Len() - before; m.templates >= m.limits.MaxTemplates {
+		s.miner.Freeze()
+	}
+	t := s.template(id)
+	s.records[slot]++
+	t.written.Events[slot]++
+	if r.Error {
+		t.errors.Events[slot]++
+		s.errors.Events[slot]++
+	}
+	if r.Context == (Context{}) {
+		return
+	}
+	key := contextKey{s.index, r.Context}
+	last, known := m.contexts[key]
+	if known {
+		lastSlot, _ := m.timeline.Slot(last.bucket)
+		s.template(last.template).followedBy(id, lastSlot)
+	} else {
+		m.remember(key, r.Bucket)
+	}
+	t.inContext[slot]++
+	m.contexts[key] = lastStep{template: id, bucket: max(r.Bucket, m.timeline.Next())}
+}
+
+// CountRequests notes that a service got requests, whoever counted them: what its templates are then expected to be
+// written for. Services without log records are ignored.
+func (m *Model) CountRequests(name string, bucket int64, requests float64) {
+	if s := m.services[name]; s != nil {
+		slot, _ := m.timeline.Slot(bucket)
+		s.requests[slot] += float32(requests)
+	}
+}
+
+// remember queues a new context, and forgets the oldest when there are too many.
+func (m *Model) remember(key contextKey, bucket int64) {
+	if len(m.contexts) >= m.limits.MaxContexts && len(m.queue) > 0 {
+		delete(m.contexts, m.queue[0].key)
+		m.queue = m.queue[1:]
+	}
+	m.queue = append(m.queue, queued{key, bucket})
+}
+
+// contextBuckets is how many buckets after its first record a context is forgotten.
+const contextBuckets = 6
+
+// Close closes a bucket and returns what was found abnormal at its end, ordered by service and surprise.
+func (m *Model) Close(bucket int64, minSurprise float64) []Finding {
+	if !m.timeline.Started() || bucket < m.timeline.Next() {
+		return nil
+	}
+	retire := func(slot int) {
+		for _, s := range m.services {
+			s.retire(slot, m.learning)
+		}
+	}
+	m.timeline.Jump(bucket, retire)
+	m.timeline.Close(retire)
+	drop := 0
+	for drop < len(m.queue) && m.queue[drop].bucket <= bucket-contextBuckets {
+		delete(m.contexts, m.queue[drop].key)
+		drop++
+	}
+	m.queue = append(m.queue[:0], m.queue[drop:]...)
+
+	var findings []Finding
+	for _, name := range m.names {
+		findings = m.services[name].judge(m, name, minSurprise, findings)
+	}
+	slices.SortStableFunc(findings, func(a, b Finding) int {
+		return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(b.Verdict.Surprise, a.Verdict.Surprise))
+	})
+	return findings
+}
+
+// Records returns how many records of a service the last n closed buckets held.
+func (m *Model) Records(name string, n int) float64 {
+	s := m.services[name]
+	if s == nil {
+		return 0
+	}
+	sum := float32(0)
+	for i := range min(n, excess.Lookback) {
+		sum += s.records[excess.SlotOf(m.timeline.Next()-1-int64(i))]
+	}
+	return float64(sum)
+}
