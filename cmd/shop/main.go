@@ -80,6 +80,9 @@ func run(ctx context.Context, args []string, stdout, messages io.Writer, termina
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 		return nil // interrupted as a user ends it
 	}
+	if lost := target.Stats().Lost.Total(); err == nil && lost > 0 {
+		err = fmt.Errorf("%d items were lost", lost)
+	}
 	return err
 }
 

@@ -45,7 +45,7 @@ func newTopology() *topology {
 		"Listed {n} products for query of user {user} in {ms} ms",
 	}, redis("MGET", 1.1, sql("SELECT", "products", 7)))
 
-	getUser := t.op(user, "GET", "/users/{id}", 5, []string{
+	getUser := t.op(user, "GET", "/users/{user_id}", 5, []string{
 		"Loaded profile of user {user}",
 	}, redis("GET", 0.6, sql("SELECT", "users", 3)))
 	logIn := t.op(user, "POST", "/sessions", 28, []string{

@@ -105,7 +105,7 @@ func (f *Fault) normalise() (int, error) {
 	switch {
 	case f.Kind == DatabaseLocks && service != ordersDB:
 		errs = append(errs, fmt.Errorf("service of %s must be %s, got %q", f.Kind, specs[ordersDB].name, f.Service))
-	case store && (f.Kind == BadDeploy || f.Kind == SilentFailure):
+	case store && f.Cure() != Restart && f.Kind != SlowDependency:
 		errs = append(errs, fmt.Errorf("service of %s must not be a data store, got %q", f.Kind, f.Service))
 	}
 	return service, errors.Join(errs...)

@@ -73,12 +73,15 @@ type writer struct {
 	start, now pcommon.Timestamp
 }
 
-func (w *writer) gauge(name, unit, description string) pmetric.NumberDataPointSlice {
+// gauge appends a gauge with one point, whose value the caller sets.
+func (w *writer) gauge(name, unit, description string) pmetric.NumberDataPoint {
 	m := w.metrics.AppendEmpty()
 	m.SetName(name)
 	m.SetUnit(unit)
 	m.SetDescription(description)
-	return m.SetEmptyGauge().DataPoints()
+	p := m.SetEmptyGauge().DataPoints().AppendEmpty()
+	p.SetTimestamp(w.now)
+	return p
 }
 
 func (w *writer) sum(name, unit, description string, monotonic bool) pmetric.NumberDataPointSlice {
@@ -92,7 +95,7 @@ func (w *writer) sum(name, unit, description string, monotonic bool) pmetric.Num
 	return s.DataPoints()
 }
 
-// point appends a point without attributes, whose value the caller sets.
+// point appends a point to a sum, whose value the caller sets.
 func (w *writer) point(points pmetric.NumberDataPointSlice) pmetric.NumberDataPoint {
 	p := points.AppendEmpty()
 	p.SetStartTimestamp(w.start)
@@ -140,7 +143,7 @@ func (s *Simulation) encodeService(svc *service, out pmetric.Metrics, now time.T
 	w.point(w.sum(workload+".desired_pods", "{pod}", "Pods that the workload should have.", false)).SetIntValue(int64(len(svc.pods)))
 	w.point(w.sum(workload+availableOf(svc), "{pod}", "Pods that are ready to serve.", false)).SetIntValue(int64(svc.available()))
 	if svc.spec.protocol == protoKafka {
-		lag := w.point(w.gauge("kafka.consumer_group.lag_sum", "{message}", "Messages that wait for the consumer group."))
+		lag := w.gauge("kafka.consumer_group.lag_sum", "{message}", "Messages that wait for the consumer group.")
 		lag.Attributes().PutStr("group", svc.spec.name)
 		lag.SetIntValue(int64(svc.lag + svc.backlog))
 	}
@@ -160,11 +163,11 @@ func (p *pod) encodeResources(w *writer) {
 		limitPerSecond  = 1000
 	)
 	spec := p.svc.spec
-	w.point(w.gauge("k8s.pod.cpu.usage", "{cpu}", "CPU in use.")).SetDoubleValue(p.cpu * spec.cpuLimit)
-	w.point(w.gauge("k8s.container.cpu_limit_utilization", "1", "CPU in use as a share of the limit.")).SetDoubleValue(p.cpu)
-	w.point(w.gauge("k8s.pod.memory.working_set", "By", "Memory in use.")).SetIntValue(int64(p.memory * spec.memLimit))
-	w.point(w.gauge("k8s.container.memory_limit_utilization", "1", "Memory in use as a share of the limit.")).SetDoubleValue(p.memory)
-	w.point(w.gauge("k8s.container.restarts", "{restart}", "How often the container has been restarted.")).SetIntValue(p.restarts)
+	w.gauge("k8s.pod.cpu.usage", "{cpu}", "CPU in use.").SetDoubleValue(p.cpu * spec.cpuLimit)
+	w.gauge("k8s.container.cpu_limit_utilization", "1", "CPU in use as a share of the limit.").SetDoubleValue(p.cpu)
+	w.gauge("k8s.pod.memory.working_set", "By", "Memory in use.").SetIntValue(int64(p.memory * spec.memLimit))
+	w.gauge("k8s.container.memory_limit_utilization", "1", "Memory in use as a share of the limit.").SetDoubleValue(p.memory)
+	w.gauge("k8s.container.restarts", "{restart}", "How often the container has been restarted.").SetIntValue(p.restarts)
 	if p.svc.effect.network > 0 {
 		p.metrics.netErrors += int64(min(limitPerSecond, p.svc.offered*p.svc.effect.network*10)) + 1
 	}

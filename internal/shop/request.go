@@ -90,7 +90,7 @@ func (r *request) serve(o *operation, parent pcommon.SpanID, arrive int64) outco
 	}
 	span.end = t
 	if span.failure != nil {
-		r.log(&span, plog.SeverityNumberError, "Failed to process "+o.name+" for user {user}: "+span.failure.message, t, span.failure)
+		r.log(&span, plog.SeverityNumberError, "Failed to process "+o.subject+" for user {user}: "+span.failure.message, t, span.failure)
 	} else if !silent {
 		for i := 1; i < len(o.logs); i++ {
 			r.logInfo(&span, o, i, arrive+(t-arrive)*int64(i)/int64(len(o.logs)-1))

@@ -10,7 +10,7 @@ import (
 const (
 	Namespace = "shop"
 	scopeName = "github.com/paramedic-otel/paramedic/internal/shop"
-	schemaURL = "https://opentelemetry.io/schemas/1.38.0"
+	schemaURL = "https://opentelemetry.io/schemas/1.39.0"
 	kafkaHost = "kafka"
 )
 

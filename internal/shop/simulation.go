@@ -127,7 +127,9 @@ func (s *Simulation) Now() time.Time {
 	return s.now()
 }
 
-func (s *Simulation) tickOf(nanos int64) int64 { return (nanos - s.cfg.Start.UnixNano()) / int64(TickLength) }
+func (s *Simulation) tickOf(nanos int64) int64 {
+	return (nanos - s.cfg.Start.UnixNano()) / int64(TickLength)
+}
 
 // Tick advances the simulation by [TickLength] and returns what the shop sends in this time: the spans that end in it,
 // the log records written in it and, at each metrics interval, all metrics as of its end. Within a resource they are

@@ -83,7 +83,8 @@ type operation struct {
 	// method and route name an HTTP operation; route alone, as /package.Service/Method, a gRPC one; route alone, as the
 	// topic, the processing of a message.
 	method, route string
-	name          string // of the span
+	name          string  // of the span
+	subject       string  // for log records
 	hasVariables  bool    // in the route
 	mean          float64 // milliseconds of its own work
 	steps         []step
@@ -140,10 +141,13 @@ func (t *topology) op(service int, method, route string, mean float64, logs []st
 	switch specs[service].protocol {
 	case protoHTTP:
 		o.name = method + " " + route
+		o.subject = o.name
 	case protoGRPC:
 		o.name = route[1:]
+		o.subject = o.name
 	default:
 		o.name = "process " + route
+		o.subject = "message of topic " + route
 	}
 	t.ops = append(t.ops, o)
 	return o

@@ -31,6 +31,8 @@ type OTLP struct {
 	metrics  pmetricotlp.GRPCClient
 	logs     plogotlp.GRPCClient
 	retryFor time.Duration
+	// away notes the signals that were given up: they get one attempt a request until one succeeds.
+	away struct{ spans, points, records bool }
 
 	mu sync.Mutex
 	// mu guards everything below.
@@ -38,7 +40,7 @@ type OTLP struct {
 }
 
 // NewOTLP returns a sink for the collector at endpoint, a host and port. A request that cannot be delivered is repeated
-// for the time retryFor and then given up. Dial options are added to those for a connection without TLS.
+// for the time retryFor and then given up; later requests get one attempt each until one succeeds. Dial options are added to those for a connection without TLS.
 func NewOTLP(endpoint string, retryFor time.Duration, options ...grpc.DialOption) (*OTLP, error) {
 	options = append([]grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())}, options...)
 	conn, err := grpc.NewClient(endpoint, options...)
@@ -56,18 +58,27 @@ func NewOTLP(endpoint string, retryFor time.Duration, options ...grpc.DialOption
 func (o *OTLP) Send(ctx context.Context, b Batch) error {
 	var errs error
 	for _, part := range split(b.Traces) {
-		errs = errors.Join(errs, o.deliver(ctx, int64(part.SpanCount()), spans, func(ctx context.Context) (int64, string, error) {
+		errs = errors.Join(errs, o.deliver(ctx, int64(part.SpanCount()), spans, &o.away.spans, func(ctx context.Context) (int64, string, error) {
 			r, err := o.traces.Export(ctx, ptraceotlp.NewExportRequestFromTraces(part))
-			return r.PartialSuccess().RejectedSpans(), r.PartialSuccess().ErrorMessage(), err
+			if err != nil {
+				return 0, "", err
+			}
+			return r.PartialSuccess().RejectedSpans(), r.PartialSuccess().ErrorMessage(), nil
 		}))
 	}
-	errs = errors.Join(errs, o.deliver(ctx, int64(b.Logs.LogRecordCount()), records, func(ctx context.Context) (int64, string, error) {
+	errs = errors.Join(errs, o.deliver(ctx, int64(b.Logs.LogRecordCount()), records, &o.away.records, func(ctx context.Context) (int64, string, error) {
 		r, err := o.logs.Export(ctx, plogotlp.NewExportRequestFromLogs(b.Logs))
-		return r.PartialSuccess().RejectedLogRecords(), r.PartialSuccess().ErrorMessage(), err
+		if err != nil {
+			return 0, "", err
+		}
+		return r.PartialSuccess().RejectedLogRecords(), r.PartialSuccess().ErrorMessage(), nil
 	}))
-	return errors.Join(errs, o.deliver(ctx, int64(b.Metrics.DataPointCount()), points, func(ctx context.Context) (int64, string, error) {
+	return errors.Join(errs, o.deliver(ctx, int64(b.Metrics.DataPointCount()), points, &o.away.points, func(ctx context.Context) (int64, string, error) {
 		r, err := o.metrics.Export(ctx, pmetricotlp.NewExportRequestFromMetrics(b.Metrics))
-		return r.PartialSuccess().RejectedDataPoints(), r.PartialSuccess().ErrorMessage(), err
+		if err != nil {
+			return 0, "", err
+		}
+		return r.PartialSuccess().RejectedDataPoints(), r.PartialSuccess().ErrorMessage(), nil
 	}))
 }
 
@@ -101,12 +112,16 @@ func split(traces ptrace.Traces) []ptrace.Traces {
 
 // deliver repeats export until it succeeds, fails for good or the time is up, and counts the items.
 func (o *OTLP) deliver(
-	ctx context.Context, items int64, signal func(*Counts) *int64, export func(context.Context) (int64, string, error),
+	ctx context.Context, items int64, signal func(*Counts) *int64, away *bool, export func(context.Context) (int64, string, error),
 ) error {
 	if items == 0 {
 		return nil
 	}
-	patience, stop := context.WithTimeout(ctx, o.retryFor)
+	retryFor := o.retryFor
+	if *away {
+		retryFor = 0
+	}
+	patience, stop := context.WithTimeout(ctx, retryFor)
 	defer stop()
 	pause := firstPause
 	for {
@@ -114,6 +129,7 @@ func (o *OTLP) deliver(
 		rejected, message, err := export(attempt)
 		cancel()
 		if err == nil {
+			*away = false
 			o.count(func(s *Stats) {
 				*signal(&s.Sent) += items - rejected
 				*signal(&s.Rejected) += rejected
@@ -145,6 +161,7 @@ func (o *OTLP) deliver(
 			}
 		})
 		if !again {
+			*away = retryable(err)
 			return ctx.Err()
 		}
 		pause = min(2*pause, longestPause)
