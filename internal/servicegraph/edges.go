@@ -98,6 +98,8 @@ func (e *edges) get(c *call, start int64, ahead bool) *edge {
 				ed.residual, ed.start = 0, start
 			}
 		}
+		// It may have been new in the interval ahead until now.
+		ed.start = min(ed.start, start)
 		return ed
 	}
 	if len(e.byKey) >= e.cfg.MaxEdges {

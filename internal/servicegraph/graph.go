@@ -308,6 +308,9 @@ func (g *Graph) close(at int64) {
 		g.edges.sort(&g.nodes)
 		g.rows = g.rows[:0]
 		for _, ed := range g.edges.order {
+			if ed.start >= at && ed.total.Requests == 0 {
+				continue // known from the interval ahead only
+			}
 			g.rows = append(g.rows, Edge{
 				Client: g.nodes.entries[ed.key.client].node, Server: g.nodes.entries[ed.key.server].node,
 				Connection: ed.key.connection, Virtual: ed.key.virtual,
@@ -349,8 +352,10 @@ func (g *Graph) rewind(t int64) {
 
 // count counts a call.
 func (g *Graph) count(c *call) {
-	start := max(g.openStart, g.emitted, g.origin)
-	ahead := c.at >= g.openEnd
+	start, ahead := max(g.openStart, g.emitted, g.origin), c.at >= g.openEnd
+	if ahead {
+		start = max(g.openEnd, g.emitted)
+	}
 	ed := g.edges.get(c, start, ahead)
 	if ed == nil {
 		g.stats.RefusedCalls++
