@@ -55,7 +55,20 @@ func (e *remediationExporter) attempt(ctx context.Context, h *webhook, d *delive
 		ctx, cancel = context.WithDeadline(ctx, deadline)
 		defer cancel()
 	}
+	h.permit = func(ctx context.Context) bool { return d.Playbook == "" || e.wanted(ctx, d) }
 	return h.inner.ConsumeLogs(ctx, d.logs())
+}
+
+// wanted re-reads right before an attempt whether its action is still called for.
+func (e *remediationExporter) wanted(ctx context.Context, d *delivery) bool {
+	e.mu.Lock()
+	now := time.Now()
+	goOn, change := e.ledger.Dispatch(d.Incident, d.Playbook, d.Revision, now)
+	if change != nil {
+		e.report(ctx, change, now)
+	}
+	e.settleAndUnlock(ctx)
+	return goOn
 }
 
 // next returns the oldest event that still makes sense, and drops those before it that do not. The start of an action
@@ -128,6 +141,8 @@ func (e *remediationExporter) settle(ctx context.Context, h *webhook, d *deliver
 				e.tell(ctx, d.Incident, d.Playbook, play, now)
 			}
 		}
+	case errors.Is(err, errStale):
+		e.lose(ctx, lostStale)
 	default:
 		reason := lostExhausted
 		if permanent {

@@ -250,6 +250,7 @@ func (r *rig) start() {
 
 func metadataSettings(tel *componenttest.Telemetry) exporter.Settings {
 	set := exportertest.NewNopSettings(metadata.Type)
+	set.ID = component.NewID(metadata.Type) // the same after a restart
 	set.TelemetrySettings = tel.NewTelemetrySettings()
 	return set
 }

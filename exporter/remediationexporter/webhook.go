@@ -30,8 +30,12 @@ const (
 	maxRetryAfter = 15 * time.Minute
 )
 
-// errGone is in the error of an attempt to which the webhook answered 410.
-var errGone = errors.New("webhook is gone")
+var (
+	// errGone is in the error of an attempt to which the webhook answered 410.
+	errGone = errors.New("webhook is gone")
+	// errStale ends the attempts at an action that is no longer wanted.
+	errStale = errors.New("action is no longer wanted")
+)
 
 // webhook delivers to one receiver, one event after the other.
 type webhook struct {
@@ -46,6 +50,8 @@ type webhook struct {
 	client *http.Client
 	host   component.Host
 	wake   chan struct{}
+	// permit is asked before each attempt, by the worker whose delivery it is.
+	permit func(context.Context) bool
 
 	// The exporter's mu guards everything below.
 	box   outbox
@@ -109,6 +115,9 @@ func (d *delivery) logs() plog.Logs {
 
 // push makes one attempt.
 func (h *webhook) push(ctx context.Context, ld plog.Logs) error {
+	if !h.permit(ctx) {
+		return consumererror.NewPermanent(errStale)
+	}
 	lr := ld.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0)
 	err := h.post(ctx, lr.EventName(), lr.Body().Bytes().AsRaw())
 	result := resultSuccess
