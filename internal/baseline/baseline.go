@@ -29,6 +29,9 @@ type Params struct {
 	LevelShiftAfter time.Duration
 	// Cooldown is the time after an episode in which the evidence for a new one must be a hundred times stronger.
 	Cooldown time.Duration
+	// Habituation is the half-life of the memory for past episodes; 0 switches it off. Each one remembered raises the
+	// price of the next, and a series that keeps having short episodes of one size is no longer abnormal for having one.
+	Habituation time.Duration
 	// AnomaliesPerDay is how many abnormal episodes a day one expects of a series: the prior of the score.
 	AnomaliesPerDay float64
 	// MinScore is the score from which on a series is abnormal.
@@ -56,6 +59,8 @@ const (
 	Abnormal
 	// Recovered: the first point after an abnormal episode.
 	Recovered
+	// Habitual: far from normal, but as often before: not larger and not longer.
+	Habitual
 	// Adopted: the episode lasted so long that its level is the new normal; the episode ends with this point.
 	Adopted
 )
@@ -71,28 +76,40 @@ type Verdict struct {
 	Expected, Lower, Upper float64
 	// Onset is the time, in nanoseconds, of the first point of the episode, or of this point when there is none.
 	Onset int64
+	// Adopted says that the level after this point is a new one.
+	Adopted bool
 	// Opened marks the first point of an episode.
 	Opened bool
 }
 
 const (
 	day            = 86400.0
-	minMemory      = 32   // points; an estimate from fewer is noise
-	shortWeight    = 0.2  // of a point in the short-term level
-	clip           = 3.0  // spreads beyond which a point teaches no more than one at this distance
-	meanToSpread   = 1.27 // mean absolute deviation, clipped, to standard deviation of a normal variable
-	frozen         = 0.02 // learning rate while abnormal
-	doubtful       = 0.2  // learning rate while suspicious
-	suspicious     = 0.3  // score
-	spreadPerFloor = 10   // spreads that the least deviation that matters is worth on a flat series
-	caution        = 8    // points: distances shrink by n/(n+caution)
-	outside        = 2.5  // spreads from which on a point belongs to an excursion
-	gapFactor      = 5    // a pause of this many usual intervals is a gap
-	cooldownFactor = 100
-	persistence    = 1000 // how much likelier an open episode is to go on than a new one is to begin
-	habitFactor    = 3    // each remembered episode asks for this much more evidence
-	habitMax       = 8
-	habitHalfLife  = 6 * 3600 // seconds
+	minMemory      = 32     // points; an estimate from fewer is noise
+	shortWeight    = 0.2    // of a point in the short-term level
+	broadWeight    = 0.001  // of a point in the broad spread
+	broadClip      = 1000.0 // spreads that a point counts for at most in it
+	clip           = 3.0    // spreads beyond which a point teaches no more than one at this distance
+	meanToSpread   = 1.27   // mean absolute deviation, clipped, to standard deviation of a normal variable
+	frozen         = 0.02   // learning rate while abnormal
+	doubtful       = 0.2    // learning rate while suspicious
+	suspicious     = 0.3    // score
+	spreadPerFloor = 10     // spreads that the least deviation that matters is worth on a flat series
+	symmetric      = 1.25   // ratio of the tails' thresholds up to which a series is taken as symmetric
+	skewWeight     = 0.1    // shape for each unit of the ratio above
+	skewMost       = 0.25
+	// Beyond these nothing changes any more, and arithmetic would overflow.
+	largestValue     = 1e150
+	largestDeviation = 1e6
+	caution          = 8   // points: distances shrink by n/(n+caution)
+	outside          = 2.5 // spreads from which on a point belongs to an excursion
+	gapFactor        = 5   // a pause of this many usual intervals is a gap
+	cooldownFactor   = 100
+	persistence      = 1000 // how much likelier an open episode is to go on than a new one is to begin
+	habitFactor      = 3    // each remembered episode asks for this much more evidence
+	habitMax         = 8
+	habitual         = 4 // remembered episodes from which on one more of their kind is nothing new
+	habitSize        = 3 // times the usual size, from which on an episode is of another kind
+	habitLength      = 4 // times the usual length, likewise
 	// countVariance is added to a Poisson variance: a series that was 0 so far may have a rare event.
 	countVariance = 0.25
 )
@@ -107,8 +124,8 @@ const (
 
 // What the statistics of independent normal noise do, made a little heavier: real noise is.
 var priors = [statistics]tail.Prior{
-	statPoint: {Threshold: 2.3, Excess: 0.45, Shape: 0.2, Floor: 1.5},
-	statPair:  {Threshold: 1.2, Excess: 0.35, Shape: 0.05, Floor: 1},
+	statPoint: {Threshold: 2.3, Excess: 0.45, Shape: 0.28, Floor: 1.5},
+	statPair:  {Threshold: 1.2, Excess: 0.35, Shape: -0.07, Floor: 1},
 	statShort: {Threshold: 0.9, Excess: 0.25, Shape: 0.08, Floor: 0.7},
 }
 
@@ -120,29 +137,35 @@ type Series struct {
 	ended       int64 // last point of the last episode
 	level       float64
 	spread      float64
+	broad       float64 // mean deviation with a long memory
 	short       float64
 	away        float64 // level and spread of the present excursion
 	awaySpread  float64
 	interval    float32             // seconds
 	pending     [statistics]float32 // statistics of the point before, not learnt yet; the first is its distance
-	habit       float32             // episodes remembered
+	habit       float32             // episodes remembered, when the last one ended
+	usualPeak   float32             // logarithm of their largest deviation
+	usualLength float32             // seconds
+	peak        float32             // largest deviation of the open episode
 	points      uint32
 	awayPoints  uint32
 	side        int8
-	abnormal    bool
+	abnormal    bool // an episode is open
+	shown       bool // and is not habitual
 	tails       [statistics][2]tail.Tail
 }
 
 // Last returns the time of the last point, 0 when there is none.
 func (s *Series) Last() int64 { return s.last }
 
-// Abnormal reports whether an episode is open.
-func (s *Series) Abnormal() bool { return s.abnormal }
+// Abnormal reports whether an episode is open that is not habitual.
+func (s *Series) Abnormal() bool { return s.abnormal && s.shown }
 
 // Observe judges value v at time t, then learns from it. t is in nanoseconds and must be later than s.Last(). quantum is
 // 0, or for a rate of counted things what one thing more in the interval adds to it: then the spread is at least that
 // of random arrivals.
 func (p *Params) Observe(s *Series, t int64, v float64, limits *Limits, quantum float64) Verdict {
+	v = bounded(v, largestValue)
 	if s.points == 0 {
 		s.begin(t, v)
 		return Verdict{Expected: v, Lower: v, Upper: v, Onset: t}
@@ -156,7 +179,7 @@ func (p *Params) Observe(s *Series, t int64, v float64, limits *Limits, quantum 
 	floor := math.Max(limits.MinAbsolute, limits.MinRelative*math.Abs(s.level))
 	deviation := v - s.level
 	verdict := Verdict{
-		Deviation: deviation / spread,
+		Deviation: bounded(deviation/spread, largestDeviation),
 		Expected:  s.level,
 		Lower:     s.level - s.tails[statPoint][1].Threshold()*spread,
 		Upper:     s.level + s.tails[statPoint][0].Threshold()*spread,
@@ -181,14 +204,23 @@ func (p *Params) Observe(s *Series, t int64, v float64, limits *Limits, quantum 
 		if i == statShort && distance*float64(side) < outside {
 			continue
 		}
-		chance = math.Min(chance, s.tails[i][tailIndex(side)].Exceedance(&priors[i], size))
+		chance = math.Min(chance, s.tails[i][tailIndex(side)].Exceedance(&priors[i], size, s.skew(side)))
 	}
 	verdict.Score = p.score(s, t, chance)
 
 	s.follow(t, v, distance)
-	p.decide(s, t, &verdict)
+	p.decide(s, t, spread, &verdict)
 	p.learn(s, v, deviation, spread, step, &stats, &verdict)
 	return verdict
+}
+
+// skew returns how much heavier than usual the tail on one side must be taken because this side of the distribution
+// reaches farther out than the other. A skew shows long before the rare values do that it foretells.
+func (s *Series) skew(side int8) float64 {
+	points := &s.tails[statPoint]
+	i := tailIndex(side)
+	ratio := points[i].Threshold() / points[1-i].Threshold()
+	return math.Min(skewWeight*math.Max(0, ratio-symmetric), skewMost)
 }
 
 func (s *Series) begin(t int64, v float64) {
@@ -218,7 +250,7 @@ func (s *Series) pace(step float64) {
 // which does not matter, or one event more, looks large.
 func (p *Params) effectiveSpread(s *Series, limits *Limits, quantum float64) float64 {
 	size := math.Abs(s.level)
-	spread := math.Max(s.spread, math.Max(limits.MinAbsolute, limits.MinRelative*size)/spreadPerFloor)
+	spread := math.Max(math.Max(s.spread, s.broad), math.Max(limits.MinAbsolute, limits.MinRelative*size)/spreadPerFloor)
 	if quantum > 0 {
 		spread = math.Max(spread, quantum*math.Sqrt(size/quantum+countVariance))
 	}
@@ -234,8 +266,7 @@ func (p *Params) score(s *Series, t int64, chance float64) float64 {
 		// What is abnormal now most likely still is a moment later.
 		prior *= persistence
 	} else {
-		habit := float64(s.habit) * math.Exp2(-float64(t-s.ended)/1e9/habitHalfLife)
-		prior /= math.Pow(habitFactor, math.Min(habit, habitMax))
+		prior /= math.Pow(habitFactor, p.habit(s, t))
 		if s.ended != 0 && t-s.ended < int64(p.Cooldown) {
 			prior /= cooldownFactor
 		}
@@ -268,39 +299,101 @@ func (s *Series) follow(t int64, v, distance float64) {
 }
 
 // decide moves the series between normal and abnormal.
-func (p *Params) decide(s *Series, t int64, v *Verdict) {
+func (p *Params) decide(s *Series, t int64, spread float64, v *Verdict) {
 	v.Onset = t
 	switch {
 	case int(s.points) <= p.WarmUpPoints || t-s.first < int64(p.WarmUpSpan):
 		v.State, v.Score = Learning, 0
 	case v.Score >= p.MinScore:
-		v.State = Abnormal
 		if !s.abnormal {
-			s.abnormal, v.Opened = true, true
+			s.habit = float32(p.habit(s, t))
 			s.onset = s.excursion
+			s.abnormal, s.shown, s.peak = true, false, 0
 		}
-		v.Onset = s.onset
 		s.ended = t
+		s.peak = max(s.peak, float32(math.Abs(v.Deviation)))
+		v.Onset = s.onset
+		if !s.shown && s.known(t) {
+			v.State, v.Score = Habitual, 0.5*p.MinScore
+			break
+		}
+		v.State, v.Opened = Abnormal, !s.shown
+		s.shown = true
 	case s.abnormal:
-		v.State, v.Onset = Recovered, s.onset
-		p.end(s, t)
+		v.State = Normal
+		if s.shown {
+			v.State, v.Onset = Recovered, s.onset
+		}
+		if s.ended == s.onset {
+			s.spike(spread)
+		}
+		s.end(t)
 	default:
 		v.State = Normal
 	}
 	if s.side != 0 && s.awayPoints >= minMemory/4 && t-s.excursion >= int64(p.LevelShiftAfter) {
 		if s.abnormal {
-			v.State, v.Score = Adopted, math.Min(v.Score, 0.5*p.MinScore)
-			p.end(s, t)
+			v.Score = math.Min(v.Score, 0.5*p.MinScore)
+			v.State = Normal
+			if s.shown {
+				v.State = Adopted
+			}
+			s.end(t)
 		}
 		s.adopt()
+		v.Adopted = true
 	}
 }
 
-func (p *Params) end(s *Series, t int64) {
-	decayed := float64(s.habit) * math.Exp2(-float64(t-s.onset)/1e9/habitHalfLife)
-	s.habit = float32(math.Min(decayed+1, habitMax))
-	s.abnormal = false
+// habit is the number of episodes remembered.
+func (p *Params) habit(s *Series, t int64) float64 {
+	if p.Habituation == 0 || s.habit == 0 {
+		return 0
+	}
+	return float64(s.habit) * math.Exp2(-float64(t-s.ended)/float64(p.Habituation))
+}
+
+// known reports whether the open episode is so far like many before.
+func (s *Series) known(t int64) bool {
+	return s.habit >= habitual &&
+		math.Log(float64(s.peak)) <= float64(s.usualPeak)+math.Log(habitSize) &&
+		float64(t-s.onset)/1e9 <= habitLength*float64(s.usualLength)
+}
+
+// end closes the open episode and remembers it.
+func (s *Series) end(t int64) {
+	s.habit = min(s.habit+1, habitMax)
+	s.usualPeak = upper(s.usualPeak, float32(math.Log(float64(s.peak))), s.habit)
+	s.usualLength = upper(s.usualLength, float32(t-s.onset)/1e9, s.habit)
+	s.abnormal, s.shown = false, false
 	s.ended = t
+}
+
+// spike learns from an episode that was one point long: a series that has such spikes is one whose single points say
+// little. A fault that lasted teaches nothing.
+func (s *Series) spike(spread float64) {
+	s.broaden(1, float64(s.peak)*spread, spread)
+	x := math.Copysign(float64(s.peak), float64(s.pending[statPoint]))
+	s.tails[statPoint][0].Observe(&priors[statPoint], x)
+	s.tails[statPoint][1].Observe(&priors[statPoint], -x)
+}
+
+// broaden learns the mean deviation. Unlike the spread it counts rare large deviations at nearly their size: of a series
+// that is constant but for a few of its points, the spread alone would shrink to nothing between them.
+func (s *Series) broaden(rate, deviation, spread float64) {
+	s.broad += rate * broadWeight * (math.Min(deviation, broadClip*spread) - s.broad)
+}
+
+// upper follows the upper part of what is seen: up fast, down slowly.
+func upper(usual, seen, n float32) float32 {
+	switch {
+	case n <= 1:
+		return seen
+	case seen > usual:
+		return usual + 0.5*(seen-usual)
+	default:
+		return usual + 0.1*(seen-usual)
+	}
 }
 
 // adopt makes the present excursion the new normal. The spread may only grow: what was learnt of the noise stays.
@@ -313,12 +406,12 @@ func (s *Series) adopt() {
 }
 
 func (p *Params) learn(s *Series, v, deviation, spread, step float64, stats *[statistics]float64, verdict *Verdict) {
-	if verdict.State == Adopted {
+	if verdict.Adopted {
 		return
 	}
 	rate := 1.0
 	switch {
-	case verdict.State == Abnormal:
+	case s.abnormal:
 		rate = frozen
 	case verdict.Score >= suspicious:
 		rate = doubtful
@@ -331,15 +424,16 @@ func (p *Params) learn(s *Series, v, deviation, spread, step float64, stats *[st
 		bound = math.Inf(1)
 	}
 	s.level += rate * w * math.Max(-bound, math.Min(bound, deviation))
+	s.broaden(rate, math.Abs(deviation), spread)
 	s.spread += rate * math.Min(w, 0.5) * (meanToSpread*math.Min(math.Abs(deviation), bound) - s.spread)
 
-	s.teach(stats, verdict)
+	s.teach(stats)
 }
 
 // teach shows the tails the statistics of the point before, once it is known that it did not begin an episode, so that
 // the onset of a fault does not raise the bar for the fault itself. Points of an episode teach nothing.
-func (s *Series) teach(stats *[statistics]float64, verdict *Verdict) {
-	if verdict.State == Abnormal || verdict.State == Recovered {
+func (s *Series) teach(stats *[statistics]float64) {
+	if s.abnormal || s.ended == s.last {
 		for i := range s.pending {
 			s.pending[i] = 0
 		}
@@ -369,6 +463,8 @@ func pair(a, b float64) float64 {
 		return 0
 	}
 }
+
+func bounded(x, limit float64) float64 { return math.Max(-limit, math.Min(limit, x)) }
 
 func sideOf(x float64) int8 {
 	switch {

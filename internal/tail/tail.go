@@ -15,11 +15,12 @@ const Quantile = 0.02
 const (
 	shapeMin      = 0.02
 	shapeMax      = 0.45
-	shapeWeight   = 20   // excesses that weigh as much as the prior shape
-	scaleWeight   = 20   // excesses that weigh as much as the prior scale
+	shapeWeight   = 10   // excesses that weigh as much as the prior shape
+	scaleWeight   = 40   // excesses that weigh as much as the prior scale
 	memory        = 1000 // excesses after which old ones are forgotten
 	largestExcess = 10   // one value counts for at most this many mean excesses
 	smallestScale = 0.2
+	unsure        = 100 // the shape is taken heavier by its standard error, as if from this many excesses more
 )
 
 // Prior is what is believed about the tail of a statistic, in its own unit, before data are seen.
@@ -72,8 +73,9 @@ func (t *Tail) Observe(p *Prior, x float64) {
 // Threshold returns the running quantile.
 func (t *Tail) Threshold() float64 { return float64(t.threshold) }
 
-// Exceedance returns the probability that a value is larger than x; 1 when x is nothing special.
-func (t *Tail) Exceedance(p *Prior, x float64) float64 {
+// Exceedance returns the probability that a value is larger than x; 1 when x is nothing special. heavier is added to
+// the estimated shape: what is known about the tail from elsewhere.
+func (t *Tail) Exceedance(p *Prior, x, heavier float64) float64 {
 	u := float64(t.threshold)
 	if x <= u {
 		return 1
@@ -85,7 +87,8 @@ func (t *Tail) Exceedance(p *Prior, x float64) float64 {
 		moment := 0.5 * (1 - mean*mean/variance)
 		shape = (k*moment + shapeWeight*p.Shape) / (k + shapeWeight)
 	}
-	shape = math.Min(math.Max(shape, shapeMin)+1/(k+scaleWeight), shapeMax)
+	shape += heavier
+	shape = math.Min(math.Max(shape+1/math.Sqrt(k+unsure), shapeMin), shapeMax)
 	scale := mean * (1 - shape)
 	return Quantile * math.Pow(1+shape*(x-u)/scale, -1/shape)
 }

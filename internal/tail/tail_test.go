@@ -12,10 +12,10 @@ var normal = Prior{Threshold: 2.05, Excess: 0.37, Shape: 0.05, Floor: 1}
 
 func TestPriorSpeaksUntilDataDo(t *testing.T) {
 	estimate := normal.Tail()
-	assert.InDelta(t, 1, estimate.Exceedance(&normal, 2), 0)
-	assert.InDelta(t, Quantile, estimate.Exceedance(&normal, 2.0500001), 1e-4)
-	// Shape 0.05 plus 1/20 for knowing nothing: 0.02 (1 + 0.1 z / (0.37 * 0.9))^-10 with z = 3.95.
-	assert.InDelta(t, 0.02*math.Pow(1+0.1*3.95/(0.37*0.9), -10), estimate.Exceedance(&normal, 6), 1e-9)
+	assert.InDelta(t, 1, estimate.Exceedance(&normal, 2, 0), 0)
+	assert.InDelta(t, Quantile, estimate.Exceedance(&normal, 2.0500001, 0), 1e-4)
+	// Shape 0.05 plus 0.1 for knowing nothing, and a scale of 0.37 (1 - 0.15), at 3.95 above the threshold.
+	assert.InDelta(t, 0.02*math.Pow(1+0.15*3.95/(0.37*0.85), -1/0.15), estimate.Exceedance(&normal, 6, 0), 1e-9)
 }
 
 // A quantile far in the tail is compared with the truth: never much too sure, and not uselessly careful.
@@ -40,7 +40,7 @@ func TestTailsOfKnownDistributions(t *testing.T) {
 				estimate.Observe(&normal, tc.draw(r))
 			}
 			const p = 1e-6
-			got := math.Log10(estimate.Exceedance(&normal, tc.at(p)) / p)
+			got := math.Log10(estimate.Exceedance(&normal, tc.at(p), 0) / p)
 			assert.Less(t, got, tc.careful)
 			assert.Greater(t, got, -tc.reckless)
 		})
@@ -55,12 +55,12 @@ func TestExceedanceFalls(t *testing.T) {
 	}
 	last := 1.0
 	for x := 0.0; x < 1e6; x = x*1.3 + 0.1 {
-		p := estimate.Exceedance(&normal, x)
+		p := estimate.Exceedance(&normal, x, 0)
 		assert.LessOrEqual(t, p, last)
 		assert.GreaterOrEqual(t, p, 0.0)
 		last = p
 	}
-	assert.Zero(t, estimate.Exceedance(&normal, math.Inf(1)))
+	assert.Zero(t, estimate.Exceedance(&normal, math.Inf(1), 0))
 }
 
 func TestOneHugeValueDoesNotBlind(t *testing.T) {
@@ -69,9 +69,9 @@ func TestOneHugeValueDoesNotBlind(t *testing.T) {
 	for range 5000 {
 		estimate.Observe(&normal, r.NormFloat64())
 	}
-	before := estimate.Exceedance(&normal, 12)
+	before := estimate.Exceedance(&normal, 12, 0)
 	estimate.Observe(&normal, math.Inf(1))
-	assert.Less(t, estimate.Exceedance(&normal, 12), math.Max(1000*before, 1e-6))
+	assert.Less(t, estimate.Exceedance(&normal, 12, 0), math.Max(1000*before, 1e-6))
 }
 
 func TestThresholdHasAFloor(t *testing.T) {

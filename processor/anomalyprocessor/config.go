@@ -40,6 +40,8 @@ type Config struct {
 	LevelShiftAfter time.Duration `mapstructure:"level_shift_after"`
 	// Cooldown is the time after an episode in which a new one needs a hundred times stronger evidence.
 	Cooldown time.Duration `mapstructure:"cooldown"`
+	// Habituation is the half-life of the memory for past episodes; 0 switches it off.
+	Habituation time.Duration `mapstructure:"habituation"`
 
 	// EmitDeviation adds anomaly.deviation to every score sent.
 	EmitDeviation bool `mapstructure:"emit_deviation"`
@@ -106,11 +108,12 @@ func createDefaultConfig() component.Config {
 		MaxBuckets:              1024,
 		MaxClockSkew:            10 * time.Minute,
 		MinScore:                0.95,
-		ExpectedAnomaliesPerDay: 0.5,
+		ExpectedAnomaliesPerDay: 0.3,
 		WarmUp:                  WarmUp{Points: 20, Duration: 5 * time.Minute},
 		Memory:                  30 * time.Minute,
 		LevelShiftAfter:         time.Hour,
 		Cooldown:                5 * time.Minute,
+		Habituation:             2 * time.Hour,
 		EmitDeviation:           true,
 	}
 }
@@ -147,6 +150,9 @@ func (c *Config) Validate() error {
 	}
 	if c.Cooldown < 0 {
 		fail("cooldown must not be negative, got %s", c.Cooldown)
+	}
+	if c.Habituation < 0 {
+		fail("habituation must not be negative, got %s; 0 switches it off", c.Habituation)
 	}
 	return errors.Join(errs...)
 }
@@ -204,6 +210,7 @@ func (c *Config) params() baseline.Params {
 		Memory:          c.Memory,
 		LevelShiftAfter: c.LevelShiftAfter,
 		Cooldown:        c.Cooldown,
+		Habituation:     c.Habituation,
 		AnomaliesPerDay: c.ExpectedAnomaliesPerDay,
 		MinScore:        c.MinScore,
 	}

@@ -48,6 +48,7 @@ func TestConfigFull(t *testing.T) {
 		Memory:                  2 * time.Hour,
 		LevelShiftAfter:         3 * time.Hour,
 		Cooldown:                10 * time.Minute,
+		Habituation:             time.Hour,
 		EmitBand:                true,
 		Policies: []Policy{
 			{Match: `http\.server\.request\.duration`, Direction: DirectionBoth, MinAbsolute: number(0.02), MinRelative: number(0.5)},
@@ -74,6 +75,7 @@ func TestConfigWrong(t *testing.T) {
 		"memory must be at least 1m, got 1s",
 		"level_shift_after must be at least 1m, got 1s; a shorter time would learn faults as normal",
 		"cooldown must not be negative, got -1s",
+		"habituation must not be negative, got -1s; 0 switches it off",
 		"warm_up: points must be between 8 and 1000000, got 1; fewer say nothing about a series",
 		"duration must not be negative, got -1s",
 		"policies::0: match must not be empty; write .* for all metrics",
