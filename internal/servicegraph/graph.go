@@ -345,6 +345,7 @@ func (g *Graph) rewind(t int64) {
 	g.stats.Rewinds++
 	g.edges.sweep(maxTime)
 	g.nodes.rewind(t)
+	g.sweepNodes = 0
 	g.emitted = 0
 	g.dirty = false
 	g.begin(t)
