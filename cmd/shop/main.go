@@ -59,7 +59,7 @@ func run(ctx context.Context, args []string, stdout, messages io.Writer, termina
 	defer func() { err = errors.Join(err, target.Close()) }()
 	if o.control != "" {
 		counters := func() any { return target.Stats() }
-		closeControl, err := serve(o, control.NewHandler(simulation, o.secret, time.Now, counters), messages)
+		closeControl, err := serve(o, control.NewHandler(simulation, o.keys, time.Now, counters), messages)
 		if err != nil {
 			return err
 		}

@@ -135,7 +135,7 @@ func TestWrongCommandLine(t *testing.T) {
 		{"--rate 0", "rate must be between"},
 		{"--endpoint nowhere", "endpoint must be host:port"},
 		{"--retry-for -1s", "retry-for must be between"},
-		{"--webhook-secret nonsense", "webhook secret must begin with whsec_"},
+		{"--webhook-secret nonsense", "webhook secret must start with whsec_"},
 		{"--out /no/such/folder/file --control=", "open output"},
 		{"--control nowhere", "listen for control"},
 	} {

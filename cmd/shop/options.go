@@ -11,8 +11,8 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/paramedic-otel/paramedic/cmd/shop/internal/control"
 	"github.com/paramedic-otel/paramedic/internal/shop"
+	"github.com/paramedic-otel/paramedic/internal/standardwebhooks"
 )
 
 // secretVariable is the environment variable with the webhook secret.
@@ -24,7 +24,7 @@ type options struct {
 	endpoint string
 	out      string
 	control  string
-	secret   control.Secret
+	keys     []standardwebhooks.Key
 	speed    speed
 	duration time.Duration
 	retryFor time.Duration
@@ -113,9 +113,12 @@ func (o *options) complete(fs *flag.FlagSet, start, secret string, now time.Time
 	if secret == "" {
 		secret = os.Getenv(secretVariable)
 	}
-	var err error
-	if o.secret, err = control.ParseSecret(secret); err != nil {
-		errs = append(errs, err)
+	if secret != "" {
+		key, err := standardwebhooks.ParseKey(secret)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("webhook %w", err))
+		}
+		o.keys = append(o.keys, key)
 	}
 	errs = append(errs, o.shop.Validate())
 	if o.duration < 0 || o.duration%shop.TickLength != 0 {

@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	baseErrorChance = 0.00015 // of an operation; about one user request in a thousand fails
+	baseErrorChance = 0.00022 // of an operation; about one user request in a thousand fails
 	networkMean     = 0.0005  // seconds of one way between two pods
 	networkSigma    = 0.3
 	refusedAfter    = 0.0015 // seconds until a connection to a dead pod is refused

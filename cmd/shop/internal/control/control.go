@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/paramedic-otel/paramedic/internal/shop"
+	"github.com/paramedic-otel/paramedic/internal/standardwebhooks"
 )
 
 const maxBody = 256 << 10
@@ -32,10 +33,10 @@ type Handler struct {
 	counters func() any
 }
 
-// NewHandler returns a handler. Webhooks are refused if the secret is empty; now gives the time against which their
+// NewHandler returns a handler. Webhooks must be signed with one of the keys, and without any are refused; now gives the time against which their
 // timestamps are checked. What counters returns is shown with the state.
-func NewHandler(s Shop, secret Secret, now func() time.Time, counters func() any) *Handler {
-	h := &Handler{shop: s, webhook: newWebhook(s, secret, now), mux: http.NewServeMux(), counters: counters}
+func NewHandler(s Shop, keys []standardwebhooks.Key, now func() time.Time, counters func() any) *Handler {
+	h := &Handler{shop: s, webhook: newWebhook(s, keys, now), mux: http.NewServeMux(), counters: counters}
 	h.mux.HandleFunc("GET /state", h.state)
 	h.mux.HandleFunc("POST /faults", h.inject)
 	h.mux.HandleFunc("DELETE /faults", h.clear)

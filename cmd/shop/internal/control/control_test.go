@@ -17,6 +17,7 @@ import (
 
 	"github.com/paramedic-otel/paramedic/cmd/shop/internal/control"
 	"github.com/paramedic-otel/paramedic/internal/shop"
+	"github.com/paramedic-otel/paramedic/internal/standardwebhooks"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -24,10 +25,10 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 var now = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
 
 type fixture struct {
-	t      testing.TB
-	shop   *shop.Simulation
-	secret control.Secret
-	now    time.Time
+	t    testing.TB
+	shop *shop.Simulation
+	keys []standardwebhooks.Key
+	now  time.Time
 	http.Handler
 }
 
@@ -37,11 +38,16 @@ func newFixture(t testing.TB) *fixture {
 	cfg.Start = now
 	s, err := shop.New(cfg)
 	require.NoError(t, err)
-	secret, err := control.ParseSecret("whsec_" + base64.StdEncoding.EncodeToString([]byte("a secret of more than 24 bytes")))
-	require.NoError(t, err)
-	f := &fixture{t: t, shop: s, secret: secret, now: now}
-	f.Handler = control.NewHandler(s, secret, func() time.Time { return f.now }, func() any { return map[string]int{"sent": 3} })
+	f := &fixture{t: t, shop: s, keys: []standardwebhooks.Key{key(t, "a secret of more than 24 bytes")}, now: now}
+	f.Handler = control.NewHandler(s, f.keys, func() time.Time { return f.now }, func() any { return map[string]int{"sent": 3} })
 	return f
+}
+
+func key(t testing.TB, raw string) standardwebhooks.Key {
+	t.Helper()
+	k, err := standardwebhooks.ParseKey("whsec_" + base64.StdEncoding.EncodeToString([]byte(raw)))
+	require.NoError(t, err)
+	return k
 }
 
 func (f *fixture) do(method, path, body string, header ...string) *httptest.ResponseRecorder {
@@ -119,7 +125,7 @@ func (f *fixture) send(id, body string, header ...string) *httptest.ResponseReco
 	timestamp := strconv.FormatInt(f.now.Unix(), 10)
 	all := []string{
 		"Content-Type", "application/cloudevents+json; charset=UTF-8", "webhook-id", id, "webhook-timestamp", timestamp,
-		"webhook-signature", f.secret.Sign(id, timestamp, []byte(body)),
+		"webhook-signature", standardwebhooks.Sign(f.keys, id, timestamp, []byte(body)),
 	}
 	return f.do("POST", "/webhook", body, append(all, header...)...)
 }
@@ -138,9 +144,8 @@ func TestWebhookSignature(t *testing.T) {
 	at := func(d time.Duration) string { return strconv.FormatInt(now.Add(d).Unix(), 10) }
 	f := newFixture(t)
 	body := cloudEvent(opened, restart)
-	sign := func(id, timestamp string) string { return f.secret.Sign(id, timestamp, []byte(body)) }
-	other, err := control.ParseSecret("whsec_" + base64.StdEncoding.EncodeToString([]byte("quite another secret of 30 byt")))
-	require.NoError(t, err)
+	sign := func(id, timestamp string) string { return standardwebhooks.Sign(f.keys, id, timestamp, []byte(body)) }
+	other := standardwebhooks.Sign([]standardwebhooks.Key{key(t, "quite another secret of 30 byt")}, "m", at(0), []byte(body))
 	for _, tc := range []struct {
 		name   string
 		header []string
@@ -150,18 +155,18 @@ func TestWebhookSignature(t *testing.T) {
 		{"right", nil, 200, "restarted 2 pods of search"},
 		{"one of several", []string{"webhook-signature", "v1,AAAA v1a,BBBB " + sign("m", at(0))}, 200, "restarted"},
 		{"old but tolerable", []string{"webhook-timestamp", at(-299 * time.Second), "webhook-signature", sign("m", at(-299*time.Second))}, 200, "restarted"},
-		{"too old", []string{"webhook-timestamp", at(-301 * time.Second), "webhook-signature", sign("m", at(-301*time.Second))}, 401, "more than 5m0s from now"},
-		{"from the future", []string{"webhook-timestamp", at(301 * time.Second), "webhook-signature", sign("m", at(301*time.Second))}, 401, "more than 5m0s from now"},
-		{"far future", []string{"webhook-timestamp", "9223372036854775807"}, 401, "from now"},
-		{"far past", []string{"webhook-timestamp", "-9223372036854775808"}, 401, "from now"},
-		{"no timestamp", []string{"webhook-timestamp", ""}, 401, "seconds since 1970"},
+		{"too old", []string{"webhook-timestamp", at(-301 * time.Second), "webhook-signature", sign("m", at(-301*time.Second))}, 401, "outside the tolerance"},
+		{"from the future", []string{"webhook-timestamp", at(301 * time.Second), "webhook-signature", sign("m", at(301*time.Second))}, 401, "outside the tolerance"},
+		{"far future", []string{"webhook-timestamp", "9223372036854775807"}, 401, "outside the tolerance"},
+		{"far past", []string{"webhook-timestamp", "-9223372036854775808"}, 401, "outside the tolerance"},
+		{"no timestamp", []string{"webhook-timestamp", ""}, 401, "webhook-timestamp is missing"},
 		{"no id", []string{"webhook-id", ""}, 401, "webhook-id must have"},
 		{"long id", []string{"webhook-id", strings.Repeat("x", 257)}, 401, "webhook-id must have"},
-		{"other id", []string{"webhook-id", "n"}, 401, "no webhook-signature matches"},
-		{"other timestamp", []string{"webhook-timestamp", at(time.Second)}, 401, "no webhook-signature matches"},
-		{"other key", []string{"webhook-signature", other.Sign("m", at(0), []byte(body))}, 401, "no webhook-signature matches"},
-		{"other version", []string{"webhook-signature", strings.Replace(sign("m", at(0)), "v1,", "v2,", 1)}, 401, "no webhook-signature matches"},
-		{"no signature", []string{"webhook-signature", ""}, 401, "no webhook-signature matches"},
+		{"other id", []string{"webhook-id", "n"}, 401, "no signature matches"},
+		{"other timestamp", []string{"webhook-timestamp", at(time.Second)}, 401, "no signature matches"},
+		{"other key", []string{"webhook-signature", other}, 401, "no signature matches"},
+		{"other version", []string{"webhook-signature", strings.Replace(sign("m", at(0)), "v1,", "v2,", 1)}, 401, "no signature matches"},
+		{"no signature", []string{"webhook-signature", ""}, 401, "no signature matches"},
 		{"content type", []string{"Content-Type", "application/json"}, 415, "application/cloudevents+json"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -173,16 +178,6 @@ func TestWebhookSignature(t *testing.T) {
 			assert.Contains(t, list, fmt.Sprintf(`"verified": %t`, tc.status == 200))
 		})
 	}
-}
-
-func TestWebhookKnownAnswer(t *testing.T) {
-	// The example of the Standard Webhooks specification.
-	secret, err := control.ParseSecret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
-	require.NoError(t, err)
-	assert.Equal(t, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
-		secret.Sign("msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", []byte(`{"test": 2432232314}`)))
-	assert.NotContains(t, fmt.Sprintf("%v %+v %#v %s", secret, secret, secret, secret), "77 242")
-	assert.Equal(t, "[redacted]", secret.String())
 }
 
 func TestWebhookActs(t *testing.T) {
@@ -197,6 +192,9 @@ func TestWebhookActs(t *testing.T) {
 		{"numbers as text", opened, `{` + causes + `,"action":{"name":"scale","parameters":{"replicas":"4","other":[]}}}`, 200, "search from 2 to 4"},
 		{"fraction", opened, `{` + causes + `,"action":{"name":"shed","parameters":{"fraction":"0.5"}}}`, 200, "50 %"},
 		{"pod", opened, `{"incident":{"causes":[{"entity":{"type":"k8s.pod","name":"cart-abc-xyz"},"resource":{"service.name":"cart"}}]},"action":{"name":"restart"}}`, 200, "of cart"},
+		{"node", opened, `{"incident":{"causes":[{"entity":{"type":"k8s.node","name":"node-1"}}]},"action":{"name":"restart"}}`, 400, "service must be one of"},
+		{"database", opened, `{"incident":{"causes":[{"entity":{"type":"database","name":"orders-db/orders"}}]},"action":{"name":"restart"}}`, 200, "of orders-db"},
+		{"pod as parameter", opened, `{"action":{"name":"restart","parameters":{"service":"cache-0"}}}`, 200, "of cache"},
 		{"other event that asks", "x.remediation.started.v1", restart, 200, "restarted"},
 		{"no action", opened, `{` + causes + `}`, 202, "no action asked for"},
 		{"resolved", "x.incident.resolved.v1", restart, 202, "no action asked for"},
@@ -225,7 +223,7 @@ func TestWebhookCuresFault(t *testing.T) {
 	_, err := f.shop.Inject(shop.Fault{Kind: shop.CPUHog})
 	require.NoError(t, err)
 	w := f.send("m", cloudEvent(opened, restart))
-	assert.Contains(t, w.Body.String(), "1 faults cured")
+	assert.Contains(t, w.Body.String(), "faults cured: 1")
 	assert.Empty(t, f.shop.State().Faults)
 }
 
@@ -245,7 +243,7 @@ func TestWebhookActsOnce(t *testing.T) {
 	require.Len(t, list.Deliveries, 3)
 	assert.Equal(t, map[string]any{
 		"id": "m-1", "type": opened, "incident_id": "inc-1", "verified": true, "action": "rollback", "service": "search",
-		"status": 200.0, "result": "rolled search back from 2.7.1 to 2.7.0; 0 faults cured", "time": "2026-03-02T12:00:00Z",
+		"status": 200.0, "result": "rolled search back from 2.7.1 to 2.7.0; faults cured: 0", "time": "2026-03-02T12:00:00Z",
 	}, list.Deliveries[0])
 }
 
@@ -264,23 +262,9 @@ func TestWebhookMemoryIsBounded(t *testing.T) {
 
 func TestWebhookNeedsSecret(t *testing.T) {
 	f := newFixture(t)
-	f.Handler = control.NewHandler(f.shop, control.Secret{}, func() time.Time { return now }, func() any { return nil })
+	f.Handler = control.NewHandler(f.shop, nil, func() time.Time { return now }, func() any { return nil })
 	w := f.send("m", cloudEvent(opened, restart))
 	assert.Equal(t, http.StatusForbidden, w.Code)
-}
-
-func TestParseSecret(t *testing.T) {
-	for text, want := range map[string]string{
-		"secret":         "must begin with whsec_",
-		"whsec_?":        "must be base64",
-		"whsec_c2hvcnQ=": "must have 16 to 128 bytes, got 5",
-	} {
-		_, err := control.ParseSecret(text)
-		require.ErrorContains(t, err, want)
-		assert.NotContains(t, err.Error(), "c2hvcnQ")
-	}
-	_, err := control.ParseSecret("")
-	require.NoError(t, err)
 }
 
 func FuzzWebhook(f *testing.F) {

@@ -7,12 +7,20 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/paramedic-otel/paramedic/internal/shop"
+	"github.com/paramedic-otel/paramedic/internal/standardwebhooks"
 	"github.com/paramedic-otel/paramedic/semconv"
+)
+
+const (
+	// tolerance is how far a webhook's timestamp may be from the present.
+	tolerance = 5 * time.Minute
+	longestID = 256
 )
 
 // maxDeliveries bounds the deliveries that are remembered, for the list and against repetition. One that is older than
@@ -33,9 +41,9 @@ type delivery struct {
 }
 
 type webhook struct {
-	shop   Shop
-	secret Secret
-	now    func() time.Time
+	shop Shop
+	keys []standardwebhooks.Key
+	now  func() time.Time
 
 	// mu guards everything below, and makes a webhook and its repetition take turns.
 	mu         sync.Mutex
@@ -44,8 +52,8 @@ type webhook struct {
 	order      []string // of the keys of done
 }
 
-func newWebhook(s Shop, secret Secret, now func() time.Time) *webhook {
-	return &webhook{shop: s, secret: secret, now: now, done: map[string]delivery{}}
+func newWebhook(s Shop, keys []standardwebhooks.Key, now func() time.Time) *webhook {
+	return &webhook{shop: s, keys: keys, now: now, done: map[string]delivery{}}
 }
 
 // event is what the shop reads of a CloudEvent about an incident.
@@ -76,7 +84,7 @@ func (h *webhook) receive(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	d := delivery{ID: clip(r.Header.Get("webhook-id")), Time: h.now().UTC()}
+	d := delivery{ID: clip(r.Header.Get(standardwebhooks.HeaderID)), Time: h.now().UTC()}
 	if err != nil {
 		h.finish(w, d, statusOf(bodyError(err)), bodyError(err).Error())
 		return
@@ -85,12 +93,17 @@ func (h *webhook) receive(w http.ResponseWriter, r *http.Request) {
 		h.finish(w, d, http.StatusUnsupportedMediaType, "content type must be application/cloudevents+json")
 		return
 	}
-	if h.secret.empty() {
+	if len(h.keys) == 0 {
 		h.finish(w, d, http.StatusForbidden, "no webhook secret is configured, so no webhook can be verified")
 		return
 	}
-	id := r.Header.Get("webhook-id")
-	if err := h.secret.verify(id, r.Header.Get("webhook-timestamp"), r.Header.Get("webhook-signature"), body, d.Time); err != nil {
+	id := r.Header.Get(standardwebhooks.HeaderID)
+	if id == "" || len(id) > longestID {
+		h.finish(w, d, http.StatusUnauthorized, fmt.Sprintf("%s must have 1 to %d characters", standardwebhooks.HeaderID, longestID))
+		return
+	}
+	if err := standardwebhooks.Verify(h.keys, id, r.Header.Get(standardwebhooks.HeaderTimestamp),
+		r.Header.Get(standardwebhooks.HeaderSignature), body, d.Time, tolerance); err != nil {
 		h.finish(w, d, http.StatusUnauthorized, err.Error())
 		return
 	}
@@ -112,7 +125,7 @@ func (h *webhook) handle(body []byte, d *delivery) (int, string) {
 		return http.StatusBadRequest, err.Error()
 	}
 	d.Type, d.Incident = clip(ev.Type), clip(ev.Data.Incident.ID)
-	action, asked, err := ev.action()
+	action, asked, err := ev.action(h.shop.State().Services)
 	d.Action, d.Service = clip(string(action.Name)), clip(action.Service)
 	switch {
 	case err != nil:
@@ -124,7 +137,7 @@ func (h *webhook) handle(body []byte, d *delivery) (int, string) {
 	if err != nil {
 		return statusOf(err), err.Error()
 	}
-	return http.StatusOK, fmt.Sprintf("%s; %d faults cured", out.Message, len(out.Cured))
+	return http.StatusOK, fmt.Sprintf("%s; faults cured: %d", out.Message, len(out.Cured))
 }
 
 // parseEvent reads a CloudEvent in structured mode.
@@ -144,7 +157,7 @@ func parseEvent(body []byte) (event, error) {
 
 // action returns what the event asks the shop to do, if anything. An event about an incident that is over never asks for
 // anything, even if it tells of an action.
-func (e *event) action() (shop.Action, bool, error) {
+func (e *event) action(services []shop.ServiceState) (shop.Action, bool, error) {
 	name := e.Data.Action.Name
 	if name == "" || strings.HasSuffix(e.Type, ".incident.resolved.v1") {
 		return shop.Action{}, false, nil
@@ -165,15 +178,33 @@ func (e *event) action() (shop.Action, bool, error) {
 		return a, true, fmt.Errorf("action parameters must be of the right type: %w", errs)
 	}
 	if causes := e.Data.Incident.Causes; a.Service == "" && len(causes) > 0 {
-		cause := causes[0]
-		a.Service = cause.Entity.Name
-		// A pod or a node is not what actions act on; its service is.
-		if name, ok := cause.Resource[semconv.AttrServiceName].(string); ok && cause.Entity.Type != string(semconv.EntityService) {
+		a.Service = causes[0].Entity.Name
+		// What is no workload of ours, such as a node, may still tell its service.
+		if name, ok := causes[0].Resource[semconv.AttrServiceName].(string); ok && !isService(target(a.Service, services), services) {
 			a.Service = name
 		}
 	}
-	a.Service = strings.TrimPrefix(a.Service, shop.Namespace+"/")
+	a.Service = target(a.Service, services)
 	return a, true, nil
+}
+
+// target returns the service that an entity's name stands for: "shop/cart", the name of one of its pods, or
+// "orders-db/orders" as a database is called after its host and its name. An unknown name stays as it is.
+func target(name string, services []shop.ServiceState) string {
+	name = strings.TrimPrefix(name, shop.Namespace+"/")
+	for _, s := range services {
+		if slices.Contains(s.Pods, name) {
+			return s.Name
+		}
+	}
+	if host, _, ok := strings.Cut(name, "/"); ok && isService(host, services) {
+		return host
+	}
+	return name
+}
+
+func isService(name string, services []shop.ServiceState) bool {
+	return slices.ContainsFunc(services, func(s shop.ServiceState) bool { return s.Name == name })
 }
 
 // unquote lets a number stand in quotes, for playbooks whose parameters are all text.
