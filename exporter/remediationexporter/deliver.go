@@ -35,17 +35,40 @@ func (e *remediationExporter) deliver(ctx context.Context, h *webhook) {
 			case <-h.wake:
 			}
 		default:
-			e.settle(ctx, h, d, e.attempt(ctx, h, d, deadline))
-		}
-		select {
-		case <-e.stop:
-			// Without storage, what is queued gets its one attempt now or never.
-			if e.persistent || ctx.Err() != nil {
-				return
+			draining := e.stopping()
+			err := e.attempt(ctx, h, d, deadline)
+			e.settle(ctx, h, d, err)
+			if draining && err != nil && !consumererror.IsPermanent(err) {
+				e.abandon(ctx, h)
 			}
-		default:
+		}
+		// Without storage, what is queued gets its one attempt now or never.
+		if e.stopping() && (e.persistent || ctx.Err() != nil) {
+			return
 		}
 	}
+}
+
+func (e *remediationExporter) stopping() bool {
+	select {
+	case <-e.stop:
+		return true
+	default:
+		return false
+	}
+}
+
+// abandon gives up what is queued for a webhook that does not answer while we shut down, or that would take as long as
+// the timeout for each event.
+func (e *remediationExporter) abandon(ctx context.Context, h *webhook) {
+	e.mu.Lock()
+	now := time.Now()
+	for len(h.box.items) > 0 {
+		d := h.box.items[0]
+		e.dequeue(h)
+		e.fail(ctx, h, &d, lostExhausted, now)
+	}
+	e.settleAndUnlock(ctx)
 }
 
 // attempt delivers with retries, which end at the deadline of an action.
@@ -124,7 +147,7 @@ func (e *remediationExporter) unopened(h *webhook, d *delivery) bool {
 // settle notes how a delivery ended.
 func (e *remediationExporter) settle(ctx context.Context, h *webhook, d *delivery, err error) {
 	permanent := consumererror.IsPermanent(err)
-	if err != nil && !permanent && e.interrupted(ctx) {
+	if err != nil && !permanent && e.persistent && e.stopping() {
 		return // it stays queued
 	}
 	e.mu.Lock()
@@ -157,16 +180,6 @@ func (e *remediationExporter) settle(ctx context.Context, h *webhook, d *deliver
 		e.report(ctx, change, now)
 	}
 	e.settleAndUnlock(ctx)
-}
-
-// interrupted reports whether we are shutting down in a way that leaves queued events for the next start.
-func (e *remediationExporter) interrupted(ctx context.Context) bool {
-	select {
-	case <-e.stop:
-		return e.persistent
-	default:
-		return ctx.Err() != nil
-	}
 }
 
 // fail notes that an event is lost for its webhook: an action is judged, and an incident counts as not told of.

@@ -1,8 +1,10 @@
 package remediationexporter
 
 import (
+	"context"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component/componentstatus"
 	"go.opentelemetry.io/collector/config/configopaque"
 )
 
@@ -168,6 +171,9 @@ func TestGoneDisablesTheWebhook(t *testing.T) {
 		assert.Equal(t, int64(1), r.sum("lost_events", lostRefused))
 		assert.Equal(t, 1, r.logs.FilterMessage("webhook is gone and gets nothing more until a restart").Len())
 		assert.Equal(t, []string{"started", "failed/refused", "skipped/endpoint"}, r.audit())
+		require.Len(t, r.statuses(), 1)
+		assert.Equal(t, componentstatus.StatusRecoverableError, r.statuses()[0].Status())
+		require.ErrorIs(t, r.statuses()[0].Err(), errGone)
 		r.stop()
 	})
 }
@@ -221,6 +227,23 @@ func TestShutdownWithoutStorageSendsWhatIsQueued(t *testing.T) {
 		synctest.Wait()
 		r.stop()
 		assert.Len(t, r.hooks["a"].requests(), 3)
+	})
+}
+
+func TestShutdownWithoutStorageGivesUpOnADeadWebhook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "a")
+		r.hooks["a"].status(503, "")
+		r.start()
+		for i := range 100 {
+			r.must(opened(fmt.Sprintf("i-%d", i)))
+		}
+		synctest.Wait()
+		require.NoError(t, r.exp.Shutdown(context.Background()))
+		assert.Len(t, r.hooks["a"].requests(), 2)
+		assert.Equal(t, int64(100), r.sum("lost_events", lostExhausted), "what is lost is counted")
+		require.NoError(t, r.exp.Shutdown(context.Background()))
+		require.NoError(t, r.tel.Shutdown(context.Background()))
 	})
 }
 

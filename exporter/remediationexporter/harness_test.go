@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/component/componentstatus"
 	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/config/configmiddleware"
 	"go.opentelemetry.io/collector/config/configopaque"
@@ -166,6 +167,19 @@ func (s *memoryStorage) copy() *memoryStorage {
 type testHost struct {
 	component.Host
 	extensions map[component.ID]component.Component
+	reports    *reports
+}
+
+// reports are the statuses that a component reported.
+type reports struct {
+	mu     sync.Mutex
+	events []*componentstatus.Event
+}
+
+func (h testHost) Report(e *componentstatus.Event) {
+	h.reports.mu.Lock()
+	defer h.reports.mu.Unlock()
+	h.reports.events = append(h.reports.events, e)
 }
 
 func (h testHost) GetExtensions() map[component.ID]component.Component { return h.extensions }
@@ -189,7 +203,7 @@ func newRig(t testing.TB, hooks ...string) *rig {
 	cfg.RetryConfig.RandomizationFactor = 0
 	cfg.Webhooks = map[string]WebhookConfig{}
 	r := &rig{t: t, cfg: cfg, hooks: map[string]*receiver{}}
-	r.host = testHost{componenttest.NewNopHost(), map[component.ID]component.Component{}}
+	r.host = testHost{componenttest.NewNopHost(), map[component.ID]component.Component{}, &reports{}}
 	for _, name := range hooks {
 		id := component.MustNewIDWithName("fake", name)
 		r.hooks[name] = &receiver{}
@@ -259,6 +273,12 @@ func (r *rig) stop() {
 	r.t.Helper()
 	require.NoError(r.t, r.exp.Shutdown(context.Background()))
 	require.NoError(r.t, r.tel.Shutdown(context.Background()))
+}
+
+func (r *rig) statuses() []*componentstatus.Event {
+	r.host.reports.mu.Lock()
+	defer r.host.reports.mu.Unlock()
+	return r.host.reports.events
 }
 
 func (r *rig) consume(events ...semconv.IncidentEvent) error {
