@@ -21,6 +21,9 @@ const (
 	maxEvidence = 6
 )
 
+// maxDeviation bounds what a single series can say: how far a flat one jumps is chance.
+const maxDeviation = 30
+
 // diagnose ranks the causes of an incident and describes it.
 func (e *engine) diagnose(i *incident, now time.Time) {
 	state := &i.state
@@ -63,9 +66,16 @@ func (e *engine) rank(i *incident, now time.Time) []rootcause.Candidate {
 		n.Onset = min(n.Onset, s.onset.UnixNano())
 		switch s.class {
 		case classSignal:
-			n.Internal = max(n.Internal, math.Abs(s.deviation))
+			// What calls take and how many there are the edges say better, where the graph knows any.
+			if felt := s.kind == semconv.CauseLatency || s.kind == semconv.CauseTraffic; !felt || !e.edges.Knows(serviceNode(s.entity.Name)) {
+				n.Internal = max(n.Internal, min(math.Abs(s.deviation), maxDeviation))
+			}
 		case classLog:
-			n.Log = max(n.Log, s.surprise)
+			surprise := s.surprise
+			if !s.active() {
+				surprise /= 2
+			}
+			n.Log = max(n.Log, surprise)
 		case classEdge:
 			slow[s.edge] = slow[s.edge] || s.edgeKind == edgehealth.Slow
 			failing[s.edge] = failing[s.edge] || s.edgeKind == edgehealth.Failing

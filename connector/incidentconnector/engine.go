@@ -193,7 +193,9 @@ func (e *engine) judgeBucket(bucket int64) []semconv.IncidentEvent {
 	now := e.endOf(bucket)
 	edgeFindings := e.edges.Close(bucket, minSurprise)
 	for _, name := range e.directory.names {
-		e.flow.CountRequests(name, bucket, e.edges.Requests(serviceNode(name)))
+		if e.edges.Requests(serviceNode(name)) > 0 {
+			e.flow.NoteRequests(name, bucket)
+		}
 	}
 	flowFindings := e.flow.Close(bucket, minSurprise)
 

@@ -53,9 +53,16 @@ func (e *engine) related(a, b *symptom, near neighbourhoods) bool {
 	return near.within(a.entity, b.entity, maxDistance)
 }
 
-// belongs reports whether a symptom belongs to a group.
-func (e *engine) belongs(s *symptom, group []*symptom, near neighbourhoods) bool {
-	for _, member := range group {
+// joins reports whether a new symptom belongs to an open incident: it began soon after it and is related to it, or it is
+// of the incident's cause.
+func (e *engine) joins(s *symptom, i *incident, near neighbourhoods) bool {
+	if s.entity == i.state.Cause().Entity {
+		return true
+	}
+	if s.onset.Sub(i.state.StartedAt) > e.cfg.GroupWindow {
+		return false
+	}
+	for _, member := range i.symptoms {
 		if e.related(s, member, near) {
 			return true
 		}

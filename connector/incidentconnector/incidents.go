@@ -18,11 +18,13 @@ type incident struct {
 	emitted time.Time
 }
 
-// lastActive is when any of the symptoms was last seen to be there.
+// lastActive is when any of the symptoms that matter was last seen to be there: those that can open an incident and
+// began with it, and those of its cause. Others come and go.
 func (i *incident) lastActive() time.Time {
-	var last time.Time
+	last := i.state.DetectedAt
+	cause := i.state.Cause().Entity
 	for _, s := range i.symptoms {
-		if s.lastActive.After(last) {
+		if (s.early || s.entity == cause) && s.opens && s.lastActive.After(last) {
 			last = s.lastActive
 		}
 	}
@@ -37,8 +39,8 @@ func (e *engine) updateIncidents(now time.Time) []semconv.IncidentEvent {
 
 	free = slices.DeleteFunc(free, func(s *symptom) bool {
 		for _, i := range e.incidents {
-			if e.belongs(s, i.symptoms, near) {
-				i.join(s)
+			if e.joins(s, i, near) {
+				i.join(s, false)
 				return true
 			}
 		}
@@ -70,8 +72,8 @@ func (e *engine) updateIncidents(now time.Time) []semconv.IncidentEvent {
 	return events
 }
 
-func (i *incident) join(s *symptom) {
-	s.incident = i
+func (i *incident) join(s *symptom, early bool) {
+	s.incident, s.early = i, early
 	i.symptoms = append(i.symptoms, s)
 }
 
@@ -79,7 +81,7 @@ func (i *incident) join(s *symptom) {
 func (e *engine) open(group []*symptom, now time.Time) semconv.IncidentEvent {
 	i := &incident{}
 	for _, s := range group {
-		i.join(s)
+		i.join(s, true)
 	}
 	e.incidents = append(e.incidents, i)
 	i.state = semconv.Incident{Status: semconv.StatusOpen, StartedAt: group[0].onset, DetectedAt: now}
@@ -125,7 +127,7 @@ func (e *engine) resolution(i *incident, now time.Time) semconv.Resolution {
 	seen, unseen := 0, 0
 	for _, s := range i.symptoms {
 		switch {
-		case !s.opens:
+		case !s.opens || !s.early:
 		case !s.active():
 			seen++
 		default:

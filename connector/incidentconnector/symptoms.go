@@ -19,6 +19,12 @@ const minSurprise = 4
 // maxWeight bounds how much one symptom counts, for beyond it is certain anyway.
 const maxWeight = 30
 
+// noticeableSeconds and noticeableRatio are how much slower a call must have become to open an incident by itself.
+const (
+	noticeableSeconds = 0.025
+	noticeableRatio   = 1.5
+)
+
 // symptomClass is the source of a symptom. Symptoms of different classes corroborate each other.
 type symptomClass int
 
@@ -55,6 +61,8 @@ type symptom struct {
 	signal                            string
 	resource                          map[string]string
 	incident                          *incident
+	// early symptoms were there when the incident was opened.
+	early bool
 }
 
 // active reports whether the symptom was there when last looked at.
@@ -125,6 +133,7 @@ func (e *engine) noteEdges(now time.Time, findings []edgehealth.Finding) {
 			o.summary = fmt.Sprintf("%.0f %% of the calls from %s fail instead of %.1f %%", 100*f.Now, client.Name, 100*f.Normal)
 		case edgehealth.Slow:
 			o.kind, o.signal = semconv.CauseLatency, semconv.MetricGraphRequestServer
+			o.opens = f.Now-f.Normal >= noticeableSeconds && f.Now >= noticeableRatio*f.Normal
 			o.summary = fmt.Sprintf("calls from %s take %s instead of %s", client.Name, seconds(f.Now), seconds(f.Normal))
 		case edgehealth.Surge:
 			o.kind, o.signal, o.opens = semconv.CauseTraffic, semconv.MetricGraphRequestTotal, false
@@ -164,7 +173,8 @@ func (e *engine) noteFlow(now time.Time, findings []logflow.Finding) {
 			o.summary = fmt.Sprintf("after %q the usual %q is missing %.0f of %.0f times", excerpt(f.After), template, f.Verdict.Now.Events, f.Verdict.Now.Exposure)
 		case logflow.MissingRecord:
 			o.kind = semconv.CauseErrors
-			o.summary = fmt.Sprintf("%q is not logged any more in %.0f requests, %.1f records were expected", template, f.Verdict.Now.Exposure, f.Verdict.Expected)
+			o.summary = fmt.Sprintf("%q is not logged any more in %s with requests, it used to be missing in %.0f %% of the time",
+				template, time.Duration(f.Verdict.Now.Exposure)*e.cfg.Bucket, 100*f.Verdict.Past.Events/f.Verdict.Past.Exposure)
 		}
 		e.note(now, o)
 	}
@@ -204,7 +214,7 @@ func (e *engine) noteSignals(now time.Time) {
 // opensAlone reports whether a series shows a saturation or a failure that matters by itself.
 func (e *engine) opensAlone(s *signal) bool {
 	switch s.kind {
-	case semconv.CauseCPU, semconv.CauseMemory, semconv.CauseDisk, semconv.CauseCrash, semconv.CauseErrors, semconv.CauseLatency:
+	case semconv.CauseCPU, semconv.CauseMemory, semconv.CauseDisk, semconv.CauseCrash, semconv.CauseErrors:
 		return s.deviation >= e.cfg.MinDeviation
 	default:
 		return false

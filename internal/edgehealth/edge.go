@@ -42,6 +42,12 @@ type edge struct {
 	excessSecondsSquares, excessSecondsObservations float64
 }
 
+// newEdge returns an edge that was first seen in a bucket. Until it is learnt how much they cluster, slow requests and
+// calls are taken to come in groups.
+func newEdge(key Key, bucket int64) *edge {
+	return &edge{key: key, first: bucket, slow: excess.Track{Clustered: 3}, calls: excess.Track{Clustered: 4}}
+}
+
 func (e *edge) add(slot int, s *Sample) {
 	e.requests[slot] += float32(s.Requests)
 	e.failures.Events[slot] += float32(s.Failed)
@@ -92,7 +98,7 @@ func (e *edge) judge(m *Model, minSurprise float64, findings []Finding) []Findin
 	}
 
 	e.failures.Load(w, tl, &e.requests)
-	v := e.failures.Above(w, excess.Options{MinEvents: 3, MinRatio: 2.5})
+	v := e.failures.Above(w, excess.Options{MinEvents: 3, MinRatio: 2.5, Share: true})
 	if v.Now.Events < minFailureShare*v.Now.Exposure {
 		v = excess.Verdict{}
 	}
@@ -157,7 +163,7 @@ func (e *edge) judgeLatency(w *excess.Window, tl *excess.Timeline) (excess.Verdi
 			}
 		}
 		e.slow.Load(w, tl, &e.requests)
-		v := e.slow.AboveTail(w, past, excess.Options{MinEvents: 3, MinRatio: 3})
+		v := e.slow.AboveTail(w, past, excess.Options{MinEvents: 3, MinRatio: 3, Share: true})
 		now := sumLast(&e.serverSeconds, tl, v.Window) / max(1, sumLast(&e.requests, tl, v.Window))
 		if now < slowerThanNormal*mean || now-mean < slowerBySeconds {
 			continue

@@ -94,7 +94,7 @@ func (m *Model) Observe(key Key, bucket int64, s *Sample) bool {
 			m.Refused++
 			return false
 		}
-		e = &edge{key: key, first: bucket}
+		e = newEdge(key, bucket)
 		m.edges[key] = e
 		i, _ := slices.BinarySearchFunc(m.sorted, key, func(e *edge, k Key) int { return compareKeys(e.key, k) })
 		m.sorted = slices.Insert(m.sorted, i, e)
@@ -167,6 +167,9 @@ func (m *Model) forgetIdle(bucket int64) {
 		m.incoming = live
 	}
 }
+
+// Knows reports whether a node has been called.
+func (m *Model) Knows(n Node) bool { return m.incoming[n] != nil }
 
 // Requests returns how many requests came to a node in the newest closed bucket.
 func (m *Model) Requests(n Node) float64 {

@@ -45,6 +45,54 @@ func Above(now, past Cell, dispersion float64) float64 {
 	return surprise(mathext.RegIncBeta(k, r, q), func() float64 { return logUpperTail(k, r, q) })
 }
 
+// maxTrials bounds the trials that a tail is summed over; larger samples are scaled down, which understates surprise.
+const maxTrials = 512
+
+// AboveShare is like [Above] for events that are a part of the exposure, each trial having the event or not: failed of
+// all requests. Its distribution is the beta-binomial one, which does not let a share exceed 1 and so is sharper where
+// the share was high before.
+func AboveShare(now, past Cell, dispersion float64) float64 {
+	if now.Exposure <= 0 || past.Exposure <= 0 || now.Events <= 0 {
+		return 0
+	}
+	if rest := past.Exposure - past.Events; past.Events > maxPastEvents && rest > maxPastEvents {
+		scale := maxPastEvents / min(past.Events, rest)
+		past.Events *= scale
+		past.Exposure *= scale
+	}
+	scale := min(1, maxTrials/(now.Exposure/dispersion)) / dispersion
+	n := max(1, math.Round(now.Exposure*scale))
+	k := min(n, math.Floor(now.Events*scale+0.5))
+	if k < 1 {
+		return 0
+	}
+	a := past.Events/dispersion + 0.5
+	b := max(0, past.Exposure-past.Events)/dispersion + 0.5
+	// The largest term may underflow where their ratios do not: sum relative to it.
+	logMass := logBeta(a+n, b) - logBeta(a, b)
+	sum, term, shift := 0.0, 1.0, logMass
+	for x := n; x >= k; x-- {
+		sum += term
+		// P(x-1) / P(x) of the beta-binomial distribution.
+		term *= x / (n - x + 1) * (b + n - x) / (a + x - 1)
+		if sum > 1e200 {
+			sum, term, shift = sum*1e-200, term*1e-200, shift+200*math.Ln10
+		}
+	}
+	s := -(math.Log(sum) + shift) / math.Ln10
+	if math.IsNaN(s) || s < 0 {
+		return 0
+	}
+	return min(s, MaxSurprise)
+}
+
+func logBeta(a, b float64) float64 {
+	la, _ := math.Lgamma(a)
+	lb, _ := math.Lgamma(b)
+	lab, _ := math.Lgamma(a + b)
+	return la + lb - lab
+}
+
 // Below returns -log10 of the probability to count at most now.Events on now.Exposure; see [Above].
 func Below(now, past Cell, dispersion float64) float64 {
 	r, q, ok := predictive(now, past, dispersion)

@@ -35,6 +35,33 @@ func TestTailsAgainstSum(t *testing.T) {
 	}
 }
 
+// betaBinomialTail sums the mass from the definition.
+func betaBinomialTail(k, n int, a, b float64) float64 {
+	sum := 0.0
+	for x := k; x <= n; x++ {
+		choose, _ := math.Lgamma(float64(n) + 1)
+		lx, _ := math.Lgamma(float64(x) + 1)
+		lr, _ := math.Lgamma(float64(n-x) + 1)
+		sum += math.Exp(choose - lx - lr + logBeta(float64(x)+a, float64(n-x)+b) - logBeta(a, b))
+	}
+	return sum
+}
+
+func TestShareTailAgainstSum(t *testing.T) {
+	rng := rand.New(rand.NewSource(8))
+	for range 300 {
+		n, trials := 1+rng.Intn(60), 1+rng.Intn(300)
+		k, events := 1+rng.Intn(n), rng.Intn(min(trials, 200)+1)
+		want := -math.Log10(betaBinomialTail(k, n, float64(events)+0.5, float64(trials-events)+0.5))
+		got := AboveShare(Cell{float64(k), float64(n)}, Cell{float64(events), float64(trials)}, 1)
+		require.InDelta(t, max(0, want), got, 1e-6)
+	}
+	assert.InDelta(t, MaxSurprise, AboveShare(Cell{1e5, 1e5}, Cell{0, 1e9}, 1), 0)
+	assert.Greater(t, AboveShare(Cell{12, 12}, Cell{40, 200}, 1), Above(Cell{12, 12}, Cell{40, 200}, 1)+2, "sharper than a rate")
+	assert.Zero(t, AboveShare(Cell{0, 5}, Cell{1, 5}, 1))
+	assert.Zero(t, AboveShare(Cell{5, 5}, Cell{}, 1))
+}
+
 func TestSurpriseIsHonestWithoutPast(t *testing.T) {
 	assert.Zero(t, Above(Cell{100, 10}, Cell{}, 1))
 	assert.Zero(t, Below(Cell{0, 10}, Cell{}, 1))

@@ -7,6 +7,8 @@ type Options struct {
 	// MinRatio is how many times the expectation an excess must reach, or what part of it (1/MinRatio) a lack may
 	// not exceed; at least 1.
 	MinRatio float64
+	// Share says that the events are a part of the exposure, as failed requests are of all requests; see [AboveShare].
+	Share bool
 	// Dispersion is variance over mean of the counts in normal operation; values below 1 count as 1.
 	Dispersion float64
 }
@@ -40,6 +42,9 @@ func ScanAbove(cells []Cell, usable []bool, base Cell, o Options) Verdict {
 	return scan(cells, usable, base, o, func(now, past Cell, expected, dispersion float64) float64 {
 		if now.Events < o.MinEvents || now.Events < o.MinRatio*expected {
 			return 0
+		}
+		if o.Share {
+			return AboveShare(now, past, dispersion)
 		}
 		return Above(now, past, dispersion)
 	})

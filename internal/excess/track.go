@@ -10,6 +10,7 @@ const (
 	// Lookback is how many closed buckets a Track can show.
 	Lookback = Cells - Lookahead
 
+	// dispersionBlock is the least number of cells whose sum is compared with the expectation.
 	dispersionBlock  = 4
 	dispersionWeight = 0.05
 	// maxDispersionStep bounds what a single block can say about the dispersion.
@@ -75,9 +76,14 @@ type Window struct {
 // Track learns how many events happen on an exposure, and remembers the last buckets.
 type Track struct {
 	Events Counts
-	past   Cell
+	// Clustered is what variance over mean is taken to be until it is learnt: more than 1 for events that come in
+	// clusters, as calls of one user's visit do. 0 means 1.
+	Clustered float64
+
+	past Cell
 	// abnormal has a bit for each slot that must not be learnt from.
-	abnormal   uint64
+	abnormal uint64
+	// dispersion is what was learnt of variance over mean, less Clustered.
 	dispersion float64
 	block      Cell
 	blockCells int
@@ -97,7 +103,7 @@ type Learning struct {
 func (t *Track) Past() Cell { return t.past }
 
 // Dispersion returns the learnt variance over mean, at least 1.
-func (t *Track) Dispersion() float64 { return max(1, t.dispersion) }
+func (t *Track) Dispersion() float64 { return max(1, t.Clustered+t.dispersion) }
 
 // Retire learns the counts of a slot that leaves the ring, unless they were abnormal, and clears it.
 func (t *Track) Retire(slot int, exposure float64, l Learning) {
@@ -120,14 +126,14 @@ func (t *Track) Retire(slot int, exposure float64, l Learning) {
 func (t *Track) learnDispersion(events, exposure float64) {
 	t.block.Events += events
 	t.block.Exposure += exposure
-	if t.blockCells++; t.blockCells < dispersionBlock {
+	t.blockCells++
+	expected := Expected(t.block.Exposure, t.past)
+	if t.blockCells < dispersionBlock || expected < 1 {
 		return
 	}
-	if expected := Expected(t.block.Exposure, t.past); expected >= 1 {
-		d := t.block.Events - expected
-		step := min(d*d/expected, maxDispersionStep)
-		t.dispersion += dispersionWeight * (step - t.dispersion)
-	}
+	d := t.block.Events - expected
+	step := min(d*d/expected, maxDispersionStep)
+	t.dispersion += dispersionWeight * (step - t.Clustered - t.dispersion)
 	t.block, t.blockCells = Cell{}, 0
 }
 

@@ -23,7 +23,7 @@ type Limits struct {
 	MaxContexts int
 	// MaxTemplates is the number of templates of all services together, and Templates bound those of each.
 	MaxTemplates int
-	Templates logtemplate.Limits
+	Templates    logtemplate.Limits
 }
 
 // Record is what the model needs of a log record.
@@ -74,7 +74,7 @@ type Model struct {
 	names    []string
 	// templates is the number of templates of all services.
 	templates int
-	contexts map[contextKey]lastStep
+	contexts  map[contextKey]lastStep
 	// queue holds the keys of contexts in the order in which they were first seen.
 	queue  []queued
 	window excess.Window
@@ -144,7 +144,7 @@ func (m *Model) Observe(r Record) {
 	}
 	t := s.template(id)
 	s.records[slot]++
-	t.written.Events[slot]++
+	t.written[slot]++
 	if r.Error {
 		t.errors.Events[slot]++
 		s.errors.Events[slot]++
@@ -164,12 +164,19 @@ func (m *Model) Observe(r Record) {
 	m.contexts[key] = lastStep{template: id, bucket: max(r.Bucket, m.timeline.Next())}
 }
 
-// CountRequests notes that a service got requests, whoever counted them: what its templates are then expected to be
-// written for. Services without log records are ignored.
-func (m *Model) CountRequests(name string, bucket int64, requests float64) {
-	if s := m.services[name]; s != nil {
-		slot, _ := m.timeline.Slot(bucket)
-		s.requests[slot] += float32(requests)
+// NoteRequests says that a service got requests in a bucket that is about to be closed, whoever counted them. What it
+// nearly always writes then is expected. Services without log records are ignored.
+func (m *Model) NoteRequests(name string, bucket int64) {
+	s := m.services[name]
+	if s == nil {
+		return
+	}
+	slot, _ := m.timeline.Slot(bucket)
+	s.busy[slot] = 1
+	for _, t := range s.templates {
+		if t.written[slot] == 0 {
+			t.silent.Events[slot] = 1
+		}
 	}
 }
 

@@ -1,8 +1,6 @@
 package logflow
 
 import (
-	"math"
-
 	"github.com/paramedic-otel/paramedic/internal/excess"
 	"github.com/paramedic-otel/paramedic/internal/logtemplate"
 )
@@ -12,16 +10,23 @@ const (
 	maxFollowers = 6
 	// certain is the share of a template's records that a follower must have followed to be missed.
 	certain = 0.8
+	// usual is the share of the busy buckets that may have been without a record that is missed.
+	usual = 0.5
+	// gone is the share of the busy buckets of a window that must then be without one.
+	gone = 0.8
+	// silentClusters is how much busy buckets without a record cluster until it is learnt.
+	silentClusters = 2
 	// vanished is the share of the records of a window that it must then have failed to follow.
 	vanished = 0.5
 )
 
 // service is what is known of one service's log records.
 type service struct {
-	index     int
-	miner     *logtemplate.Miner
-	records   excess.Counts
-	requests  excess.Counts
+	index   int
+	miner   *logtemplate.Miner
+	records excess.Counts
+	// busy is 1 for the buckets in which the service got requests.
+	busy      excess.Counts
 	errors    excess.Track
 	templates []*template
 }
@@ -29,8 +34,10 @@ type service struct {
 // template is what is known of one template.
 type template struct {
 	errors excess.Track
-	// written counts all records, for each request that the service got.
-	written excess.Track
+	// written counts all records, and silent the buckets with requests to the service in which there was none:
+	// records come in clusters, buckets do not.
+	written excess.Counts
+	silent  excess.Track
 	// inContext counts the records that were written within a span.
 	inContext excess.Counts
 	followers []follower
@@ -47,7 +54,10 @@ type follower struct {
 
 func (s *service) template(id int) *template {
 	for len(s.templates) <= id {
-		s.templates = append(s.templates, &template{})
+		t := &template{silent: excess.Track{Clustered: silentClusters}}
+		// Until now it was never written.
+		t.silent.Events = s.busy
+		s.templates = append(s.templates, t)
 	}
 	return s.templates[id]
 }
@@ -78,11 +88,12 @@ func (t *template) followedBy(id, slot int) {
 }
 
 func (s *service) retire(slot int, l excess.Learning) {
-	records, requests := float64(s.records[slot]), float64(s.requests[slot])
+	records, busy := float64(s.records[slot]), float64(s.busy[slot])
 	s.errors.Retire(slot, records, l)
 	for _, t := range s.templates {
 		t.errors.Retire(slot, records, l)
-		t.written.Retire(slot, requests, l)
+		t.silent.Retire(slot, busy, l)
+		t.written[slot] = 0
 		in := t.inContext[slot]
 		for i := range t.followers {
 			f := &t.followers[i]
@@ -92,7 +103,7 @@ func (s *service) retire(slot int, l excess.Learning) {
 		}
 		t.inContext[slot] = 0
 	}
-	s.records[slot], s.requests[slot] = 0, 0
+	s.records[slot], s.busy[slot] = 0, 0
 }
 
 // judge appends what is abnormal now.
@@ -111,16 +122,19 @@ func (s *service) judge(m *Model, name string, minSurprise float64, findings []F
 		t.errors.Load(w, &m.timeline, &s.records)
 		report(&t.errors, &s.records, t.errors.Above(w, excess.Options{MinEvents: 3, MinRatio: 3}),
 			Finding{Kind: NewError, Template: s.miner.Text(id)})
-		t.written.Load(w, &m.timeline, &s.requests)
-		silent := t.written.Below(w, excess.Options{MinEvents: 8, MinRatio: math.Inf(1)})
-		report(&t.written, &s.requests, silent, Finding{Kind: MissingRecord, Template: s.miner.Text(id)})
+		t.silent.Load(w, &m.timeline, &s.busy)
+		silent := t.silent.Above(w, excess.Options{MinEvents: 6, MinRatio: 2, Share: true})
+		if silent.Now.Events < gone*silent.Now.Exposure || silent.Past.Events > usual*silent.Past.Exposure {
+			silent = excess.Verdict{}
+		}
+		report(&t.silent, &s.busy, silent, Finding{Kind: MissingRecord, Template: s.miner.Text(id)})
 		for i := range t.followers {
 			f := &t.followers[i]
 			for slot := range f.misses.Events {
 				f.misses.Events[slot] = max(0, t.inContext[slot]-f.hits[slot])
 			}
 			f.misses.Load(w, &m.timeline, &t.inContext)
-			v := f.misses.Above(w, excess.Options{MinEvents: 3, MinRatio: 3})
+			v := f.misses.Above(w, excess.Options{MinEvents: 3, MinRatio: 3, Share: true})
 			if v.Now.Events < vanished*v.Now.Exposure || v.Past.Events > (1-certain)*v.Past.Exposure {
 				v = excess.Verdict{}
 			}

@@ -26,7 +26,11 @@ func TestMatch(t *testing.T) {
 		"addresses vary":        {"from 10.0.0.1:4317 refused", "from 10.0.0.2:80 refused", true, "from <*> refused"},
 		"times vary":            {"16:42:09.486 INFO up", "16:42:10.001 INFO up", true, "<*> INFO up"},
 		"long messages are cut": {strings.Repeat("word ", 12) + "a", strings.Repeat("word ", 12) + "b", true, strings.TrimSpace(strings.Repeat("word ", 12)) + " <*>"},
-		"empty":                 {"", "  ", true, ""},
+		"identifiers in brackets vary": {
+			"[create][OrderId:e33fe0b1-17c2-4a0b-9d1e-aa0ffe11c001]", "[create][OrderId:abc01234-ffff-4a0b-9d1e-0d6f5a2b9c11]",
+			true, "[create][OrderId:<*>]",
+		},
+		"empty": {"", "  ", true, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := NewMiner(DefaultLimits())

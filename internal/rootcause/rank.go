@@ -19,6 +19,8 @@ const (
 	explained = 0.7
 	// leastKept is the part of its evidence that a node always keeps.
 	leastKept = 0.1
+	// significant is how many times its noise an impact must be to count.
+	significant = 2.5
 	// maxDepth is how far down the graph an explanation is looked for.
 	maxDepth = 5
 	// uninstrumented weighs nodes that send no telemetry of their own: all that is known of them is hearsay.
@@ -206,9 +208,10 @@ func (g *graph) below() []float64 {
 	return out
 }
 
+// ratio returns how many times its noise a value is, or 0 where that is chance.
 func ratio(value, variance float64) float64 {
 	noise := math.Sqrt(variance)
-	if noise <= 0 || value < noise {
+	if noise <= 0 || value < significant*noise {
 		return 0
 	}
 	return value / noise
