@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -116,6 +117,20 @@ func TestControlOfARunningShop(t *testing.T) {
 	require.NoError(t, <-done, "an interrupt is a normal end")
 	assert.Contains(t, m.String(), "cured by restart")
 	assert.NotContains(t, m.String(), key)
+}
+
+func TestCollectorThatIsAway(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, listener.Close())
+	m := newMessages()
+	err = run(t.Context(), []string{
+		"--endpoint", listener.Addr().String(), "--retry-for", "0s", "--speed", "1000", "--duration", "3s", "--control", "",
+	}, io.Discard, m, false)
+	require.ErrorContains(t, err, "items were lost")
+	assert.Regexp(t, `sent +0 spans`, m.String())
+	assert.Regexp(t, `lost +[1-9][0-9]* spans`, m.String())
+	assert.Contains(t, m.String(), listener.Addr().String(), "the reason")
 }
 
 func TestWrongCommandLine(t *testing.T) {

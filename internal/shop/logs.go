@@ -24,10 +24,10 @@ func changeRecord(svc *service, now time.Time, c change) logRecord {
 }
 
 // crashRecord is what the kubelet says about containers that do not stay up.
-func crashRecord(svc *service, now time.Time) logRecord {
+func crashRecord(p *pod, now time.Time) logRecord {
 	return logRecord{
-		at: now.UnixNano(), svc: svc, pod: svc.pods[0], severity: plog.SeverityNumberError,
-		body: fmt.Sprintf("Back-off restarting failed container %s in pod %s, exit code 137, restart count %d", svc.spec.name, svc.pods[0].name, svc.pods[0].restarts),
+		at: now.UnixNano(), svc: p.svc, pod: p, severity: plog.SeverityNumberError,
+		body: fmt.Sprintf("Back-off restarting failed container %s in pod %s, exit code 137, restart count %d", p.svc.spec.name, p.name, p.restarts),
 	}
 }
 

@@ -48,19 +48,19 @@ type logRecord struct {
 
 // change is what a change event tells.
 type change struct {
-	kind, version, previous, reason string
-	replicas                        int
+	kind, version, previous string
+	replicas                int
 }
 
-// horizon is how many ticks ahead records can wait; later ones are moved up to it. Timeouts keep calls far below.
-const horizon = 64
+// horizon is how many ticks ahead records can wait. Four services in a row that each take twice maxWait stay below it.
+const horizon = 256
 
 // calendar holds records until the tick in which they happen. Its size is bounded by limit.
 type calendar struct {
 	limit, held int
 	dropped     int64
 	seq         uint32
-	first       int64 // tick of days[0] at the current position
+	first       int64 // the tick that is due next
 	spans       [horizon][]spanRecord
 	logs        [horizon][]logRecord
 }

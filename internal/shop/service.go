@@ -2,7 +2,6 @@ package shop
 
 import (
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"time"
 
@@ -13,7 +12,8 @@ const (
 	workersPerPod = 4
 	maxQueue      = 2.0 // seconds of work that may wait before requests are refused
 	maxUse        = 0.97
-	memoryRestart = 0.75 // share of the memory limit from which garbage collection costs time
+	maxWait       = 25.0 // seconds that one request can wait, or be worked on, at most
+	thrashFrom    = 0.75 // share of the memory limit from which garbage collection costs time
 	memoryFull    = 0.97
 	leakPerSecond = 0.03
 	crashEvery    = 10 // seconds between two restarts of a crashing container
@@ -129,6 +129,9 @@ func (s *service) resize(replicas int, now time.Time) {
 	}
 }
 
+// crashing reports whether the containers are restarted in vain in this tick.
+func (s *service) crashing() bool { return s.effect.down && (s.downTicks-1)%crashEvery == 0 }
+
 // available is the number of pods that serve.
 func (s *service) available() int {
 	if s.effect.down {
@@ -164,7 +167,10 @@ func (s *service) advance(demand float64, now time.Time, rng *rand.Rand) {
 		}
 	} else {
 		s.backlog = max(0, s.backlog+accepted-s.capacity)
-		if limit := maxQueue * s.capacity; s.backlog > limit {
+		switch limit := maxQueue * s.capacity; {
+		case s.spec.protocol == protoKafka: // messages wait at the broker and are not refused
+			s.backlog = min(s.backlog, maxWait*s.capacity)
+		case s.backlog > limit:
 			s.backlog = limit
 			s.refuse = 1 - s.capacity/accepted
 		}
@@ -197,7 +203,7 @@ func (s *service) advancePods(now time.Time, rng *rand.Rand) {
 		p.cpu = min(1, max(0.005, p.cpu*(1+0.04*rng.NormFloat64())))
 		if e.down {
 			p.memory, p.cpu, p.memLeak = 0.02, 0.005, 0
-			if (s.downTicks-1)%crashEvery == 0 {
+			if s.crashing() {
 				p.restarts++
 				p.started = now
 				p.metrics.reset()
@@ -208,7 +214,7 @@ func (s *service) advancePods(now time.Time, rng *rand.Rand) {
 
 // thrash is the work that garbage collection adds to each unit of useful work.
 func (p *pod) thrash() float64 {
-	over := (p.memory - memoryRestart) / (1 - memoryRestart)
+	over := (p.memory - thrashFrom) / (1 - thrashFrom)
 	if p.memLeak == 0 || over <= 0 {
 		return 0
 	}
@@ -227,7 +233,7 @@ func (s *service) queueing(rng *rand.Rand) float64 {
 	if s.lag > 0 {
 		wait += s.lag / (3 * s.capacity)
 	}
-	return wait
+	return min(wait, maxWait)
 }
 
 // work draws the seconds of own work for an operation of the given mean in milliseconds.
@@ -243,7 +249,7 @@ func (s *service) work(mean float64, p *pod, rng *rand.Rand) float64 {
 	if s.effect.delay > 0 {
 		seconds += logNormal(rng, s.effect.delay, 0.3)
 	}
-	return seconds
+	return min(seconds, maxWait)
 }
 
 // recentStats are exponentially forgotten figures for [State].
@@ -269,7 +275,7 @@ func (r *recentStats) advance() {
 }
 
 func (r *recentStats) ratios() (errorRatio, latency float64) {
-	if r.rate < 1e-6 || math.IsNaN(r.rate) {
+	if r.rate < 1e-6 {
 		return 0, 0
 	}
 	return r.failureRate / r.rate, r.secondsRate / r.rate

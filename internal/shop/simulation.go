@@ -1,6 +1,7 @@
 package shop
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"math"
@@ -68,7 +69,7 @@ func New(cfg Config) (*Simulation, error) {
 		calendar:  calendar{limit: cfg.MaxPending},
 		scheduled: slices.Clone(cfg.Faults),
 	}
-	slices.SortStableFunc(s.scheduled, func(a, b ScheduledFault) int { return int(sign(a.Offset - b.Offset)) })
+	slices.SortStableFunc(s.scheduled, func(a, b ScheduledFault) int { return cmp.Compare(a.Offset, b.Offset) })
 	for i := range specs {
 		svc := &service{
 			index: i, spec: &specs[i], version: specs[i].version, history: []string{specs[i].previous},
@@ -82,8 +83,6 @@ func New(cfg Config) (*Simulation, error) {
 }
 
 func stream(seed, number uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, number)) }
-
-func sign(d time.Duration) time.Duration { return min(1, max(-1, d)) }
 
 // size gives each service the capacity that the mean load needs.
 func (s *Simulation) size() {
@@ -154,8 +153,10 @@ func (s *Simulation) Tick() (ptrace.Traces, pmetric.Metrics, plog.Logs) {
 			svc.shed = 0
 		}
 		svc.advance(demand[i], now, s.noise)
-		if svc.effect.down && (svc.downTicks-1)%crashEvery == 0 {
-			s.addLog(crashRecord(svc, now))
+		if svc.crashing() {
+			for _, p := range svc.pods {
+				s.addLog(crashRecord(p, now))
+			}
 		}
 	}
 	for i, k := range s.topology.kinds {

@@ -74,6 +74,33 @@ func TestSpansFormTrees(t *testing.T) {
 	assert.Greater(t, roots, 500)
 }
 
+func TestWorstCaseStillSendsSpansWhenTheyEnd(t *testing.T) {
+	s := newShop(t, config())
+	for _, f := range []shop.Fault{
+		{Kind: shop.CPUHog, Service: "frontend"}, {Kind: shop.MemoryLeak, Service: "frontend"},
+		{Kind: shop.CPUHog, Service: "gateway"}, {Kind: shop.MemoryLeak, Service: "gateway"},
+		{Kind: shop.CPUHog, Service: "search"}, {Kind: shop.SlowDependency, Service: "catalogue"},
+		{Kind: shop.TrafficSurge, Service: "notification"}, {Kind: shop.Crash, Service: "analytics", Duration: 30 * time.Second},
+		{Kind: shop.DatabaseLocks}, {Kind: shop.NetworkDelay},
+	} {
+		f.Severity = 10
+		_, err := s.Inject(f)
+		require.NoError(t, err)
+	}
+	longest := time.Duration(0)
+	for range 200 {
+		from := s.Now()
+		traces, _, _ := s.Tick()
+		for _, span := range spans(traces) {
+			end := span.EndTimestamp().AsTime()
+			require.False(t, end.Before(from) || !end.Before(s.Now()))
+			longest = max(longest, duration(span))
+		}
+	}
+	assert.Greater(t, longest, 30*time.Second, "or this test shows nothing")
+	assert.Zero(t, s.State().Dropped)
+}
+
 func TestSpansFollowConventions(t *testing.T) {
 	s := newShop(t, config())
 	for _, kind := range []shop.FaultKind{shop.ErrorBurst, shop.Crash} {

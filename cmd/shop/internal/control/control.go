@@ -29,26 +29,29 @@ type Shop interface {
 type Handler struct {
 	shop     Shop
 	webhook  *webhook
-	mux      *http.ServeMux
+	handler  http.Handler
 	counters func() any
 }
 
 // NewHandler returns a handler. Webhooks must be signed with one of the keys, and without any are refused; now gives the time against which their
 // timestamps are checked. What counters returns is shown with the state.
 func NewHandler(s Shop, keys []standardwebhooks.Key, now func() time.Time, counters func() any) *Handler {
-	h := &Handler{shop: s, webhook: newWebhook(s, keys, now), mux: http.NewServeMux(), counters: counters}
-	h.mux.HandleFunc("GET /state", h.state)
-	h.mux.HandleFunc("POST /faults", h.inject)
-	h.mux.HandleFunc("DELETE /faults", h.clear)
-	h.mux.HandleFunc("POST /actions/{name}", h.act)
-	h.mux.HandleFunc("POST /webhook", h.webhook.receive)
-	h.mux.HandleFunc("GET /webhooks", h.webhook.list)
+	h := &Handler{shop: s, webhook: newWebhook(s, keys, now), counters: counters}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /state", h.state)
+	mux.HandleFunc("POST /faults", h.inject)
+	mux.HandleFunc("DELETE /faults", h.clear)
+	mux.HandleFunc("POST /actions/{name}", h.act)
+	mux.HandleFunc("POST /webhook", h.webhook.receive)
+	mux.HandleFunc("GET /webhooks", h.webhook.list)
+	// A page that the user looks at must not reach the loopback interface through the browser.
+	h.handler = http.NewCrossOriginProtection().Handler(mux)
 	return h
 }
 
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-	h.mux.ServeHTTP(w, r)
+	h.handler.ServeHTTP(w, r)
 }
 
 func (h *Handler) state(w http.ResponseWriter, _ *http.Request) {

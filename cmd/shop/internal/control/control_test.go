@@ -109,6 +109,12 @@ func TestContentTypeOfRequests(t *testing.T) {
 	assert.Equal(t, http.StatusCreated, w.Code)
 }
 
+func TestPagesOfOtherSitesAreRefused(t *testing.T) {
+	f := newFixture(t)
+	assert.Equal(t, http.StatusForbidden, f.do("POST", "/actions/flush-cache", "", "Sec-Fetch-Site", "cross-site").Code)
+	assert.Equal(t, http.StatusForbidden, f.do("DELETE", "/faults", "", "Origin", "https://elsewhere.example").Code)
+}
+
 func TestState(t *testing.T) {
 	f := newFixture(t)
 	for range 10 {

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/plog/plogotlp"
 	"go.opentelemetry.io/collector/pdata/pmetric/pmetricotlp"
 	"go.opentelemetry.io/collector/pdata/ptrace"
@@ -21,7 +22,7 @@ const (
 	firstPause     = 100 * time.Millisecond
 	longestPause   = 5 * time.Second
 	requestTimeout = 10 * time.Second
-	maxSpans       = 2000 // a request; gRPC servers take 4 MiB unless told otherwise
+	maxItems       = 2000 // a request; gRPC servers take 4 MiB unless told otherwise
 )
 
 // OTLP sends to a collector over gRPC, one request after the other, and waits for each answer.
@@ -57,7 +58,7 @@ func NewOTLP(endpoint string, retryFor time.Duration, options ...grpc.DialOption
 // only when ctx is over.
 func (o *OTLP) Send(ctx context.Context, b Batch) error {
 	var errs error
-	for _, part := range split(b.Traces) {
+	for _, part := range splitTraces(b.Traces) {
 		errs = errors.Join(errs, o.deliver(ctx, int64(part.SpanCount()), spans, &o.away.spans, func(ctx context.Context) (int64, string, error) {
 			r, err := o.traces.Export(ctx, ptraceotlp.NewExportRequestFromTraces(part))
 			if err != nil {
@@ -66,13 +67,15 @@ func (o *OTLP) Send(ctx context.Context, b Batch) error {
 			return r.PartialSuccess().RejectedSpans(), r.PartialSuccess().ErrorMessage(), nil
 		}))
 	}
-	errs = errors.Join(errs, o.deliver(ctx, int64(b.Logs.LogRecordCount()), records, &o.away.records, func(ctx context.Context) (int64, string, error) {
-		r, err := o.logs.Export(ctx, plogotlp.NewExportRequestFromLogs(b.Logs))
-		if err != nil {
-			return 0, "", err
-		}
-		return r.PartialSuccess().RejectedLogRecords(), r.PartialSuccess().ErrorMessage(), nil
-	}))
+	for _, part := range splitLogs(b.Logs) {
+		errs = errors.Join(errs, o.deliver(ctx, int64(part.LogRecordCount()), records, &o.away.records, func(ctx context.Context) (int64, string, error) {
+			r, err := o.logs.Export(ctx, plogotlp.NewExportRequestFromLogs(part))
+			if err != nil {
+				return 0, "", err
+			}
+			return r.PartialSuccess().RejectedLogRecords(), r.PartialSuccess().ErrorMessage(), nil
+		}))
+	}
 	return errors.Join(errs, o.deliver(ctx, int64(b.Metrics.DataPointCount()), points, &o.away.points, func(ctx context.Context) (int64, string, error) {
 		r, err := o.metrics.Export(ctx, pmetricotlp.NewExportRequestFromMetrics(b.Metrics))
 		if err != nil {
@@ -86,9 +89,9 @@ func spans(c *Counts) *int64   { return &c.Spans }
 func points(c *Counts) *int64  { return &c.Points }
 func records(c *Counts) *int64 { return &c.Records }
 
-// split cuts the traces into parts of about maxSpans spans along their resources.
-func split(traces ptrace.Traces) []ptrace.Traces {
-	if traces.SpanCount() <= maxSpans {
+// splitTraces cuts the traces into parts of about maxItems spans along their resources.
+func splitTraces(traces ptrace.Traces) []ptrace.Traces {
+	if traces.SpanCount() <= maxItems {
 		return []ptrace.Traces{traces}
 	}
 	var parts []ptrace.Traces
@@ -99,9 +102,33 @@ func split(traces ptrace.Traces) []ptrace.Traces {
 			size += rs.ScopeSpans().At(j).Spans().Len()
 		}
 		rs.MoveTo(part.ResourceSpans().AppendEmpty())
-		if size >= maxSpans {
+		if size >= maxItems {
 			parts = append(parts, part)
 			part, size = ptrace.NewTraces(), 0
+		}
+	}
+	if size > 0 {
+		parts = append(parts, part)
+	}
+	return parts
+}
+
+// splitLogs does the same with log records.
+func splitLogs(logs plog.Logs) []plog.Logs {
+	if logs.LogRecordCount() <= maxItems {
+		return []plog.Logs{logs}
+	}
+	var parts []plog.Logs
+	part, size := plog.NewLogs(), 0
+	for i := range logs.ResourceLogs().Len() {
+		rl := logs.ResourceLogs().At(i)
+		for j := range rl.ScopeLogs().Len() {
+			size += rl.ScopeLogs().At(j).LogRecords().Len()
+		}
+		rl.MoveTo(part.ResourceLogs().AppendEmpty())
+		if size >= maxItems {
+			parts = append(parts, part)
+			part, size = plog.NewLogs(), 0
 		}
 	}
 	if size > 0 {

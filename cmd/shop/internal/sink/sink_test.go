@@ -133,6 +133,18 @@ func TestOTLPSplitsLargeBatches(t *testing.T) {
 	require.NoError(t, out.Send(t.Context(), batch(5, 900)))
 	assert.Equal(t, []int{2700, 1800}, c.spans)
 	assert.EqualValues(t, 4500, out.Stats().Sent.Spans)
+
+	b := batch(0, 0)
+	for range 5 {
+		records := b.Logs.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords()
+		for range 900 {
+			records.AppendEmpty()
+		}
+	}
+	before := out.Stats()
+	require.NoError(t, out.Send(t.Context(), b))
+	assert.EqualValues(t, 4500, out.Stats().Sent.Records-before.Sent.Records)
+	assert.EqualValues(t, 2, out.Stats().Rejected.Records-before.Rejected.Records, "one of each of two requests")
 }
 
 func TestOTLPRetries(t *testing.T) {
