@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/processor"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/paramedic-otel/paramedic/processor/anomalyprocessor/internal/metadata"
 	"github.com/paramedic-otel/paramedic/semconv"
@@ -74,9 +75,16 @@ func (h *harness) feed(md pmetric.Metrics) []score {
 	require.Len(h.t, h.sink.AllMetrics(), 1)
 	out := h.sink.AllMetrics()[0]
 	got := split(h.t, out)
-	require.Equal(h.t, before, out, "the input must pass unchanged, before all scores")
+	require.Equal(h.t, encode(h.t, before), encode(h.t, out), "the input must pass unchanged, before all scores")
 	h.scores = append(h.scores, got...)
 	return got
+}
+
+func encode(t *testing.T, md pmetric.Metrics) []byte {
+	t.Helper()
+	data, err := (&pmetric.ProtoMarshaler{}).MarshalMetrics(md)
+	require.NoError(t, err)
+	return data
 }
 
 // split takes the scores out of what a processor sent.
@@ -152,3 +160,23 @@ func gauge(name, unit string, at time.Time, values ...float64) pmetric.Metrics {
 func at(n int, interval time.Duration) time.Time { return begin.Add(time.Duration(n) * interval) }
 
 func seeded(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 1)) }
+
+// counter returns the value of one of our counters, for one reason if it has that attribute.
+func (h *harness) counter(name, reason string) int64 {
+	h.t.Helper()
+	m, err := h.telemetry.GetMetric(name)
+	if err != nil {
+		return 0
+	}
+	total := int64(0)
+	for _, p := range m.Data.(metricdata.Sum[int64]).DataPoints {
+		if v, ok := p.Attributes.Value("reason"); !ok || v.AsString() == reason {
+			total += p.Value
+		}
+	}
+	return total
+}
+
+func (h *harness) refused(reason string) int64 {
+	return h.counter("otelcol_processor_anomaly_refused_datapoints", reason)
+}
