@@ -91,7 +91,7 @@ func (e *engine) ingestGraph(m pmetric.Metric, resource [16]byte, apply func(*ed
 			e.refusals.invalid++
 			return
 		}
-		key, ok := edgeKey(attrs)
+		key, ok := e.edgeKey(attrs)
 		if !ok {
 			e.refusals.invalid++
 			return

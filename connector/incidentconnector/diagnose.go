@@ -29,10 +29,10 @@ func (e *engine) diagnose(i *incident, now time.Time) {
 	state := &i.state
 	candidates := e.rank(i, now)
 	state.Causes = nil
+	state.Changes = e.changesNear(state.StartedAt, now)
 	for _, c := range candidates[:min(len(candidates), e.cfg.Limits.Causes)] {
 		state.Causes = append(state.Causes, e.describeCause(i, c))
 	}
-	state.Changes = e.changesNear(state.StartedAt, now)
 	e.describeImpact(i, now)
 	state.Title = title(state)
 	state.Fingerprint = fingerprint(state.Cause())
@@ -60,6 +60,7 @@ func (e *engine) rank(i *incident, now time.Time) []rootcause.Candidate {
 		return n
 	}
 	slow, failing := map[edgehealth.Key]bool{}, map[edgehealth.Key]bool{}
+	failingNodes := map[edgehealth.Node]bool{}
 	missing := map[edgehealth.Key]float64{}
 	for _, s := range i.symptoms {
 		n := node(s.entity)
@@ -77,8 +78,10 @@ func (e *engine) rank(i *incident, now time.Time) []rootcause.Candidate {
 			}
 			n.Log = max(n.Log, surprise)
 		case classEdge:
-			slow[s.edge] = slow[s.edge] || s.edgeKind == edgehealth.Slow
-			failing[s.edge] = failing[s.edge] || s.edgeKind == edgehealth.Failing
+			slow[s.edge] = slow[s.edge] || s.edgeKind == edgehealth.Slow || s.edgeKind == edgehealth.SlowForClient
+			if s.edgeKind == edgehealth.Failing {
+				failing[s.edge], failingNodes[s.edge.Server] = true, true
+			}
 			if s.edgeKind == edgehealth.Drop {
 				missing[s.edge] = max(missing[s.edge], math.Abs(s.deviation))
 			}
@@ -101,8 +104,10 @@ func (e *engine) rank(i *incident, now time.Time) []rootcause.Candidate {
 		first, _ := e.edges.FirstSeen(k)
 		edge := rootcause.Edge{
 			Client: client.String(), Server: server.String(), FailureNoise: impact.FailureNoise, SecondsNoise: impact.SecondsNoise,
-			Failures: impact.Failures, Seconds: impact.Seconds, ClientSeconds: impact.ClientSeconds,
+			ClientNoise: impact.ClientNoise, Failures: impact.Failures, Seconds: impact.Seconds, ClientSeconds: impact.ClientSeconds,
 			Missing: missing[k], New: failing[k] && first >= onsetBucket-1,
+			// A caller that fails for want of an answer still calls; one that returns early does not fail.
+			Unanswered: missing[k] > 0 && failingNodes[k.Client] && e.edges.RequestsIn(k.Server, 2) == 0,
 		}
 		edges = append(edges, edge)
 	})
@@ -140,7 +145,11 @@ func (e *engine) describeCause(i *incident, c rootcause.Candidate) semconv.Cause
 			Signal: s.signal, Onset: s.onset, Deviation: s.deviation, Score: clamp(s.score), Summary: s.summary,
 		})
 	}
-	cause.Kind = kindOfCause(mine, c)
+	if c.OwnFailures+c.OwnSeconds+c.NetworkSeconds > 0 {
+		cause.Evidence = append(cause.Evidence, ownImpact(i, c))
+	}
+	changed := slices.ContainsFunc(i.state.Changes, func(change semconv.Change) bool { return change.Entity == entity })
+	cause.Kind = kindOfCause(mine, c, changed)
 	for _, s := range mine {
 		if s.class == classSignal && s.kind == cause.Kind {
 			for k, v := range s.resource {
@@ -152,27 +161,46 @@ func (e *engine) describeCause(i *incident, c rootcause.Candidate) semconv.Cause
 	return cause
 }
 
-// kindOfCause says what sort of trouble an entity is in: what is saturated inside it, or else what its callers feel.
-func kindOfCause(symptoms []*symptom, c rootcause.Candidate) semconv.CauseKind {
+// ownImpact says what the graph charges to a candidate.
+func ownImpact(i *incident, c rootcause.Candidate) semconv.Evidence {
+	return semconv.Evidence{
+		Signal: "impact", Onset: i.state.StartedAt, Score: clamp(c.Share),
+		Summary: fmt.Sprintf("%.0f failures, %s of processing and %s on the way that nothing it calls explains",
+			c.OwnFailures, seconds(c.OwnSeconds), seconds(c.NetworkSeconds)),
+	}
+}
+
+// kindOfCause says what sort of trouble an entity is in: what is saturated inside it, or else a change or a surge of
+// traffic that explains it, or else what its callers feel.
+func kindOfCause(symptoms []*symptom, c rootcause.Candidate, changed bool) semconv.CauseKind {
 	best, kind := 0.0, semconv.CauseUnknown
+	surge := false
 	for _, s := range symptoms {
-		inside := s.class == classSignal && s.deviation > 0
+		surge = surge || s.class == classEdge && s.edgeKind == edgehealth.Surge
 		switch s.kind {
 		case semconv.CauseCrash, semconv.CauseCPU, semconv.CauseMemory, semconv.CauseDisk:
-			if inside && s.opens && s.deviation > best {
+			if s.class == classSignal && s.opens && s.deviation > best {
 				best, kind = s.deviation, s.kind
 			}
 		}
 	}
-	if kind != semconv.CauseUnknown {
+	switch {
+	case changed:
+		return semconv.CauseChange
+	case surge:
+		return semconv.CauseTraffic
+	case kind != semconv.CauseUnknown:
 		return kind
 	}
+	best = 0
 	for _, s := range symptoms {
 		if s.kind != semconv.CauseUnknown && s.weight() > best {
 			best, kind = s.weight(), s.kind
 		}
 	}
 	switch {
+	case c.NetworkSeconds > c.OwnSeconds:
+		return semconv.CauseNetwork
 	case kind != semconv.CauseUnknown:
 		return kind
 	case c.OwnFailures > 0:

@@ -60,11 +60,12 @@ func resourceEntity(resource pcommon.Map) (semconv.Entity, bool) {
 }
 
 // edgeKey derives both ends of an edge from the attributes of a service graph point.
-func edgeKey(attrs pcommon.Map) (edgehealth.Key, bool) {
+func (e *engine) edgeKey(attrs pcommon.Map) (edgehealth.Key, bool) {
 	client, server := str(attrs, semconv.AttrGraphClient), str(attrs, semconv.AttrGraphServer)
 	if client == "" || server == "" {
 		return edgehealth.Key{}, false
 	}
+	namespace := str(attrs, semconv.AttrGraphClientNamespace)
 	virtual := str(attrs, semconv.AttrGraphVirtualNode)
 	connection := str(attrs, semconv.AttrGraphConnectionType)
 	key := edgehealth.Key{
@@ -74,7 +75,10 @@ func edgeKey(attrs pcommon.Map) (edgehealth.Key, bool) {
 	if virtual == "client" || (client == semconv.GraphUser && connection == semconv.ConnectionVirtual) {
 		key.Client = virtualNode(semconv.EntityExternal, client)
 	}
+	known, isKnown := e.directory.serviceAt(namespace, server)
 	switch {
+	case isKnown && (virtual == "server" || connection == semconv.ConnectionDatabase):
+		key.Server = serviceNode(known)
 	case connection == semconv.ConnectionDatabase:
 		key.Server = virtualNode(semconv.EntityDatabase, server)
 	case virtual == "server" && connection == semconv.ConnectionMessaging:
@@ -99,6 +103,22 @@ type directory struct {
 
 func newDirectory(limit int) *directory {
 	return &directory{limit: limit, resources: map[string]map[string]string{}}
+}
+
+// serviceAt returns the known service that a caller in a namespace reaches under an address: a peer that sends no spans
+// of its own, such as a database or a crashed service, is named by its address in the graph. The address may be a host
+// name, of which the first label counts, and a database name may follow it.
+func (d *directory) serviceAt(namespace, address string) (string, bool) {
+	host, _, _ := strings.Cut(address, "/")
+	host, _, _ = strings.Cut(host, ":")
+	label, _, _ := strings.Cut(host, ".")
+	for _, candidate := range []string{host, label} {
+		name := serviceName(namespace, candidate)
+		if _, ok := d.resources[name]; ok && candidate != "" {
+			return name, true
+		}
+	}
+	return "", false
 }
 
 // see notes a service and what its resource says; false when there is no room for it.

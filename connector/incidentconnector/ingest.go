@@ -22,7 +22,9 @@ var graphMetrics = map[string]func(*edgehealth.Sample, *reading){
 	semconv.MetricGraphRequestServer: func(s *edgehealth.Sample, r *reading) {
 		s.ServerSeconds, s.ServerLatency = r.sum, r.latency
 	},
-	semconv.MetricGraphRequestClient: func(s *edgehealth.Sample, r *reading) { s.ClientSeconds = r.sum },
+	semconv.MetricGraphRequestClient: func(s *edgehealth.Sample, r *reading) {
+		s.ClientSeconds, s.ClientLatency = r.sum, r.latency
+	},
 }
 
 // ingestMetrics takes a batch in and returns its newest time.

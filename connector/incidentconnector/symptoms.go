@@ -135,6 +135,10 @@ func (e *engine) noteEdges(now time.Time, findings []edgehealth.Finding) {
 			o.kind, o.signal = semconv.CauseLatency, semconv.MetricGraphRequestServer
 			o.opens = f.Now-f.Normal >= noticeableSeconds && f.Now >= noticeableRatio*f.Normal
 			o.summary = fmt.Sprintf("calls from %s take %s instead of %s", client.Name, seconds(f.Now), seconds(f.Normal))
+		case edgehealth.SlowForClient:
+			o.kind, o.signal = semconv.CauseNetwork, semconv.MetricGraphRequestClient
+			o.opens = f.Now-f.Normal >= noticeableSeconds && f.Now >= noticeableRatio*f.Normal
+			o.summary = fmt.Sprintf("%s waits %s instead of %s for an answer that does not take longer", client.Name, seconds(f.Now), seconds(f.Normal))
 		case edgehealth.Surge:
 			o.kind, o.signal, o.opens = semconv.CauseTraffic, semconv.MetricGraphRequestTotal, false
 			o.summary = fmt.Sprintf("%.1f times the usual calls from %s", f.Now/f.Normal, client.Name)

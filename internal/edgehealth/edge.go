@@ -6,19 +6,11 @@ import (
 	"github.com/paramedic-otel/paramedic/internal/excess"
 )
 
-// slowShares are the parts of the normal latency distribution beyond which requests count as slow.
-// The last one is also what the dispersion of slow requests is learnt for.
-var slowShares = [...]float64{0.01, 0.1}
-
 const (
-	// slowerThanNormal is the least ratio of mean durations, and slowerBySeconds the least difference, at which
-	// surprisingly many slow requests matter to anybody.
-	slowerThanNormal = 1.3
-	slowerBySeconds  = 0.002
 	// minFailureShare is the least share of failed requests that matters.
 	minFailureShare = 0.02
-	// freshCells are the newest cells, which do not define what slow means.
-	freshCells = 6
+	// callClusters is how much calls come in clusters, as those of one user's visit do, until it is learnt.
+	callClusters = 4
 )
 
 // edge is what is known of one edge.
@@ -26,75 +18,57 @@ type edge struct {
 	key         Key
 	first, last int64
 
-	requests      excess.Counts
-	serverSeconds excess.Counts
-	clientSeconds excess.Counts
-	latency       [excess.Cells]Latency
-
+	requests excess.Counts
 	failures excess.Track
-	slow     excess.Track
 	calls    excess.Track
+	// busy counts the learnt buckets with requests, and busyRequests the requests in them.
+	busy, busyRequests float64
 
-	// normal is the latency distribution learnt from the buckets that have left the ring, and the sums of durations
-	// and requests that belong to it.
-	normal                                          distribution
-	normalServer, normalClient, normalRequests      float64
-	excessSecondsSquares, excessSecondsObservations float64
+	server, client durations
 }
 
-// newEdge returns an edge that was first seen in a bucket. Until it is learnt how much they cluster, slow requests and
-// calls are taken to come in groups.
+// newEdge returns an edge that was first seen in a bucket.
 func newEdge(key Key, bucket int64) *edge {
-	return &edge{key: key, first: bucket, slow: excess.Track{Clustered: 3}, calls: excess.Track{Clustered: 4}}
+	slow := excess.Track{Clustered: slowClusters}
+	return &edge{
+		key: key, first: bucket, calls: excess.Track{Clustered: callClusters},
+		server: durations{slow: slow}, client: durations{slow: slow},
+	}
 }
 
 func (e *edge) add(slot int, s *Sample) {
 	e.requests[slot] += float32(s.Requests)
 	e.failures.Events[slot] += float32(s.Failed)
 	e.calls.Events[slot] += float32(s.Requests)
-	e.serverSeconds[slot] += float32(s.ServerSeconds)
-	e.clientSeconds[slot] += float32(s.ClientSeconds)
-	for b, n := range s.ServerLatency {
-		e.latency[slot][b] += n
-	}
+	e.server.add(slot, s.ServerSeconds, &s.ServerLatency)
+	e.client.add(slot, s.ClientSeconds, &s.ClientLatency)
 }
 
 func (e *edge) retire(slot int, exposure *excess.Counts, l excess.Learning) {
 	requests := float64(e.requests[slot])
-	if e.slow.Usable(slot) && requests > 0 {
-		e.learnLatency(slot, requests, math.Exp2(-1/l.HalfLife))
+	if requests > 0 {
+		keep := math.Exp2(-1 / l.HalfLife)
+		e.busy = e.busy*keep + 1
+		e.busyRequests = e.busyRequests*keep + requests
 	}
-	e.slow.Retire(slot, requests, l)
 	e.failures.Retire(slot, requests, l)
 	e.calls.Retire(slot, float64(exposure[slot]), l)
-	e.requests[slot], e.serverSeconds[slot], e.clientSeconds[slot] = 0, 0, 0
-	e.latency[slot] = Latency{}
-}
-
-func (e *edge) learnLatency(slot int, requests, keep float64) {
-	if e.normalRequests > 0 {
-		d := float64(e.serverSeconds[slot]) - requests*e.normalServer/e.normalRequests
-		e.excessSecondsSquares = e.excessSecondsSquares*keep + d*d
-		e.excessSecondsObservations = e.excessSecondsObservations*keep + 1
-	}
-	for b := range e.normal {
-		e.normal[b] = e.normal[b]*keep + float64(e.latency[slot][b])
-	}
-	e.normalServer = e.normalServer*keep + float64(e.serverSeconds[slot])
-	e.normalClient = e.normalClient*keep + float64(e.clientSeconds[slot])
-	e.normalRequests = e.normalRequests*keep + requests
+	e.server.retire(slot, l)
+	e.client.retire(slot, l)
+	e.requests[slot] = 0
 }
 
 func (e *edge) judge(m *Model, minSurprise float64, findings []Finding) []Finding {
 	w, tl := &m.window, &m.timeline
-	report := func(t *excess.Track, exposure *excess.Counts, v excess.Verdict, f Finding) {
+	report := func(t *excess.Track, exposure *excess.Counts, v excess.Verdict, f Finding) bool {
 		if v.Surprise < minSurprise {
 			t.Calm()
-			return
+			return false
 		}
 		t.Flag(tl, v.Window, m.learning)
 		f.Key, f.Verdict, f.Trend = e.key, v, t.Trend(tl, exposure, v)
 		findings = append(findings, f)
+		return true
 	}
 
 	e.failures.Load(w, tl, &e.requests)
@@ -104,8 +78,19 @@ func (e *edge) judge(m *Model, minSurprise float64, findings []Finding) []Findin
 	}
 	report(&e.failures, &e.requests, v, Finding{Kind: Failing, Normal: share(v.Past), Now: share(v.Now)})
 
-	v, f := e.judgeLatency(w, tl)
-	report(&e.slow, &e.requests, v, f)
+	v, normal, now := e.server.judge(w, tl)
+	serverSlow := report(&e.server.slow, &e.server.requests, v, Finding{Kind: Slow, Normal: normal, Now: now})
+	v, normal, now = e.client.judge(w, tl)
+	kind := SlowForClient
+	if sumLast(&e.server.requests, tl, excess.MaxWindow) == 0 {
+		// Nobody but the caller measures the callee.
+		kind = Slow
+	}
+	if serverSlow {
+		// What the callee takes longer the caller waits longer: that is not news.
+		v = excess.Verdict{}
+	}
+	report(&e.client.slow, &e.client.requests, v, Finding{Kind: kind, Normal: normal, Now: now})
 
 	exposure := m.exposure(e)
 	e.calls.Load(w, tl, exposure)
@@ -118,61 +103,12 @@ func (e *edge) judge(m *Model, minSurprise float64, findings []Finding) []Findin
 			exposure = &time
 		}
 	}
-	switch {
-	case above.Surprise >= below.Surprise:
+	if above.Surprise >= below.Surprise {
 		report(&e.calls, exposure, above, Finding{Kind: Surge, Normal: share(above.Past), Now: share(above.Now)})
-	default:
+	} else {
 		report(&e.calls, exposure, below, Finding{Kind: Drop, Normal: share(below.Past), Now: share(below.Now)})
 	}
 	return findings
-}
-
-// judgeLatency looks for too many slow requests.
-func (e *edge) judgeLatency(w *excess.Window, tl *excess.Timeline) (excess.Verdict, Finding) {
-	if sumLast(&e.requests, tl, excess.MaxWindow) < 3 {
-		return excess.Verdict{}, Finding{}
-	}
-	normal, server, requests := e.normal, e.normalServer, e.normalRequests
-	for i := int64(freshCells); i < excess.Lookback; i++ {
-		slot := excess.SlotOf(tl.Next() - 1 - i)
-		if !e.slow.Usable(slot) {
-			continue
-		}
-		for b, n := range e.latency[slot] {
-			normal[b] += float64(n)
-		}
-		server += float64(e.serverSeconds[slot])
-		requests += float64(e.requests[slot])
-	}
-	if requests <= 0 {
-		return excess.Verdict{}, Finding{}
-	}
-	mean := server / requests
-	var best excess.Verdict
-	bestNow := 0.0
-	for _, part := range slowShares {
-		bin, _, _ := normal.threshold(part)
-		for slot := range e.slow.Events {
-			e.slow.Events[slot] = e.latency[slot].from(bin)
-		}
-		var past excess.Cell
-		for b, n := range e.normal {
-			past.Exposure += n
-			if b >= bin {
-				past.Events += n
-			}
-		}
-		e.slow.Load(w, tl, &e.requests)
-		v := e.slow.AboveTail(w, past, excess.Options{MinEvents: 3, MinRatio: 3, Share: true})
-		now := sumLast(&e.serverSeconds, tl, v.Window) / max(1, sumLast(&e.requests, tl, v.Window))
-		if now < slowerThanNormal*mean || now-mean < slowerBySeconds {
-			continue
-		}
-		if v.Surprise > best.Surprise {
-			best, bestNow = v, now
-		}
-	}
-	return best, Finding{Kind: Slow, Normal: mean, Now: bestNow}
 }
 
 // judgeSurge looks for too many requests from outside the graph, in comparison with the busy time that they took to
@@ -183,36 +119,21 @@ func (e *edge) judgeSurge(w *excess.Window, tl *excess.Timeline, time *excess.Co
 			time[slot] = 1
 		}
 	}
-	past := excess.Cell{Events: e.normalRequests, Exposure: e.busyBuckets()}
 	e.calls.Load(w, tl, time)
-	return e.calls.AboveTail(w, past, excess.Options{MinEvents: 20, MinRatio: 2})
+	return e.calls.AboveTail(w, excess.Cell{Events: e.busyRequests, Exposure: e.busy}, excess.Options{MinEvents: 20, MinRatio: 2})
 }
 
-// busyBuckets returns the weight of the learnt buckets.
-func (e *edge) busyBuckets() float64 { return e.excessSecondsObservations }
-
-func (e *edge) impact(tl *excess.Timeline, exposure *excess.Counts, n int) Impact {
-	requests := sumLast(&e.requests, tl, n)
-	out := Impact{Requests: requests, ExpectedRequests: excess.Expected(sumLast(exposure, tl, n), e.calls.Past())}
-	failed := sumLast(&e.failures.Events, tl, n)
-	expected := excess.Expected(requests, e.failures.Past())
-	out.Failures = max(0, failed-expected)
+func (e *edge) impact(tl *excess.Timeline, n int) Impact {
+	out := Impact{Requests: sumLast(&e.requests, tl, n)}
+	expected := excess.Expected(out.Requests, e.failures.Past())
+	out.Failures = max(0, sumLast(&e.failures.Events, tl, n)-expected)
 	out.FailureNoise = math.Sqrt(expected*e.failures.Dispersion() + 1)
-	if e.normalRequests > 0 {
-		out.Seconds = max(0, sumLast(&e.serverSeconds, tl, n)-requests*e.normalServer/e.normalRequests)
-		out.ClientSeconds = max(0, sumLast(&e.clientSeconds, tl, n)-requests*e.normalClient/e.normalRequests)
-		variance := e.excessSecondsSquares / max(1, e.excessSecondsObservations)
-		out.SecondsNoise = max(math.Sqrt(variance*float64(n)), 0.15*requests*e.normalServer/e.normalRequests, 0.0005*requests)
+	out.ClientSeconds, out.ClientNoise = e.client.excess(tl, n)
+	out.Seconds, out.SecondsNoise = e.server.excess(tl, n)
+	if sumLast(&e.server.requests, tl, n) == 0 {
+		out.Seconds, out.SecondsNoise = out.ClientSeconds, out.ClientNoise
 	}
 	return out
-}
-
-func (l *Latency) from(bin int) float32 {
-	sum := float32(0)
-	for b := bin; b < bins; b++ {
-		sum += l[b]
-	}
-	return sum
 }
 
 func share(c excess.Cell) float64 {

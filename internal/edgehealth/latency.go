@@ -34,16 +34,17 @@ func (l *Latency) AddBucket(lower, upper, n float64) {
 // distribution is a learnt latency distribution.
 type distribution [bins]float64
 
-// threshold returns the first bin so that at most the given share of requests lies in it or above, and that share.
-func (d *distribution) threshold(share float64) (bin int, total, tail float64) {
+// threshold returns the first bin so that at most the given share of requests lies in it or above.
+func (d *distribution) threshold(share float64) int {
+	total := 0.0
 	for _, n := range d {
 		total += n
 	}
+	tail := 0.0
 	for b := bins - 1; b >= 0; b-- {
-		if tail+d[b] > share*total {
-			return b + 1, total, tail
+		if tail += d[b]; tail > share*total {
+			return b + 1
 		}
-		tail += d[b]
 	}
-	return 0, total, tail
+	return 0
 }

@@ -26,8 +26,8 @@ type Sample struct {
 	Requests, Failed float64
 	// ServerSeconds and ClientSeconds are sums of durations as the callee and the caller saw them.
 	ServerSeconds, ClientSeconds float64
-	// ServerLatency counts the requests by duration.
-	ServerLatency Latency
+	// ServerLatency and ClientLatency count the requests by duration.
+	ServerLatency, ClientLatency Latency
 }
 
 // Kind is what is wrong with an edge.
@@ -36,7 +36,10 @@ type Kind int
 // The kinds of findings.
 const (
 	Failing Kind = iota
+	// Slow is an edge whose callee takes longer, SlowForClient one whose caller alone sees it: the way between them
+	// does.
 	Slow
+	SlowForClient
 	Surge
 	Drop
 )
@@ -198,13 +201,12 @@ func (m *Model) Edges(visit func(Key)) {
 
 // Impact is what an edge had to bear in a window, beyond what was normal.
 type Impact struct {
-	// Requests and the same number that would have been expected from the caller's own requests.
-	Requests, ExpectedRequests float64
-	// Failures are failed requests beyond the expected ones, Seconds the durations beyond the expected ones as the
-	// callee saw them, and ClientSeconds as the caller did.
+	Requests float64
+	// Failures are failed requests beyond the expected ones. Seconds are the durations beyond the expected ones as the
+	// callee saw them, where it says so, and ClientSeconds as the caller did.
 	Failures, Seconds, ClientSeconds float64
-	// FailureNoise and SecondsNoise are what the two vary by in normal operation.
-	FailureNoise, SecondsNoise float64
+	// FailureNoise, SecondsNoise and ClientNoise are what the three vary by in normal operation.
+	FailureNoise, SecondsNoise, ClientNoise float64
 }
 
 // Impact returns what the edge had to bear in the last n closed buckets.
@@ -213,7 +215,7 @@ func (m *Model) Impact(key Key, n int) Impact {
 	if e == nil {
 		return Impact{}
 	}
-	return e.impact(&m.timeline, m.exposure(e), n)
+	return e.impact(&m.timeline, n)
 }
 
 // FirstSeen returns the bucket in which an edge was first seen.

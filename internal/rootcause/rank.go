@@ -21,6 +21,8 @@ const (
 	leastKept = 0.1
 	// significant is how many times its noise an impact must be to count.
 	significant = 2.5
+	// networkPart is the part of a caller's excess waiting that must be lost on the way to speak of the network.
+	networkPart = 0.5
 	// maxDepth is how far down the graph an explanation is looked for.
 	maxDepth = 5
 	// uninstrumented weighs nodes that send no telemetry of their own: all that is known of them is hearsay.
@@ -46,9 +48,12 @@ type Edge struct {
 	Client, Server string
 	// Failures and Seconds as the callee saw them, ClientSeconds as the caller did.
 	Failures, Seconds, ClientSeconds float64
-	FailureNoise, SecondsNoise       float64
-	// Missing is by how many standard deviations calls are missing that the caller used to make.
-	Missing float64
+	// FailureNoise, SecondsNoise and ClientNoise are what they vary by in normal operation.
+	FailureNoise, SecondsNoise, ClientNoise float64
+	// Missing is by how many standard deviations calls are missing that the caller used to make. Unanswered says that
+	// they are not missing because the caller makes none, but because the callee is gone.
+	Missing    float64
+	Unanswered bool
 	// New edges were first seen when the incident began.
 	New bool
 }
@@ -63,8 +68,9 @@ type Candidate struct {
 	// Confidence, in [0, 1], is the part of the evidence against all candidates that speaks against this one, weighed
 	// down when there is little of it.
 	Confidence float64
-	// OwnFailures and OwnSeconds are the node's own impact.
-	OwnFailures, OwnSeconds float64
+	// OwnFailures and OwnSeconds are the node's own impact, and NetworkSeconds what its callers or callees waited for
+	// it on the way.
+	OwnFailures, OwnSeconds, NetworkSeconds float64
 }
 
 // Rank returns the candidates with any evidence, the likeliest first. Its cost is O(V log V + E).
@@ -79,7 +85,7 @@ func Rank(nodes []Node, edges []Edge) []Candidate {
 			continue
 		}
 		evidence := max(n.pooled-explained*below[i], leastKept*n.pooled)
-		c := Candidate{Name: n.Name, Evidence: evidence, Share: n.external, OwnFailures: n.ownFailures, OwnSeconds: n.ownSeconds}
+		c := Candidate{Name: n.Name, Evidence: evidence, Share: n.external, OwnFailures: n.ownFailures, OwnSeconds: n.ownSeconds, NetworkSeconds: n.network}
 		totalShare += c.Share
 		totalEvidence += c.Evidence
 		candidates = append(candidates, c)
@@ -107,6 +113,8 @@ type graphNode struct {
 	Node
 	callees                 []int
 	ownFailures, ownSeconds float64
+	// network is the time that was lost on the way and is charged to this end of it.
+	network float64
 	// external and pooled are S_ext and M.
 	external, pooled float64
 }
@@ -132,7 +140,11 @@ func newGraph(nodes []Node, edges []Edge) *graph {
 		} else if haveClient {
 			out[client].failures += e.Failures
 			out[client].seconds += e.ClientSeconds
-			out[client].missing = max(out[client].missing, e.Missing)
+			if e.Unanswered && haveServer {
+				in[server].missing = max(in[server].missing, e.Missing)
+			} else {
+				out[client].missing = max(out[client].missing, e.Missing)
+			}
 		}
 		if haveServer {
 			s := &in[charged]
@@ -142,12 +154,14 @@ func newGraph(nodes []Node, edges []Edge) *graph {
 			s.secondsVariance += e.SecondsNoise * e.SecondsNoise
 		}
 	}
+	networkNoise := g.chargeNetwork(edges)
 	for i := range g.nodes {
 		n := &g.nodes[i]
 		n.ownFailures = max(0, in[i].failures-out[i].failures)
 		n.ownSeconds = max(0, in[i].seconds-out[i].seconds)
 		n.external = math.Log1p(ratio(n.ownFailures, in[i].failureVariance)) +
-			math.Log1p(ratio(n.ownSeconds, in[i].secondsVariance)) + math.Log1p(out[i].missing)
+			math.Log1p(ratio(n.ownSeconds, in[i].secondsVariance)) + math.Log1p(max(in[i].missing, out[i].missing)) +
+			math.Log1p(ratio(n.network, networkNoise[i]))
 		s := n.external + math.Log1p(n.Internal) + math.Log1p(n.Log)
 		if s > 0 && n.Changed {
 			s++
@@ -158,6 +172,39 @@ func newGraph(nodes []Node, edges []Edge) *graph {
 		}
 	}
 	return g
+}
+
+// chargeNetwork finds the edges whose caller waits longer than its callee takes, and charges that time to the end which
+// most of these edges share, the callee where both do alike. It returns the variance of what was charged to each node.
+func (g *graph) chargeNetwork(edges []Edge) (variance []float64) {
+	type loss struct {
+		client, server  int
+		seconds, square float64
+	}
+	var losses []loss
+	shared := make([]int, len(g.nodes))
+	for _, e := range edges {
+		client, haveClient := g.index[e.Client]
+		server, haveServer := g.index[e.Server]
+		square := e.ClientNoise*e.ClientNoise + e.SecondsNoise*e.SecondsNoise
+		seconds := e.ClientSeconds - e.Seconds
+		if !haveClient || !haveServer || ratio(seconds, square) == 0 || seconds < networkPart*e.ClientSeconds {
+			continue
+		}
+		losses = append(losses, loss{client, server, seconds, square})
+		shared[client]++
+		shared[server]++
+	}
+	variance = make([]float64, len(g.nodes))
+	for _, l := range losses {
+		charged := l.server
+		if shared[l.client] > shared[l.server] {
+			charged = l.client
+		}
+		g.nodes[charged].network += l.seconds
+		variance[charged] += l.square
+	}
+	return variance
 }
 
 // strongest holds the two strongest pieces of evidence below a node that come from different nodes: in a cycle a node
