@@ -156,13 +156,7 @@ func (e *remediationExporter) decideAll(ctx context.Context, events []incoming, 
 		e.mu.Unlock()
 		return err
 	}
-	effects := e.effects
-	e.effects = nil
-	e.mu.Unlock()
-	for _, f := range effects {
-		f()
-	}
-	e.wake()
+	e.unlock()
 	return nil
 }
 

@@ -247,6 +247,26 @@ func TestShutdownWithoutStorageGivesUpOnADeadWebhook(t *testing.T) {
 	})
 }
 
+// TestNewsAfterAWorkerHasStoppedIsCounted has one webhook refuse an action after the other has nothing left to do.
+func TestNewsAfterAWorkerHasStoppedIsCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "chat", "shop")
+		r.editHook("shop", only)
+		r.playbook("restart", "shop", nil)
+		r.hooks["shop"].answer = func(int, request) (int, http.Header, string, error) {
+			time.Sleep(time.Second)
+			return 400, http.Header{}, "", nil
+		}
+		r.start()
+		r.must(opened("i-1"))
+		synctest.Wait()
+		require.NoError(t, r.exp.Shutdown(context.Background()))
+		assert.Equal(t, []string{"started", "failed/refused"}, r.audit())
+		assert.Equal(t, int64(1), r.sum("lost_events", lostExhausted))
+		require.NoError(t, r.tel.Shutdown(context.Background()))
+	})
+}
+
 func TestSecretsAppearNowhere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, "a")

@@ -40,6 +40,8 @@ type remediationExporter struct {
 	running sync.WaitGroup
 	cancel  context.CancelFunc
 
+	// telling is taken before mu is released and held while effects run, so that the log tells things in their order.
+	telling sync.Mutex
 	// mu guards everything below. It is held while storage is written, so that what is stored is in the order of the
 	// decisions and no worker sees a decision before it is stored; nothing is sent under it.
 	mu     sync.Mutex
@@ -122,14 +124,15 @@ func (e *remediationExporter) Shutdown(ctx context.Context) error {
 		e.running.Wait()
 		if e.client != nil {
 			e.mu.Lock()
+			if !e.persistent {
+				e.telemetry.lost(ctx, lostExhausted, e.queued())
+			}
 			e.dirty = true
 			errs = errors.Join(errs, e.commit(ctx), e.client.Close(ctx))
 			e.mu.Unlock()
 		}
 		for _, h := range e.hooks {
-			if h.client != nil {
-				h.client.CloseIdleConnections()
-			}
+			h.base.close()
 		}
 		errs = errors.Join(errs, e.telemetry.shutdown())
 	})
@@ -189,23 +192,17 @@ func (e *remediationExporter) settleAndUnlock(ctx context.Context) {
 	if err := e.commit(ctx); err != nil {
 		e.logger.Warn("decisions could not be stored and are kept in memory", zap.Error(err))
 	}
+	e.unlock()
+}
+
+// unlock releases e.mu and lets what was stored take effect.
+func (e *remediationExporter) unlock() {
 	effects := e.effects
 	e.effects = nil
+	e.telling.Lock()
 	e.mu.Unlock()
 	for _, f := range effects {
 		f()
 	}
-	// Only news can have put something into an outbox; waking for nothing would keep the workers spinning.
-	if len(effects) > 0 {
-		e.wake()
-	}
-}
-
-func (e *remediationExporter) wake() {
-	for _, h := range e.hooks {
-		select {
-		case h.wake <- struct{}{}:
-		default:
-		}
-	}
+	e.telling.Unlock()
 }

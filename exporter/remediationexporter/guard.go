@@ -1,16 +1,19 @@
 package remediationexporter
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"syscall"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/config/confighttp"
 	"go.opentelemetry.io/collector/config/configmiddleware"
 )
 
@@ -40,45 +43,57 @@ func isSpecial(a netip.Addr) bool {
 	return false
 }
 
-// guardID is where the guard sits among the extensions that a client may use; no user can name it.
-var guardID = component.NewIDWithName(component.MustNewType("remediation"), "address_guard")
+// baseID is where the base transport is reached among the extensions that a client may use; it stands for nothing that a
+// user could configure.
+var baseID = component.NewIDWithName(component.MustNewType("remediation"), "base_transport")
 
-// addressGuard puts a check on the addresses that a client connects to under everything else that confighttp builds.
-// Checking the resolved address right before connecting leaves a changing DNS answer no way past it.
-type addressGuard struct {
+// baseTransport is a middleware under everything else that confighttp builds. It checks the addresses that the client
+// connects to, resolved and right before connecting, which leaves a changing DNS answer no way past it; and it keeps
+// the transport, since confighttp's client cannot close its idle connections.
+type baseTransport struct {
 	component.StartFunc
 	component.ShutdownFunc
+	allowPrivate bool
+	transport    *http.Transport
 }
 
 // GetHTTPRoundTripper implements extensionmiddleware.HTTPClient.
-func (addressGuard) GetHTTPRoundTripper(base http.RoundTripper) (http.RoundTripper, error) {
+func (b *baseTransport) GetHTTPRoundTripper(base http.RoundTripper) (http.RoundTripper, error) {
 	transport, ok := base.(*http.Transport)
 	if !ok {
-		return nil, fmt.Errorf("address guard needs an *http.Transport, got %T", base)
+		return nil, fmt.Errorf("base transport must be an *http.Transport, got %T", base)
 	}
-	dialer := &net.Dialer{
-		Timeout:   30 * time.Second,
-		KeepAlive: 30 * time.Second,
-		Control: func(_, address string, _ syscall.RawConn) error {
-			ap, err := netip.ParseAddrPort(address)
-			if err != nil || isSpecial(ap.Addr()) {
-				return errPrivateRange
-			}
-			return nil
-		},
+	b.transport = transport
+	if !b.allowPrivate {
+		dialer := &net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second, Control: refusePrivate}
+		transport.DialContext = dialer.DialContext
 	}
-	transport.DialContext = dialer.DialContext
 	return transport, nil
 }
 
-// guarded returns the client settings and extensions with the guard as the innermost middleware.
-func guarded(c WebhookConfig, extensions map[component.ID]component.Component) (WebhookConfig, map[component.ID]component.Component) {
-	if c.AllowPrivateRanges {
-		return c, extensions
+func refusePrivate(_, address string, _ syscall.RawConn) error {
+	if ap, err := netip.ParseAddrPort(address); err != nil || isSpecial(ap.Addr()) {
+		return errPrivateRange
 	}
-	all := make(map[component.ID]component.Component, len(extensions)+1)
-	maps.Copy(all, extensions)
-	all[guardID] = addressGuard{}
-	c.Middlewares = append(append([]configmiddleware.Config(nil), c.Middlewares...), configmiddleware.Config{ID: guardID})
-	return c, all
+	return nil
+}
+
+// makeClient returns a client that follows no redirects.
+func (b *baseTransport) makeClient(ctx context.Context, c confighttp.ClientConfig, host component.Host, set component.TelemetrySettings) (*http.Client, error) {
+	extensions := map[component.ID]component.Component{}
+	maps.Copy(extensions, host.GetExtensions())
+	extensions[baseID] = b
+	c.Middlewares = append(slices.Clone(c.Middlewares), configmiddleware.Config{ID: baseID}) // the last is the innermost
+	client, err := c.ToClient(ctx, extensions, set)
+	if err != nil {
+		return nil, err
+	}
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return client, nil
+}
+
+func (b *baseTransport) close() {
+	if b.transport != nil {
+		b.transport.CloseIdleConnections()
+	}
 }

@@ -213,6 +213,15 @@ func TestWriteFailureTakesNothing(t *testing.T) {
 	})
 }
 
+func TestUnreadableStorageFailsTheStart(t *testing.T) {
+	r := newRig(t, "a")
+	r.durable(&memoryStorage{fail: true})
+	exp, err := NewFactory().CreateLogs(t.Context(), metadataSettings(newTelemetry(t)), r.cfg)
+	require.NoError(t, err)
+	require.EqualError(t, exp.Start(t.Context(), r.host), "read from storage memory/disk: disk is full")
+	require.Error(t, exp.Shutdown(context.Background()))
+}
+
 func TestActionWaitsForTheDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, "shop")

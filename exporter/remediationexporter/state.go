@@ -40,9 +40,8 @@ func (e *remediationExporter) openStorage(ctx context.Context, host component.Ho
 
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.loadLedger(ctx)
-	for _, h := range e.hooks {
-		e.loadOutbox(ctx, h)
+	if err := e.load(ctx); err != nil {
+		return fmt.Errorf("read from storage %s: %w", e.cfg.Storage, err)
 	}
 	if n := e.ledger.Len(); n > 0 {
 		e.logger.Info("remediation state restored", zap.Int("incidents", n), zap.Int("queued_events", e.queued()))
@@ -50,35 +49,41 @@ func (e *remediationExporter) openStorage(ctx context.Context, host component.Ho
 	return nil
 }
 
-func (e *remediationExporter) loadLedger(ctx context.Context) {
+// load restores what is stored. A broken value is counted and replaced by an empty one. Storage that cannot be read at
+// all is an error, since the next write would destroy what it may still hold.
+func (e *remediationExporter) load(ctx context.Context) error {
 	b, err := e.client.Get(ctx, ledgerKey)
-	switch {
-	case err != nil:
-		e.unreadable(ctx, opRead, "stored incidents could not be read and are forgotten", err)
-	case b != nil:
+	if err != nil {
+		return err
+	}
+	if b != nil {
 		if err := e.ledger.Decode(b); err != nil {
-			e.unreadable(ctx, opDecode, "stored incidents could not be understood and are forgotten", err)
+			e.unreadable(ctx, "stored incidents could not be understood and are forgotten", err)
 		}
 	}
+	for _, h := range e.hooks {
+		if err := e.loadOutbox(ctx, h); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// loadOutbox restores the queue of a webhook. What cannot be understood is lost and counted; the rest is kept.
-func (e *remediationExporter) loadOutbox(ctx context.Context, h *webhook) {
+// loadOutbox restores the queue of a webhook. Events that cannot be understood are lost and counted; the rest is kept.
+func (e *remediationExporter) loadOutbox(ctx context.Context, h *webhook) error {
 	box := &h.box
 	bounds, err := e.client.Get(ctx, box.boundsKey())
 	if err != nil {
-		e.unreadable(ctx, opRead, "stored queue could not be read and is forgotten", err)
-		return
+		return err
 	}
 	ops, err := box.loadOps(bounds, maxStoredItems)
 	if err != nil {
-		e.unreadable(ctx, opDecode, "stored queue could not be understood and is forgotten", err)
-		return
+		e.unreadable(ctx, "stored queue could not be understood and is forgotten", err)
+		return nil
 	}
 	for i := 0; i < len(ops); i += loadBatch {
 		if err := e.client.Batch(ctx, ops[i:min(i+loadBatch, len(ops))]...); err != nil {
-			e.unreadable(ctx, opRead, "stored events could not be read and are forgotten", err)
-			break
+			return err
 		}
 	}
 	var broken error
@@ -92,9 +97,9 @@ func (e *remediationExporter) loadOutbox(ctx context.Context, h *webhook) {
 		box.items = append(box.items, d)
 	}
 	if broken == nil {
-		return
+		return nil
 	}
-	e.unreadable(ctx, opDecode, "stored events could not be understood and are lost", broken)
+	e.unreadable(ctx, "stored events could not be understood and are lost", broken)
 	// Number the rest anew behind the gaps, so that the queue is whole again.
 	items := box.items
 	box.items, box.first = nil, box.first+uint64(len(ops))
@@ -104,16 +109,21 @@ func (e *remediationExporter) loadOutbox(ctx context.Context, h *webhook) {
 	for _, d := range items {
 		e.enqueue(h, d)
 	}
+	return nil
 }
 
-func (e *remediationExporter) unreadable(ctx context.Context, operation, msg string, err error) {
-	e.telemetry.storageError(ctx, operation)
+func (e *remediationExporter) unreadable(ctx context.Context, msg string, err error) {
+	e.telemetry.storageError(ctx, opDecode)
 	e.logger.Warn(msg, zap.Error(err))
 }
 
-// enqueue appends to the queue of a webhook. e.mu is held.
+// enqueue appends to the queue of a webhook and wakes its worker, who then waits for e.mu, which is held.
 func (e *remediationExporter) enqueue(h *webhook, d delivery) {
 	op := h.box.push(d)
+	select {
+	case h.wake <- struct{}{}:
+	default:
+	}
 	if e.persistent {
 		e.ops = append(e.ops, op)
 		h.moved = true

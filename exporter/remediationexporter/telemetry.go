@@ -34,7 +34,6 @@ const (
 	resultRetryable = "retryable"
 	resultPermanent = "permanent"
 
-	opRead   = "read"
 	opWrite  = "write"
 	opDecode = "decode"
 
@@ -76,7 +75,7 @@ func newInstruments(set component.TelemetrySettings) (*instruments, error) {
 		refusals:   newOptions("reason", refusedBroken, refusedLimit, refusedCondition),
 		skips:      newOptions("reason", skips...),
 		results:    newOptions("result", resultSuccess, resultRetryable, resultPermanent),
-		operations: newOptions("operation", opRead, opWrite, opDecode),
+		operations: newOptions("operation", opWrite, opDecode),
 	}, nil
 }
 

@@ -48,6 +48,7 @@ type webhook struct {
 	// inner repeats attempts and reports on them.
 	inner  exporter.Logs
 	client *http.Client
+	base   *baseTransport
 	host   component.Host
 	wake   chan struct{}
 	// permit is asked before each attempt, by the worker whose delivery it is.
@@ -63,6 +64,7 @@ func newWebhook(ctx context.Context, set exporter.Settings, cfg *Config, name st
 	h := &webhook{
 		name: name, cfg: cfg.Webhooks[name], tel: tel, set: set.TelemetrySettings, types: map[semconv.EventType]bool{},
 		wake: make(chan struct{}, 1), box: outbox{name: name},
+		base: &baseTransport{allowPrivate: cfg.Webhooks[name].AllowPrivateRanges},
 	}
 	for _, s := range h.cfg.Secrets {
 		k, err := standardwebhooks.ParseKey(string(s))
@@ -94,13 +96,10 @@ func (h *webhook) takes(limit int) bool { return !h.gone && len(h.box.items) < l
 
 func (h *webhook) start(ctx context.Context, host component.Host) error {
 	h.host = host
-	cfg, extensions := guarded(h.cfg, host.GetExtensions())
-	client, err := cfg.ToClient(ctx, extensions, h.set)
-	if err != nil {
+	var err error
+	if h.client, err = h.base.makeClient(ctx, h.cfg.ClientConfig, host, h.set); err != nil {
 		return err
 	}
-	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	h.client = client
 	return h.inner.Start(ctx, host)
 }
 

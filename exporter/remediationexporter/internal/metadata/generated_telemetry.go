@@ -239,7 +239,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ExporterRemediationStorageErrors, err = builder.meter.Int64Counter(
 		"otelcol_exporter_remediation_storage_errors",
-		metric.WithDescription("Failures to read, write or understand stored state. [Development]"),
+		metric.WithDescription("Failures to store state, or to understand what is stored. [Development]"),
 		metric.WithUnit("{errors}"),
 	)
 	errs = errors.Join(errs, err)

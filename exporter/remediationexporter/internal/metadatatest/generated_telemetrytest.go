@@ -255,7 +255,7 @@ func AssertEqualExporterRemediationSkippedActions(t *testing.T, tt *componenttes
 func AssertEqualExporterRemediationStorageErrors(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_exporter_remediation_storage_errors",
-		Description: "Failures to read, write or understand stored state. [Development]",
+		Description: "Failures to store state, or to understand what is stored. [Development]",
 		Unit:        "{errors}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
