@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/paramedic-otel/paramedic/internal/servicegraph"
+	"github.com/paramedic-otel/paramedic/semconv"
 )
 
 // traceGraph counts the calls between services and sends the counts at the ends of intervals of event time.
@@ -64,6 +65,7 @@ func newTraceGraph(cfg *Config, set connector.Settings, next consumer.Metrics) (
 		MaxPending:    cfg.MaxPending,
 		MaxEdges:      cfg.MaxEdges,
 		MaxNameLength: cfg.MaxNameLength,
+		User:          semconv.GraphUser,
 		Delta:         cfg.Temporality == TemporalityDelta,
 		MaxSize:       cfg.Histogram.MaxSize,
 		Seed:          rand.Uint64(), //nolint:gosec // against crafted identities; results do not depend on it

@@ -138,8 +138,8 @@ var connections = map[servicegraph.Connection]string{
 
 func writeAttributes(attrs pcommon.Map, edge *servicegraph.Edge) {
 	attrs.EnsureCapacity(6)
-	attrs.PutStr(semconv.AttrGraphClient, nodeName(&edge.Client))
-	attrs.PutStr(semconv.AttrGraphServer, nodeName(&edge.Server))
+	attrs.PutStr(semconv.AttrGraphClient, edge.Client.Name)
+	attrs.PutStr(semconv.AttrGraphServer, edge.Server.Name)
 	attrs.PutStr(semconv.AttrGraphConnectionType, connections[edge.Connection])
 	if edge.Client.Namespace != "" {
 		attrs.PutStr(semconv.AttrGraphClientNamespace, edge.Client.Namespace)
@@ -154,11 +154,4 @@ func writeAttributes(attrs pcommon.Map, edge *servicegraph.Edge) {
 		attrs.PutStr(semconv.AttrGraphVirtualNode, semconv.AttrGraphServer)
 	case servicegraph.SideNone:
 	}
-}
-
-func nodeName(n *servicegraph.Node) string {
-	if n.Kind == servicegraph.NodeUser {
-		return semconv.GraphUser
-	}
-	return n.Name
 }

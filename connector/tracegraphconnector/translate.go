@@ -53,7 +53,7 @@ func (t *translator) service(attrs pcommon.Map) servicegraph.NodeID {
 			}
 		}
 	}
-	return t.graph.Node(servicegraph.NodeService, namespace, name)
+	return t.graph.Service(namespace, name)
 }
 
 func (t *translator) span(span ptrace.Span, service servicegraph.NodeID) {
@@ -112,15 +112,15 @@ func (t *translator) peer(s *servicegraph.Span, d *details) {
 	case s.Kind == servicegraph.KindServer:
 	case s.Kind == servicegraph.KindClient && (d.dbSystem != "" || d.dbName != ""):
 		host := firstOf(d.peerService, d.address, d.netPeer, d.dbSystem)
-		s.Peer = t.graph.Node(servicegraph.NodeDatabase, host, d.dbName)
+		s.Peer = t.graph.Peer(host, d.dbName)
 		s.Flags |= servicegraph.FlagDatabase
 	case d.msgSystem != "" || d.destination != "":
-		s.Peer = t.graph.Node(servicegraph.NodeMessaging, d.msgSystem, firstOf(d.template, d.destination))
+		s.Peer = t.graph.Peer(d.msgSystem, firstOf(d.template, d.destination))
 		s.Flags |= servicegraph.FlagMessaging
 	case s.Kind == servicegraph.KindConsumer:
 	default:
 		if name := firstOf(d.peerService, d.address, d.netPeer, d.host, d.sockPeer); name != "" {
-			s.Peer = t.graph.Node(servicegraph.NodeExternal, "", name)
+			s.Peer = t.graph.Peer("", name)
 		}
 	}
 }

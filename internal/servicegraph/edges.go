@@ -184,8 +184,6 @@ func compareNodes(n *nodes, a, b NodeID) int {
 	return cmp.Or(
 		cmp.Compare(x.node.Namespace, y.node.Namespace),
 		cmp.Compare(x.node.Name, y.node.Name),
-		cmp.Compare(x.node.Kind, y.node.Kind),
-		cmp.Compare(x.key.a, y.key.a),
 	)
 }
 

@@ -2,6 +2,7 @@ package servicegraph
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"time"
 )
@@ -76,10 +77,15 @@ func New(cfg Config, out Output) *Graph {
 	return g
 }
 
-// Node returns the number of a node whose name has the parts a and b: namespace and name of a service, or what stands
-// before and after the slash in the name of anything else, either of which may be missing.
-func (g *Graph) Node(kind NodeKind, a, b string) NodeID {
-	id := g.nodes.intern(kind, a, b, g.watermark)
+// Service returns the number of a service, or 0 when there is no room for a new node.
+func (g *Graph) Service(namespace, name string) NodeID { return g.node(true, namespace, name) }
+
+// Peer returns the number of something that is no instrumented service, or 0 when there is no room for a new node. Its
+// name has two parts with a slash in between; one may be empty.
+func (g *Graph) Peer(a, b string) NodeID { return g.node(false, a, b) }
+
+func (g *Graph) node(service bool, a, b string) NodeID {
+	id := g.nodes.intern(service, a, b, g.watermark)
 	if id == 0 {
 		g.stats.RefusedNodes++
 	}
@@ -291,7 +297,7 @@ func (g *Graph) Flush() {
 		return
 	}
 	g.insertDoubtful()
-	g.expire(maxTime)
+	g.expire(math.MaxInt64)
 	if g.dirty {
 		for _, ed := range g.edges.order {
 			ed.next(g.openEnd, len(g.cfg.Bounds) > 0)
@@ -343,7 +349,7 @@ func (g *Graph) close(at int64) {
 func (g *Graph) rewind(t int64) {
 	g.Flush()
 	g.stats.Rewinds++
-	g.edges.sweep(maxTime)
+	g.edges.sweep(math.MaxInt64)
 	g.nodes.rewind(t)
 	g.sweepNodes = 0
 	g.emitted = 0

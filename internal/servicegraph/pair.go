@@ -7,7 +7,6 @@ const (
 	maxOuterSteps = 8
 	// sharedMark sets the identity of the second of two spans apart that share one, as Zipkin's may.
 	sharedMark = uint64(0x5a5a_0f0f_3c3c_6969)
-	userName   = "user"
 )
 
 func (g *Graph) settled(o Outcome) { g.stats.Outcomes[o]++ }
@@ -254,7 +253,7 @@ func (g *Graph) withoutCaller(i int32, at int64, o Outcome) {
 	key := edgeKey{server: r.svc, connection: ConnectionVirtual, virtual: SideClient}
 	if r.kind == KindConsumer && r.peer != 0 {
 		key.client, key.connection, o = r.peer, ConnectionMessaging, OutcomeVirtual
-	} else if key.client = g.Node(NodeUser, "", userName); key.client == 0 {
+	} else if key.client = g.Peer("", g.cfg.User); key.client == 0 {
 		g.stats.RefusedCalls++
 		g.settled(o)
 		return

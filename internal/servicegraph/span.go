@@ -97,6 +97,8 @@ type Config struct {
 	EdgeTTL time.Duration
 	// MaxPending bounds the records of the store, MaxEdges the edges, and MaxNameLength the bytes of a node's name.
 	MaxPending, MaxEdges, MaxNameLength int
+	// User is the name of the caller of what has none.
+	User string
 	// Delta makes the counts start anew in each interval.
 	Delta bool
 	// Bounds are the upper bounds of explicit buckets in seconds; without any, the histograms are exponential with at
