@@ -191,6 +191,18 @@ func TestEpisode(t *testing.T) {
 	assert.False(t, p.Abnormal())
 }
 
+// However rare the points, the first one that is back to normal ends the episode.
+func TestEpisodeEndsAtAnyPace(t *testing.T) {
+	for _, step := range []time.Duration{time.Second, time.Minute, time.Hour, 24 * time.Hour} {
+		p := newPlayer(step)
+		p.LevelShiftAfter = 1000 * time.Hour
+		p.playN(500, noise(1, 10, 1))
+		p.playN(3, always(1000))
+		require.True(t, p.Abnormal(), step)
+		assert.Equal(t, Recovered, p.play(10).State, step)
+	}
+}
+
 func TestLevelShiftIsAdoptedAfterTheStatedTime(t *testing.T) {
 	for _, after := range []time.Duration{20 * time.Minute, time.Hour} {
 		p := newPlayer(5 * time.Second)
