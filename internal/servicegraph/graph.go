@@ -102,9 +102,6 @@ func (g *Graph) Stats() Stats {
 	return s
 }
 
-// Watermark returns the latest believable end of a span, and false before the first.
-func (g *Graph) Watermark() (int64, bool) { return g.watermark, g.started }
-
 // Add takes in the spans of a batch, which arrived at the given time. It may change them and their order.
 func (g *Graph) Add(b *Batch, arrived int64) {
 	g.stats.Received += int64(len(b.Spans))

@@ -1,0 +1,168 @@
+package servicegraph
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+)
+
+func testConfig() Config {
+	return Config{
+		FlushInterval: 5 * time.Second, Lateness: 2 * time.Second, PairTimeout: 10 * time.Second,
+		IdleTimeout: 10 * time.Second, MaxClockSkew: 10 * time.Second, EdgeTTL: 15 * time.Minute,
+		MaxPending: 100_000, MaxEdges: 1_000, MaxNameLength: 64, User: "user", Bounds: []float64{0.1, 1},
+	}
+}
+
+// refSpan is a span for the reference: parent is an index into all spans of its trace, or -1.
+type refSpan struct {
+	Span
+	service string
+	parent  int
+}
+
+// randomTrace returns the spans of one trace as a tree.
+func randomTrace(rng *rand.Rand, trace uint64) []refSpan {
+	kinds := []Kind{KindInternal, KindServer, KindClient, KindClient, KindServer, KindInternal}
+	spans := make([]refSpan, 1+rng.IntN(12))
+	for i := range spans {
+		s := &spans[i]
+		s.parent = -1
+		s.Trace, s.ID = TraceID{Lo: trace + 1}, uint64(i+1)
+		if i > 0 {
+			s.parent = rng.IntN(i)
+			s.Parent = uint64(s.parent + 1)
+		}
+		s.service = string(rune('a' + rng.IntN(3)))
+		s.Kind = kinds[rng.IntN(len(kinds))]
+		s.End = int64(time.Hour) + int64(trace)*int64(10*time.Millisecond)
+		s.Start = s.End - int64(time.Millisecond)
+		s.Weight = 1
+	}
+	return spans
+}
+
+// reference finds the caller of each called span with the whole trace at hand.
+func reference(spans []refSpan, edges map[string]int) {
+	for i := range spans {
+		s := &spans[i]
+		if s.Kind != KindServer {
+			continue
+		}
+		caller := ""
+		for p := s.parent; ; p = spans[p].parent {
+			if p < 0 {
+				if caller == "" {
+					caller = "user"
+				}
+				break
+			}
+			a := &spans[p]
+			if caller != "" {
+				// On the way up to the caller's own span for the call, which decides nothing here.
+				break
+			}
+			if a.Kind == KindClient || a.service != s.service {
+				caller = a.service
+			} else if a.Kind == KindServer {
+				break // within a server's span of its own service
+			}
+		}
+		if caller != "" {
+			edges[caller+">"+s.service]++
+		}
+	}
+}
+
+// TestAgainstReference has spans of random trees come in random order and batches.
+func TestAgainstReference(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	for range 50 {
+		want, got := map[string]int{}, map[string]int{}
+		var all []refSpan
+		for trace := range 40 {
+			spans := randomTrace(rng, uint64(trace))
+			reference(spans, want)
+			all = append(all, spans...)
+		}
+		rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+		cfg := testConfig()
+		cfg.Seed = rng.Uint64()
+		var g *Graph
+		g = New(cfg, func(_ int64, edges []Edge) {
+			for _, e := range edges {
+				got[e.Client.Name+">"+e.Server.Name] = int(e.Totals.Requests)
+			}
+		})
+		for len(all) > 0 {
+			n := min(len(all), 1+rng.IntN(30))
+			var b Batch
+			for _, s := range all[:n] {
+				s.Service = g.Service("", s.service)
+				b.Spans = append(b.Spans, s.Span)
+			}
+			g.Add(&b, 0)
+			all = all[n:]
+		}
+		g.Flush()
+		assert.Equal(t, want, got)
+		s := g.Stats()
+		assert.Zero(t, s.Held)
+	}
+}
+
+// TestCircularParents arranges parents in a circle, through which no way leads up.
+func TestCircularParents(t *testing.T) {
+	var got []string
+	g := New(testConfig(), func(_ int64, edges []Edge) {
+		for _, e := range edges {
+			got = append(got, fmt.Sprint(e.Client.Name, ">", e.Server.Name, " ", e.Totals.Requests))
+		}
+	})
+	a := g.Service("", "a")
+	span := func(id, parent uint64, k Kind) Span {
+		return Span{Trace: TraceID{Lo: 1}, ID: id, Parent: parent, Service: a, Kind: k, Weight: 1, End: int64(time.Hour)}
+	}
+	b := Batch{Spans: []Span{
+		span(1, 2, KindInternal), span(2, 1, KindInternal), span(3, 1, KindServer), span(4, 4, KindServer), span(5, 5, KindClient),
+	}}
+	g.Add(&b, 0)
+	g.Flush()
+	assert.Equal(t, []string{"user>a 1"}, got)
+}
+
+// TestManyWaitForOne would take quadratic time if a record left a list of waiting ones by searching it.
+func TestManyWaitForOne(t *testing.T) {
+	g := New(testConfig(), func(int64, []Edge) {})
+	a := g.Service("", "a")
+	var b Batch
+	for i := range 100_000 {
+		b.Spans = append(b.Spans, Span{
+			Trace: TraceID{Lo: 1}, ID: uint64(i + 10), Parent: 1, Service: a, Kind: KindServer, Weight: 1, End: int64(time.Hour),
+		})
+	}
+	slices.Reverse(b.Spans)
+	g.Add(&b, 0)
+	assert.EqualValues(t, 99_999, g.Stats().Pending, "their parent has a place, too")
+	g.Flush()
+	assert.Zero(t, g.Stats().Held)
+}
+
+// TestMissingEnd has a span without an end among the first, and nothing at all before them.
+func TestMissingEnd(t *testing.T) {
+	var at []int64
+	g := New(testConfig(), func(t int64, _ []Edge) { at = append(at, t) })
+	g.Flush()
+	g.Add(&Batch{}, 0)
+	a := g.Service("", "a")
+	g.Add(&Batch{Spans: []Span{
+		{Trace: TraceID{Lo: 1}, ID: 1, Service: a, Kind: KindServer, End: int64(time.Hour), Weight: 1},
+		{Trace: TraceID{Lo: 1}, ID: 2, Service: a, Kind: KindServer, End: 0, Weight: 1},
+	}}, 0)
+	g.Flush()
+	assert.Equal(t, []int64{int64(time.Hour)}, at, "it does not set the watermark back")
+}
