@@ -84,7 +84,8 @@ func (c *PlaybookConfig) Unmarshal(conf *confmap.Conf) error {
 		Mode:          Mode(playbook.Observe),
 		MinConfidence: 0.5,
 		Cooldown:      10 * time.Minute,
-		Verify:        VerifyConfig{Within: 90 * time.Second},
+		// Longer than a minute of quiet, after which an incident counts as resolved, and the time a cure takes.
+		Verify: VerifyConfig{Within: 3 * time.Minute},
 	}
 	return conf.Unmarshal(c)
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -114,7 +115,7 @@ type bounds struct {
 
 // levels go from everything to what fits the smallest max_body_size in any case.
 var levels = []bounds{
-	{1000, 1000, 1000, 1000, 1000, 1000, 4096},
+	{math.MaxInt, math.MaxInt, math.MaxInt, math.MaxInt, math.MaxInt, math.MaxInt, math.MaxInt},
 	{20, 20, 64, 200, 100, 50, 1024},
 	{10, 5, 32, 50, 20, 10, 256},
 	{3, 2, 16, 10, 5, 3, 128},

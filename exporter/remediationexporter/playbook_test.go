@@ -336,10 +336,13 @@ func TestHostileText(t *testing.T) {
 			assert.True(t, json.Valid(q.body))
 			assert.NotContains(t, string(q.body), "<script>")
 		}
+		r.must(opened("i-2"))
+		synctest.Wait()
+		assert.NotContains(t, r.hooks["shop"].requests()[2].event["data"], "truncated")
 		data := r.hooks["shop"].requests()[0].event["data"].(map[string]any)
 		assert.Equal(t, true, data["truncated"])
 		assert.Equal(t, int64(1), r.sum("truncated_events"))
-		assert.Equal(t, []string{"skipped/parameter"}, r.audit())
+		assert.Equal(t, []string{"skipped/parameter", "started", "accepted"}, r.audit())
 		r.stop()
 	})
 }

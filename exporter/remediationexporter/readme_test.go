@@ -24,10 +24,11 @@ func readme(t *testing.T) string {
 	return string(b)
 }
 
-func TestReadmeConfigurations(t *testing.T) {
-	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(readme(t), -1)
-	require.NotEmpty(t, blocks)
-	for _, block := range blocks {
+// readmeConfigs returns the configurations of the README in their order, with a secret put in.
+func readmeConfigs(t *testing.T) []*Config {
+	t.Helper()
+	var out []*Config
+	for _, block := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(readme(t), -1) {
 		text := regexp.MustCompile(`\$\{env:[A-Z_]+\}`).ReplaceAllString(block[1], string(secretA))
 		retrieved, err := confmap.NewRetrievedFromYAML([]byte(text))
 		require.NoError(t, err)
@@ -38,6 +39,48 @@ func TestReadmeConfigurations(t *testing.T) {
 		cfg := createDefaultConfig().(*Config)
 		require.NoError(t, sub.Unmarshal(cfg))
 		require.NoError(t, xconfmap.Validate(cfg))
+		out = append(out, cfg)
+	}
+	require.Len(t, out, 3)
+	return out
+}
+
+func TestReadmeConfigurations(t *testing.T) { readmeConfigs(t) }
+
+// TestReadmeShop asks the playbooks for the shop what they do about each kind of cause.
+func TestReadmeShop(t *testing.T) {
+	for _, tc := range []struct {
+		kind   semconv.CauseKind
+		entity string
+		want   string
+	}{
+		{semconv.CauseChange, "shop/catalogue", "rollback"},
+		{semconv.CauseTraffic, "shop/search", "scale"},
+		{semconv.CauseLatency, "cache", "flush-cache"},
+		{semconv.CauseLatency, "shop/cart", "restart"},
+		{semconv.CauseLatency, "orders-db/orders", "restart"},
+		{semconv.CauseCrash, "cart-7d9f", "restart"},
+		{semconv.CauseMemory, "shop/recommendation", "restart"},
+		{semconv.CauseErrors, "shop/payment", "restart"},
+	} {
+		t.Run(string(tc.kind)+" of "+tc.entity, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, "shop")
+				middlewares := r.cfg.Webhooks["shop"].Middlewares
+				r.cfg = readmeConfigs(t)[2]
+				r.cfg.Storage = nil
+				r.editHook("shop", func(h *WebhookConfig) { h.Middlewares = middlewares })
+				r.start()
+				e := on(opened("i-1"), tc.entity)
+				e.Incident.Causes[0].Kind = tc.kind
+				r.must(e)
+				synctest.Wait()
+				got := actions(r.hooks["shop"])
+				require.Len(t, got, 1)
+				assert.Equal(t, tc.want, got[0]["name"])
+				r.stop()
+			})
+		})
 	}
 }
 
