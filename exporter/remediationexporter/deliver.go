@@ -62,13 +62,22 @@ func (e *remediationExporter) stopping() bool {
 // the timeout for each event.
 func (e *remediationExporter) abandon(ctx context.Context, h *webhook) {
 	e.mu.Lock()
-	now := time.Now()
+	defer e.settleAndUnlock(ctx)
+	if len(h.box.items) == 0 {
+		return
+	}
+	e.logger.Error("queued events are lost, since their webhook does not answer at shutdown and no storage is configured",
+		zap.String("webhook", h.name), zap.Int("events", len(h.box.items)))
+	e.drop(ctx, h, lostExhausted, time.Now())
+}
+
+// drop gives up all that is queued for a webhook. e.mu is held.
+func (e *remediationExporter) drop(ctx context.Context, h *webhook, reason string, now time.Time) {
 	for len(h.box.items) > 0 {
 		d := h.box.items[0]
 		e.dequeue(h)
-		e.fail(ctx, h, &d, lostExhausted, now)
+		e.fail(ctx, h, &d, reason, now)
 	}
-	e.settleAndUnlock(ctx)
 }
 
 // attempt delivers with retries, which end at the deadline of an action.
@@ -100,7 +109,7 @@ func (e *remediationExporter) next(ctx context.Context, h *webhook) (d *delivery
 	e.mu.Lock()
 	defer func() {
 		if err != nil {
-			e.mu.Unlock()
+			e.unlock()
 			return
 		}
 		e.settleAndUnlock(ctx)
@@ -186,10 +195,6 @@ func (e *remediationExporter) settle(ctx context.Context, h *webhook, d *deliver
 // e.mu is held.
 func (e *remediationExporter) fail(ctx context.Context, h *webhook, d *delivery, reason string, now time.Time) {
 	e.lose(ctx, reason)
-	e.after(func() {
-		e.logger.Error("event is lost for a webhook", zap.String("webhook", h.name), zap.String("reason", reason),
-			zap.String("event_id", d.ID), zap.String("event_type", string(d.Type)), zap.String("incident_id", d.Incident))
-	})
 	if d.Playbook != "" {
 		if change := e.ledger.Reject(d.Incident, d.Playbook, d.Revision, reason != lostExhausted); change != nil {
 			e.report(ctx, change, now)
@@ -210,11 +215,7 @@ func (e *remediationExporter) fail(ctx context.Context, h *webhook, d *delivery,
 func (e *remediationExporter) disable(ctx context.Context, h *webhook, err error, now time.Time) {
 	h.gone = true
 	n := len(h.box.items)
-	for len(h.box.items) > 0 {
-		d := h.box.items[0]
-		e.dequeue(h)
-		e.fail(ctx, h, &d, lostDisabled, now)
-	}
+	e.drop(ctx, h, lostDisabled, now)
 	e.after(func() {
 		e.logger.Warn("webhook is gone and gets nothing more until a restart", zap.String("webhook", h.name),
 			zap.Int("dropped_events", n), zap.Error(err))

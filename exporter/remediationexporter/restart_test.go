@@ -215,11 +215,13 @@ func TestWriteFailureTakesNothing(t *testing.T) {
 
 func TestUnreadableStorageFailsTheStart(t *testing.T) {
 	r := newRig(t, "a")
-	r.durable(&memoryStorage{fail: true})
+	r.durable(&memoryStorage{data: map[string][]byte{"ledger": []byte("precious")}, fail: true})
 	exp, err := NewFactory().CreateLogs(t.Context(), metadataSettings(newTelemetry(t)), r.cfg)
 	require.NoError(t, err)
 	require.EqualError(t, exp.Start(t.Context(), r.host), "read from storage memory/disk: disk is full")
-	require.Error(t, exp.Shutdown(context.Background()))
+	r.disk.setFail(false)
+	require.NoError(t, exp.Shutdown(context.Background()))
+	assert.Equal(t, "precious", string(r.disk.data["ledger"]))
 }
 
 func TestActionWaitsForTheDisk(t *testing.T) {

@@ -2,6 +2,7 @@ package remediationexporter
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"go.opentelemetry.io/collector/component"
@@ -41,7 +42,8 @@ func (e *remediationExporter) openStorage(ctx context.Context, host component.Ho
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if err := e.load(ctx); err != nil {
-		return fmt.Errorf("read from storage %s: %w", e.cfg.Storage, err)
+		e.client, e.persistent = nil, false // so that Shutdown does not write over what could not be read
+		return errors.Join(fmt.Errorf("read from storage %s: %w", e.cfg.Storage, err), client.Close(ctx))
 	}
 	if n := e.ledger.Len(); n > 0 {
 		e.logger.Info("remediation state restored", zap.Int("incidents", n), zap.Int("queued_events", e.queued()))

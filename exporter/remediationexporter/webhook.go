@@ -119,6 +119,9 @@ func (h *webhook) push(ctx context.Context, ld plog.Logs) error {
 	}
 	lr := ld.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0)
 	err := h.post(ctx, lr.EventName(), lr.Body().Bytes().AsRaw())
+	if err != nil {
+		err = fmt.Errorf("deliver event %s: %w", lr.EventName(), err)
+	}
 	result := resultSuccess
 	switch {
 	case consumererror.IsPermanent(err):
