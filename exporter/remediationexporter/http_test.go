@@ -22,7 +22,7 @@ import (
 	"github.com/paramedic-otel/paramedic/internal/standardwebhooks"
 )
 
-func newTelemetry(t *testing.T) *componenttest.Telemetry {
+func newTelemetry(t testing.TB) *componenttest.Telemetry {
 	tel := componenttest.NewTelemetry()
 	t.Cleanup(func() { _ = tel.Shutdown(context.Background()) })
 	return tel
