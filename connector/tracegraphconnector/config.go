@@ -126,6 +126,7 @@ func createDefaultConfig() component.Config {
 const (
 	maxInterval   = 10 * time.Minute
 	maxPairing    = 10 * time.Minute
+	maxIdle       = time.Hour
 	maxPendingCap = 50_000_000
 	maxBuckets    = 1_000
 )
@@ -144,8 +145,9 @@ func (c *Config) Validate() error {
 		"lateness must be between 0s and flush_interval (%s), got %s; at most two intervals are open at a time", c.FlushInterval, c.Lateness)
 	check(c.PairTimeout >= time.Second && c.PairTimeout <= maxPairing,
 		"pair_timeout must be between 1s and %s, got %s", maxPairing, c.PairTimeout)
-	check(c.IdleTimeout >= c.PairTimeout && c.IdleTimeout >= c.FlushInterval,
-		"idle_timeout must be at least pair_timeout (%s) and flush_interval (%s), got %s", c.PairTimeout, c.FlushInterval, c.IdleTimeout)
+	check(c.IdleTimeout >= c.PairTimeout && c.IdleTimeout >= c.FlushInterval && c.IdleTimeout <= maxIdle,
+		"idle_timeout must be at least pair_timeout (%s) and flush_interval (%s) and at most %s, got %s",
+		c.PairTimeout, c.FlushInterval, maxIdle, c.IdleTimeout)
 	check(c.MaxClockSkew >= time.Second && c.MaxClockSkew >= c.Lateness,
 		"max_clock_skew must be at least 1s and lateness (%s), got %s", c.Lateness, c.MaxClockSkew)
 	check(c.EdgeTTL >= c.FlushInterval && c.EdgeTTL >= c.PairTimeout,

@@ -36,7 +36,7 @@ func TestConfig(t *testing.T) {
 			"flush_interval must be between 100ms and 10m0s, got 10ms",
 			"lateness must be between 0s and flush_interval (10ms), got 20ms; at most two intervals are open at a time",
 			"pair_timeout must be between 1s and 10m0s, got 10ms",
-			"idle_timeout must be at least pair_timeout (10ms) and flush_interval (10ms), got 1ms",
+			"idle_timeout must be at least pair_timeout (10ms) and flush_interval (10ms) and at most 1h0m0s, got 1ms",
 			"max_clock_skew must be at least 1s and lateness (20ms), got 1ms",
 			"edge_ttl must be at least flush_interval (10ms) and pair_timeout (10ms), got 1ms",
 			"max_pending must be between 1 and 50000000, got 0; it bounds memory",
@@ -49,6 +49,7 @@ func TestConfig(t *testing.T) {
 		{name: "too_much", invalid: []string{
 			"flush_interval must be between 100ms and 10m0s, got 1h0m0s",
 			"pair_timeout must be between 1s and 10m0s, got 1h0m0s",
+			"idle_timeout must be at least pair_timeout (1h0m0s) and flush_interval (1h0m0s) and at most 1h0m0s, got 2h0m0s",
 			"max_pending must be between 1 and 50000000, got 1000000000; it bounds memory",
 		}},
 		{name: "temporality", unmarshal: `temporality must be cumulative or delta, got "both"`},
