@@ -21,17 +21,27 @@ const (
 	maxEvidence = 6
 )
 
+// minUnanswered is how many calls must be missing to say that a callee does not answer.
+const minUnanswered = 3
+
+// A surge is at least so many times the usual requests to a service, and so many more.
+const (
+	surgeRatio    = 1.7
+	surgeRequests = 10
+)
+
 // maxDeviation bounds what a single series can say: how far a flat one jumps is chance.
 const maxDeviation = 30
 
 // diagnose ranks the causes of an incident and describes it.
 func (e *engine) diagnose(i *incident, now time.Time) {
 	state := &i.state
-	candidates := e.rank(i, now)
-	state.Causes = nil
 	state.Changes = e.changesNear(state.StartedAt, now)
+	buckets := min(max(2, int(math.Ceil(float64(now.Sub(state.StartedAt))/float64(e.cfg.Bucket)))), excess.MaxWindow)
+	candidates := e.rank(i, buckets)
+	state.Causes = nil
 	for _, c := range candidates[:min(len(candidates), e.cfg.Limits.Causes)] {
-		state.Causes = append(state.Causes, e.describeCause(i, c))
+		state.Causes = append(state.Causes, e.describeCause(i, c, buckets))
 	}
 	e.describeImpact(i, now)
 	state.Title = title(state)
@@ -40,19 +50,13 @@ func (e *engine) diagnose(i *incident, now time.Time) {
 }
 
 // rank hands what is known of the graph to the ranking.
-func (e *engine) rank(i *incident, now time.Time) []rootcause.Candidate {
-	buckets := min(max(2, int(math.Ceil(float64(now.Sub(i.state.StartedAt))/float64(e.cfg.Bucket)))), excess.MaxWindow)
-	changed := map[semconv.Entity]bool{}
-	for _, c := range e.changesNear(i.state.StartedAt, now) {
-		changed[c.Entity] = true
-	}
-
+func (e *engine) rank(i *incident, buckets int) []rootcause.Candidate {
 	nodes := map[semconv.Entity]*rootcause.Node{}
 	node := func(entity semconv.Entity) *rootcause.Node {
 		n := nodes[entity]
 		if n == nil {
 			n = &rootcause.Node{
-				Name: entity.String(), Changed: changed[entity], Onset: math.MaxInt64,
+				Name: entity.String(), Changed: e.changedBefore(i, entity), Onset: math.MaxInt64,
 				Uninstrumented: entity.Type != semconv.EntityService && entity.Type != semconv.EntityPod,
 			}
 			nodes[entity] = n
@@ -104,10 +108,14 @@ func (e *engine) rank(i *incident, now time.Time) []rootcause.Candidate {
 		first, _ := e.edges.FirstSeen(k)
 		edge := rootcause.Edge{
 			Client: client.String(), Server: server.String(), FailureNoise: impact.FailureNoise, SecondsNoise: impact.SecondsNoise,
-			ClientNoise: impact.ClientNoise, Failures: impact.Failures, Seconds: impact.Seconds, ClientSeconds: impact.ClientSeconds,
+			ClientNoise: impact.ClientNoise, ClientOnly: impact.ClientOnly, Failures: impact.Failures, Seconds: impact.Seconds, ClientSeconds: impact.ClientSeconds,
 			Missing: missing[k], New: failing[k] && first >= onsetBucket-1,
+		}
+		if failingNodes[k.Client] && impact.ExpectedRequests >= minUnanswered && e.edges.RequestsIn(k.Server, buckets-1) == 0 {
 			// A caller that fails for want of an answer still calls; one that returns early does not fail.
-			Unanswered: missing[k] > 0 && failingNodes[k.Client] && e.edges.RequestsIn(k.Server, 2) == 0,
+			edge.Unanswered = true
+			edge.Failures += impact.ExpectedRequests
+			edge.Missing = max(edge.Missing, impact.ExpectedRequests/math.Sqrt(impact.ExpectedRequests+1))
 		}
 		edges = append(edges, edge)
 	})
@@ -120,7 +128,7 @@ func (e *engine) rank(i *incident, now time.Time) []rootcause.Candidate {
 }
 
 // describeCause turns a candidate into a cause with its evidence.
-func (e *engine) describeCause(i *incident, c rootcause.Candidate) semconv.Cause {
+func (e *engine) describeCause(i *incident, c rootcause.Candidate, buckets int) semconv.Cause {
 	entity := entityOf(edgehealth.Node(c.Name))
 	cause := semconv.Cause{
 		Entity: entity, Kind: semconv.CauseUnknown, Confidence: clamp(c.Confidence), Share: clamp(c.Share),
@@ -148,8 +156,7 @@ func (e *engine) describeCause(i *incident, c rootcause.Candidate) semconv.Cause
 	if c.OwnFailures+c.OwnSeconds+c.NetworkSeconds > 0 {
 		cause.Evidence = append(cause.Evidence, ownImpact(i, c))
 	}
-	changed := slices.ContainsFunc(i.state.Changes, func(change semconv.Change) bool { return change.Entity == entity })
-	cause.Kind = kindOfCause(mine, c, changed)
+	cause.Kind = kindOfCause(mine, c, e.changedBefore(i, entity), e.surges(entity, buckets))
 	for _, s := range mine {
 		if s.class == classSignal && s.kind == cause.Kind {
 			for k, v := range s.resource {
@@ -172,11 +179,9 @@ func ownImpact(i *incident, c rootcause.Candidate) semconv.Evidence {
 
 // kindOfCause says what sort of trouble an entity is in: what is saturated inside it, or else a change or a surge of
 // traffic that explains it, or else what its callers feel.
-func kindOfCause(symptoms []*symptom, c rootcause.Candidate, changed bool) semconv.CauseKind {
+func kindOfCause(symptoms []*symptom, c rootcause.Candidate, changed, surges bool) semconv.CauseKind {
 	best, kind := 0.0, semconv.CauseUnknown
-	surge := false
 	for _, s := range symptoms {
-		surge = surge || s.class == classEdge && s.edgeKind == edgehealth.Surge
 		switch s.kind {
 		case semconv.CauseCrash, semconv.CauseCPU, semconv.CauseMemory, semconv.CauseDisk:
 			if s.class == classSignal && s.opens && s.deviation > best {
@@ -187,7 +192,7 @@ func kindOfCause(symptoms []*symptom, c rootcause.Candidate, changed bool) semco
 	switch {
 	case changed:
 		return semconv.CauseChange
-	case surge:
+	case surges:
 		return semconv.CauseTraffic
 	case kind != semconv.CauseUnknown:
 		return kind
@@ -210,6 +215,26 @@ func kindOfCause(symptoms []*symptom, c rootcause.Candidate, changed bool) semco
 	default:
 		return semconv.CauseUnknown
 	}
+}
+
+// changedBefore reports whether an entity was changed before the incident began. What is changed later is a treatment.
+func (e *engine) changedBefore(i *incident, entity semconv.Entity) bool {
+	return slices.ContainsFunc(i.state.Changes, func(c semconv.Change) bool {
+		return c.Entity == entity && !c.Time.After(i.state.StartedAt.Add(e.cfg.Bucket))
+	})
+}
+
+// surges reports whether an entity gets far more requests than usual.
+func (e *engine) surges(entity semconv.Entity, buckets int) bool {
+	requests, usual := 0.0, 0.0
+	e.edges.Edges(func(k edgehealth.Key) {
+		if entityOf(k.Server) == entity {
+			impact := e.edges.Impact(k, buckets)
+			requests += impact.Requests
+			usual += impact.UsualRequests
+		}
+	})
+	return usual > 0 && requests >= surgeRatio*usual && requests-usual >= surgeRequests
 }
 
 // changesNear returns the changes before and during an incident.

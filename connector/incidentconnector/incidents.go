@@ -40,7 +40,7 @@ func (e *engine) updateIncidents(now time.Time) []semconv.IncidentEvent {
 	free = slices.DeleteFunc(free, func(s *symptom) bool {
 		for _, i := range e.incidents {
 			if e.joins(s, i, near) {
-				i.join(s, false)
+				i.join(s)
 				return true
 			}
 		}
@@ -67,35 +67,49 @@ func (e *engine) updateIncidents(now time.Time) []semconv.IncidentEvent {
 			e.refusals.limit++
 			continue
 		}
-		events = append(events, e.open(group, now))
+		if i := e.open(group, now); i != nil {
+			events = append(events, i.emit(semconv.EventIncidentOpened, now))
+		}
 	}
 	return events
 }
 
-func (i *incident) join(s *symptom, early bool) {
-	s.incident, s.early = i, early
+func (i *incident) join(s *symptom) {
+	s.incident = i
 	i.symptoms = append(i.symptoms, s)
 }
 
-// open makes an incident of a group of symptoms.
-func (e *engine) open(group []*symptom, now time.Time) semconv.IncidentEvent {
-	i := &incident{}
-	for _, s := range group {
-		i.join(s, true)
-	}
-	e.incidents = append(e.incidents, i)
+// sureEnough is the confidence in the top cause below which an incident waits for one more bucket before it is opened: who
+// acts on an event acts on its first cause.
+const sureEnough = 0.5
+
+// open makes an incident of a group of symptoms, or returns nil to wait for more evidence.
+func (e *engine) open(group []*symptom, now time.Time) *incident {
+	i := &incident{symptoms: group}
 	i.state = semconv.Incident{Status: semconv.StatusOpen, StartedAt: group[0].onset, DetectedAt: now}
+	waited := false
 	for _, s := range group {
+		waited = waited || s.waited
 		if s.onset.Before(i.state.StartedAt) {
 			i.state.StartedAt = s.onset
 		}
 	}
 	e.diagnose(i, now)
+	if !waited && i.state.Cause().Confidence < sureEnough {
+		for _, s := range group {
+			s.waited = true
+		}
+		return nil
+	}
+	for _, s := range group {
+		s.incident, s.early = i, true
+	}
+	e.incidents = append(e.incidents, i)
 	// The identity follows from the data, so that a replay gives the same one.
 	i.state.ID = uuid.NewSHA1(uuid.NameSpaceOID, []byte(e.id.String()+"\x00"+now.Format(time.RFC3339Nano)+"\x00"+group[0].entity.String()+"\x00"+group[0].key.what)).String()
 	e.logger.Info("incident opened", zap.String("incident_id", i.state.ID),
 		zap.String("cause", i.state.Cause().Entity.String()), zap.Time("detected_at", now))
-	return i.emit(semconv.EventIncidentOpened, now)
+	return i
 }
 
 // advance brings an open incident up to date and returns its next event, if there is one.

@@ -63,6 +63,8 @@ type symptom struct {
 	incident                          *incident
 	// early symptoms were there when the incident was opened.
 	early bool
+	// waited is set when the symptom could have opened an incident, but its cause was not clear yet.
+	waited bool
 }
 
 // active reports whether the symptom was there when last looked at.
