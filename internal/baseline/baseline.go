@@ -125,7 +125,7 @@ const (
 // What the statistics of independent normal noise do, made a little heavier: real noise is.
 var priors = [statistics]tail.Prior{
 	statPoint: {Threshold: 2.3, Excess: 0.45, Shape: 0.28, Floor: 1.5},
-	statPair:  {Threshold: 1.2, Excess: 0.35, Shape: -0.07, Floor: 1},
+	statPair:  {Threshold: 1.2, Excess: 0.35, Shape: -0.1, Floor: 1},
 	statShort: {Threshold: 0.9, Excess: 0.25, Shape: 0.08, Floor: 0.7},
 }
 
