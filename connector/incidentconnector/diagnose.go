@@ -21,8 +21,14 @@ const (
 	maxEvidence = 6
 )
 
-// minUnanswered is how many calls must be missing to say that a callee does not answer.
-const minUnanswered = 3
+const (
+	// minUnanswered is how many calls must be missing to say that a callee does not answer.
+	minUnanswered = 3
+	// silentShare is the most that a silent callee gets of its usual requests.
+	silentShare = 0.2
+	// hopeless is the share of failed calls from which on the callee is taken to answer none.
+	hopeless = 0.9
+)
 
 // A surge is at least so many times the usual requests to a service, and so many more.
 const (
@@ -64,7 +70,8 @@ func (e *engine) rank(i *incident, buckets int) []rootcause.Candidate {
 		return n
 	}
 	slow, failing := map[edgehealth.Key]bool{}, map[edgehealth.Key]bool{}
-	failingNodes := map[edgehealth.Node]bool{}
+	// failingNodes are those that fail, and failsCalling those of them for which a failing call is known already.
+	failingNodes, failsCalling := map[edgehealth.Node]bool{}, map[edgehealth.Node]bool{}
 	missing := map[edgehealth.Key]float64{}
 	for _, s := range i.symptoms {
 		n := node(s.entity)
@@ -81,10 +88,13 @@ func (e *engine) rank(i *incident, buckets int) []rootcause.Candidate {
 				surprise /= 2
 			}
 			n.Log = max(n.Log, surprise)
+			if s.logsErrors {
+				failingNodes[edgehealth.Node(s.entity.String())] = true
+			}
 		case classEdge:
 			slow[s.edge] = slow[s.edge] || s.edgeKind == edgehealth.Slow || s.edgeKind == edgehealth.SlowForClient
 			if s.edgeKind == edgehealth.Failing {
-				failing[s.edge], failingNodes[s.edge.Server] = true, true
+				failing[s.edge], failingNodes[s.edge.Server], failsCalling[s.edge.Client] = true, true, true
 			}
 			if s.edgeKind == edgehealth.Drop {
 				missing[s.edge] = max(missing[s.edge], math.Abs(s.deviation))
@@ -111,11 +121,16 @@ func (e *engine) rank(i *incident, buckets int) []rootcause.Candidate {
 			ClientNoise: impact.ClientNoise, ClientOnly: impact.ClientOnly, Failures: impact.Failures, Seconds: impact.Seconds, ClientSeconds: impact.ClientSeconds,
 			Missing: missing[k], New: failing[k] && first >= onsetBucket-1,
 		}
-		if failingNodes[k.Client] && impact.ExpectedRequests >= minUnanswered && e.edges.RequestsIn(k.Server, buckets-1) == 0 {
+		missed := impact.ExpectedRequests - impact.Requests
+		switch {
+		case failing[k] && impact.Failures >= hopeless*impact.Requests:
+			// Calls that wait for an answer in vain are counted when they are given up; all will fail.
+			edge.Failures += max(0, missed)
+		case failingNodes[k.Client] && !failsCalling[k.Client] && missed >= minUnanswered && e.silent(k.Server, buckets):
 			// A caller that fails for want of an answer still calls; one that returns early does not fail.
 			edge.Unanswered = true
-			edge.Failures += impact.ExpectedRequests
-			edge.Missing = max(edge.Missing, impact.ExpectedRequests/math.Sqrt(impact.ExpectedRequests+1))
+			edge.Failures += missed
+			edge.Missing = max(edge.Missing, missed/math.Sqrt(impact.ExpectedRequests+1))
 		}
 		edges = append(edges, edge)
 	})
@@ -235,6 +250,19 @@ func (e *engine) surges(entity semconv.Entity, buckets int) bool {
 		}
 	})
 	return usual > 0 && requests >= surgeRatio*usual && requests-usual >= surgeRequests
+}
+
+// silent reports whether an entity hardly answers any of its usual requests.
+func (e *engine) silent(n edgehealth.Node, buckets int) bool {
+	requests, usual := 0.0, 0.0
+	e.edges.Edges(func(k edgehealth.Key) {
+		if k.Server == n {
+			impact := e.edges.Impact(k, max(1, buckets-1))
+			requests += impact.Requests
+			usual += impact.UsualRequests
+		}
+	})
+	return requests <= silentShare*usual
 }
 
 // changesNear returns the changes before and during an incident.

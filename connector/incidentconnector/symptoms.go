@@ -49,6 +49,8 @@ type symptom struct {
 	// edge is set for symptoms of class edge.
 	edge     edgehealth.Key
 	edgeKind edgehealth.Kind
+	// logsErrors is set for symptoms of class log that are errors, not missing records.
+	logsErrors bool
 	// opens is whether the symptom can open an incident; others are evidence alone.
 	opens bool
 	// surprise is the largest so far, deviation that of the same moment.
@@ -168,6 +170,7 @@ func (e *engine) noteFlow(now time.Time, findings []logflow.Finding) {
 		}}
 		switch f.Kind {
 		case logflow.NewError:
+			o.logsErrors = true
 			o.kind = semconv.CauseErrors
 			if f.Template == "" {
 				o.summary = fmt.Sprintf("%.0f error log records instead of %.1f", f.Verdict.Now.Events, f.Verdict.Expected)
