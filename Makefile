@@ -1,0 +1,64 @@
+# make demo     build everything and watch the loop close on a simulated shop   (FAULT=crash picks the fault)
+# make test     all tests: unit, component and end-to-end with the built collector, with the race detector
+# make run      the collector alone, with the quickstart configuration
+# make lint     static checks            make generate   generated files      make benchmark   speed and accuracy
+#
+# Needs Go and make, nothing else.
+
+export GOFLAGS := -buildvcs=false -trimpath
+export CGO_ENABLED ?= 1
+
+BIN := $(CURDIR)/bin
+FAULT ?= crash
+TOOL := go tool -modfile=$(CURDIR)/tools/go.mod
+
+.PHONY: all
+all: otelcol-paramedic tools-bin
+
+# The distribution has a module of its own, so that its many parts do not become dependencies of our packages.
+.PHONY: otelcol-paramedic
+otelcol-paramedic:
+	@echo "==> building the collector (minutes with a cold build cache, seconds when warm)"
+	@cd cmd/otelcol-paramedic && go build -ldflags="-s -w" -o $(BIN)/otelcol-paramedic .
+
+.PHONY: tools-bin
+tools-bin:
+	@echo "==> building shop, replay and demo"
+	@go build -ldflags="-s -w" -o $(BIN)/ ./cmd/shop ./cmd/replay ./cmd/demo
+
+.PHONY: demo
+demo: all
+	@$(BIN)/demo -bin $(BIN) -config examples/quickstart/config.yaml -fault $(FAULT)
+
+.PHONY: run
+run: otelcol-paramedic
+	$(BIN)/otelcol-paramedic --config examples/quickstart/config.yaml
+
+.PHONY: test
+test: all
+	@echo "==> testing with the race detector"
+	@go test -race ./...
+
+.PHONY: lint
+lint:
+	@echo "==> vet, gofumpt"
+	@go vet ./...
+	@out="$$($(TOOL) gofumpt -l $$(git ls-files '*.go' | grep -v generated_ | grep -v '^cmd/otelcol-paramedic/'))"; \
+	  if [ -n "$$out" ]; then echo "not formatted with gofumpt:"; echo "$$out"; exit 1; fi
+	@echo "==> golangci-lint (its first build takes minutes)"
+	@$(TOOL) golangci-lint run
+
+.PHONY: generate
+generate:
+	@echo "==> mdatagen"
+	@go generate ./...
+	@echo "==> ocb"
+	@$(TOOL) builder --config builder-config.yaml --skip-compilation
+
+# DATA is a folder of recorded faults in the layout of benchmark/nezha's README.
+.PHONY: benchmark
+benchmark:
+	go run ./benchmark/shop
+	go test -run '^$$' -bench . -benchmem ./internal/... ./connector/... ./processor/...
+	@if [ -n "$(DATA)" ]; then go run ./benchmark/nezha -data "$(DATA)" -out nezha.jsonl; \
+	  else echo "benchmark/nezha was not run: set DATA to a day of recorded faults"; fi
