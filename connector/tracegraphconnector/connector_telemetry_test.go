@@ -3,7 +3,9 @@ package tracegraphconnector
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -80,11 +82,8 @@ func TestTelemetry(t *testing.T) {
 		"paired": 4, "linked": 1,
 	}), ignore)
 	metadatatest.AssertEqualConnectorTracegraphExpiredEdges(t, tel, value(3), ignore)
-	// Flushes at 5, 10, 15 and 20 seconds: of four edges, at 20 seconds of the one to the orphan and those still kept.
 	metadatatest.AssertEqualConnectorTracegraphFlushDuration(t, tel, []metricdata.HistogramDataPoint[float64]{{}}, ignore,
 		metricdatatest.IgnoreValue())
-	_, err := tel.GetMetric("otelcol_connector_tracegraph_sent_datapoints")
-	require.NoError(t, err)
 
 	for i := range 12 {
 		consume(call(uint64(100+i), time.Hour)...) // ahead
@@ -110,4 +109,30 @@ func TestTelemetryOfLimits(t *testing.T) {
 		"virtual": 1, "node_limit": 1, "entry": 1, "evicted": 1, "unmatched": 1,
 	}), ignore)
 	metadatatest.AssertEqualConnectorTracegraphDroppedDatapoints(t, tel, by("reason", map[string]int64{"refused": 3}), ignore)
+}
+
+func TestTelemetryOfSending(t *testing.T) {
+	ignore := metricdatatest.IgnoreTimestamp()
+	c, tel := observed(t, func(c *Config) { c.MaxUnsent = 1 }, consumertest.NewNop())
+	// Three intervals close in one batch: at 5, 10 and 15 seconds. A flush of the one edge has four points.
+	require.NoError(t, c.ConsumeTraces(t.Context(), batch(slices.Concat(
+		call(1, 0), call(2, 8*second), call(3, 13*second), call(4, 18*second))...)))
+	metadatatest.AssertEqualConnectorTracegraphDroppedDatapoints(t, tel, by("reason", map[string]int64{"queue": 8}), ignore)
+	metadatatest.AssertEqualConnectorTracegraphSentDatapoints(t, tel, value(4), ignore)
+	require.NoError(t, c.Shutdown(t.Context()))
+	metadatatest.AssertEqualConnectorTracegraphSentDatapoints(t, tel, value(8), ignore)
+}
+
+func TestTelemetryOfRewinds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, tel := observed(t, func(*Config) {}, consumertest.NewNop())
+		require.NoError(t, c.ConsumeTraces(t.Context(), batch(call(1, time.Hour)...)))
+		time.Sleep(time.Minute)
+		for i := range 12 {
+			require.NoError(t, c.ConsumeTraces(t.Context(), batch(call(uint64(i), 0)...)))
+		}
+		metadatatest.AssertEqualConnectorTracegraphWatermarkJumps(t, tel,
+			by("direction", map[string]int64{"back": 1}), metricdatatest.IgnoreTimestamp())
+		require.NoError(t, c.Shutdown(t.Context()))
+	})
 }

@@ -26,7 +26,7 @@ type Output func(at int64, edges []Edge)
 type Graph struct {
 	cfg   Config
 	out   Output
-	store store
+	store *store
 	nodes nodes
 	edges edges
 	stats Stats

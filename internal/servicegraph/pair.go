@@ -68,8 +68,7 @@ func (g *Graph) insert(b *Batch, s *Span) {
 		g.store.schedule(&g.store.settled, i)
 		g.settled(OutcomeInternal)
 	} else {
-		r.state = statePending
-		g.store.schedule(&g.store.pending, i)
+		g.store.addPending(i)
 		if s.Kind.called() {
 			g.called(i, b, s)
 		} else if s.Flags&FlagDatabase != 0 && s.Peer != 0 {
@@ -130,8 +129,7 @@ func (g *Graph) follow(s *Span, l Link) {
 	r := &g.store.recs[i]
 	g.fill(r, s)
 	r.flags |= flagLink
-	r.state = statePending
-	g.store.schedule(&g.store.pending, i)
+	g.store.addPending(i)
 	g.search(i, l.Trace, l.ID)
 }
 
@@ -287,7 +285,7 @@ func (g *Graph) finish(i int32) {
 		g.store.settle(i)
 		return
 	}
-	g.store.unschedule(&g.store.pending, i)
+	g.store.removePending(i)
 	g.store.drop(i)
 }
 
@@ -305,7 +303,7 @@ func (g *Graph) expire(now int64) {
 		}
 		slot := pending.slot(t)
 		for i := settled.heads[slot]; i != none; i = g.store.recs[i].listNext {
-			if g.store.recs[i].kind.calls() {
+			if r := &g.store.recs[i]; r.kind.calls() && *g.store.callsPending(r.trace) > 0 {
 				g.cover(i)
 			}
 		}
@@ -364,7 +362,7 @@ func (g *Graph) timeOut(i int32) {
 		}
 		g.withoutCaller(i, at, OutcomeOrphan)
 	}
-	g.store.unschedule(&g.store.pending, i)
+	g.store.removePending(i)
 	g.store.drop(i)
 }
 
@@ -404,7 +402,7 @@ func (g *Graph) evict() {
 		}
 		i := g.store.oldest(&g.store.pending)
 		g.store.stopWaiting(i)
-		g.store.unschedule(&g.store.pending, i)
+		g.store.removePending(i)
 		g.store.drop(i)
 		g.settled(OutcomeEvicted)
 	}

@@ -47,8 +47,8 @@ type record struct {
 	// other is, of a called span, the calling service as far as it is known, and, of a calling one, the service that was
 	// paired with it last.
 	other NodeID
-	// hashNext chains the records of one hash bucket, or the free ones.
-	hashNext int32
+	// nextFree chains the free records.
+	nextFree int32
 	// listPrev and listNext chain the records of a wheel's slot.
 	listPrev, listNext int32
 	// waitPrev and waitNext chain the records that wait for waitOn; of an absent record they are the first and last
@@ -61,21 +61,22 @@ type record struct {
 
 // store is the arena of records, with a hash over their identities.
 type store struct {
-	recs    []record
-	free    int32
-	buckets []int32
-	seed    uint64
-	held    int
-	hashed  int
+	recs []record
+	free int32
+	// table is a hash table with linear probing. A cell is 0 or has half of the hash above the record's index + 1, so that
+	// most cells are told apart, and moved, without a look at their records, which are rarely in the cache.
+	table  []uint64
+	seed   uint64
+	held   int
+	hashed int
+	// calling counts the pending calls by a part of their trace's hash, to tell that a trace has none.
+	calling [1 << 15]uint32
 	// pending and settled order the records by deadline.
 	pending, settled wheel
 }
 
-func newStore(cfg *Config) store {
-	s := store{free: none, seed: cfg.Seed, buckets: make([]int32, 1024)}
-	for i := range s.buckets {
-		s.buckets[i] = none
-	}
+func newStore(cfg *Config) *store {
+	s := &store{free: none, seed: cfg.Seed, table: make([]uint64, 1024)}
 	slots := 1
 	for int64(slots) < int64(cfg.PairTimeout+cfg.Lateness)/tick+8 {
 		slots <<= 1
@@ -85,13 +86,20 @@ func newStore(cfg *Config) store {
 	return s
 }
 
-func (s *store) bucket(t TraceID, id uint64) int32 {
+// hash returns 32 bits, of which the lowest choose a record's first cell.
+func (s *store) hash(t TraceID, id uint64) uint32 {
 	hi, lo := bits.Mul64(t.Lo^s.seed^bits.RotateLeft64(t.Hi, 31), id^0x9e3779b97f4a7c15^bits.RotateLeft64(s.seed, 17))
-	return int32((hi ^ lo) & uint64(len(s.buckets)-1))
+	return uint32(hi ^ lo ^ (hi^lo)>>32)
 }
 
 func (s *store) find(t TraceID, id uint64) int32 {
-	for i := s.buckets[s.bucket(t, id)]; i != none; i = s.recs[i].hashNext {
+	h := s.hash(t, id)
+	mask := uint32(len(s.table) - 1)
+	for at := h & mask; s.table[at] != 0; at = (at + 1) & mask {
+		if uint32(s.table[at]>>32) != h {
+			continue
+		}
+		i := int32(uint32(s.table[at])) - 1
 		if r := &s.recs[i]; r.id == id && r.trace == t {
 			return i
 		}
@@ -103,13 +111,13 @@ func (s *store) find(t TraceID, id uint64) int32 {
 func (s *store) take() int32 {
 	i := s.free
 	if i != none {
-		s.free = s.recs[i].hashNext
+		s.free = s.recs[i].nextFree
 	} else {
 		i = int32(len(s.recs))
 		s.recs = append(s.recs, record{})
 	}
 	s.recs[i] = record{
-		hashNext: none, listPrev: none, listNext: none, waitPrev: none, waitNext: none, waitOn: none,
+		nextFree: none, listPrev: none, listNext: none, waitPrev: none, waitNext: none, waitOn: none,
 	}
 	s.held++
 	return i
@@ -117,50 +125,61 @@ func (s *store) take() int32 {
 
 // insert makes a record known by its identity.
 func (s *store) insert(i int32) {
-	if s.hashed >= len(s.buckets) {
-		s.grow()
+	if 3*s.hashed >= 2*len(s.table) {
+		old := s.table
+		s.table = make([]uint64, 2*len(old))
+		for _, cell := range old {
+			if cell != 0 {
+				s.put(cell)
+			}
+		}
 	}
 	r := &s.recs[i]
-	b := s.bucket(r.trace, r.id)
-	r.hashNext = s.buckets[b]
-	s.buckets[b] = i
+	s.put(uint64(s.hash(r.trace, r.id))<<32 | uint64(i+1))
 	s.hashed++
 }
 
-func (s *store) grow() {
-	old := s.buckets
-	s.buckets = make([]int32, 2*len(old))
-	for i := range s.buckets {
-		s.buckets[i] = none
+func (s *store) put(cell uint64) {
+	mask := uint32(len(s.table) - 1)
+	at := uint32(cell>>32) & mask
+	for s.table[at] != 0 {
+		at = (at + 1) & mask
 	}
-	for _, i := range old {
-		for i != none {
-			r := &s.recs[i]
-			next := r.hashNext
-			b := s.bucket(r.trace, r.id)
-			r.hashNext = s.buckets[b]
-			s.buckets[b] = i
-			i = next
-		}
-	}
+	s.table[at] = cell
 }
 
-// drop frees a record that is in no list any more, but, unless it stands for a link, in the hash.
-func (s *store) drop(i int32) {
+// remove takes record i out of the table and closes the gap.
+func (s *store) remove(i int32) {
 	r := &s.recs[i]
-	if r.flags&flagLink == 0 {
-		b := s.bucket(r.trace, r.id)
-		for at := &s.buckets[b]; *at != none; at = &s.recs[*at].hashNext {
-			if *at == i {
-				*at = r.hashNext
-				break
-			}
-		}
-		s.hashed--
+	mask := uint32(len(s.table) - 1)
+	gap := s.hash(r.trace, r.id) & mask
+	for int32(uint32(s.table[gap])) != i+1 {
+		gap = (gap + 1) & mask
 	}
-	r.hashNext = s.free
+	for at := (gap + 1) & mask; s.table[at] != 0; at = (at + 1) & mask {
+		// A cell may move back unless its first choice lies behind the gap.
+		if first := uint32(s.table[at]>>32) & mask; (at-first)&mask >= (at-gap)&mask {
+			s.table[gap] = s.table[at]
+			gap = at
+		}
+	}
+	s.table[gap] = 0
+	s.hashed--
+}
+
+// drop frees a record that is in no list any more, but, unless it stands for a link, in the table.
+func (s *store) drop(i int32) {
+	if s.recs[i].flags&flagLink == 0 {
+		s.remove(i)
+	}
+	s.recs[i].nextFree = s.free
 	s.free = i
 	s.held--
+}
+
+// callsPending returns the count of pending calls among which those of a trace are counted.
+func (s *store) callsPending(t TraceID) *uint32 {
+	return &s.calling[s.hash(t, 0)&uint32(len(s.calling)-1)]
 }
 
 // wait makes record i wait for the absent record p.
@@ -254,9 +273,26 @@ func (s *store) unschedule(w *wheel, i int32) {
 	w.n--
 }
 
+// addPending and removePending put a record on the list of pending ones, and take it off.
+func (s *store) addPending(i int32) {
+	r := &s.recs[i]
+	r.state = statePending
+	if r.kind.calls() {
+		*s.callsPending(r.trace)++
+	}
+	s.schedule(&s.pending, i)
+}
+
+func (s *store) removePending(i int32) {
+	if r := &s.recs[i]; r.kind.calls() {
+		*s.callsPending(r.trace)--
+	}
+	s.unschedule(&s.pending, i)
+}
+
 // settle moves a pending record to the settled ones.
 func (s *store) settle(i int32) {
-	s.unschedule(&s.pending, i)
+	s.removePending(i)
 	s.recs[i].state = stateSettled
 	s.schedule(&s.settled, i)
 }
