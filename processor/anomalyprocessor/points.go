@@ -156,6 +156,10 @@ func (b *batch) distribution(s *stream, attributes pcommon.Map, t, start int64) 
 		b.observe(&s.signals[atMean], attributes, t, difference.sum/float64(difference.count), 0)
 	}
 	for i := atP50; i <= atP99; i++ {
+		// With fewer observations the quantile is just the largest of them.
+		if float64(difference.count)*(1-s.signals[i].quantile) < 1-1e-9 {
+			continue
+		}
 		if v, ok := difference.buckets.quantile(s.signals[i].quantile); ok {
 			b.observe(&s.signals[i], attributes, t, v, 0)
 		}

@@ -209,6 +209,12 @@ func TestHistograms(t *testing.T) {
 			return histogram(n, pmetric.AggregationTemporalityCumulative, &total, 1, count, 0.15+0.001*float64(n%3))
 		})
 	})
+	t.Run("a quantile of too few observations is not scored", func(t *testing.T) {
+		expect(t, map[string]float64{semconv.SignalMean: 0.151, semconv.SignalP50: 0.15}, func(n int, changed bool) pmetric.Metrics {
+			bucket, _, mean := slow(n, changed)
+			return histogram(n, pmetric.AggregationTemporalityDelta, nil, bucket, 50, mean)
+		})
+	})
 	t.Run("new bounds begin anew", func(t *testing.T) {
 		h := newHarness(t)
 		total := pmetric.NewHistogramDataPoint()
