@@ -83,17 +83,19 @@ func TestDecodeIncidentEventErrors(t *testing.T) {
 		damage func(plog.LogRecord)
 		want   string
 	}{
-		"event name":      {func(lr plog.LogRecord) { lr.SetEventName("x") }, `event name must be incident.opened, incident.updated or incident.resolved, got "x"`},
-		"timestamp":       {func(lr plog.LogRecord) { lr.SetTimestamp(math.MaxUint64) }, "timestamp is out of range"},
-		"no id":           {func(lr plog.LogRecord) { lr.Attributes().Remove(AttrIncidentID) }, "incident.id must not be empty"},
-		"id type":         {func(lr plog.LogRecord) { lr.Attributes().PutInt(AttrIncidentID, 1) }, "incident.id must be a Str, got a Int"},
-		"status":          {func(lr plog.LogRecord) { lr.Attributes().PutStr(AttrIncidentStatus, "gone") }, `incident.status must be open or resolved, got "gone"`},
-		"severity":        {func(lr plog.LogRecord) { lr.Attributes().PutStr(AttrIncidentSeverity, "") }, `incident.severity must be critical, major or minor, got ""`},
-		"resolution":      {func(lr plog.LogRecord) { lr.Attributes().PutStr(AttrIncidentResolution, "x") }, `incident.resolution must be recovered or no_data, got "x"`},
-		"time":            {func(lr plog.LogRecord) { lr.Attributes().PutStr(AttrIncidentStartedAt, "yesterday") }, `incident.started_at must be an RFC 3339 time, got "yesterday"`},
-		"ratio range":     {func(lr plog.LogRecord) { lr.Attributes().PutDouble(AttrIncidentImpactRatio, 1.5) }, "incident.impact.ratio must be between 0 and 1, got 1.5"},
-		"ratio NaN":       {func(lr plog.LogRecord) { lr.Attributes().PutDouble(AttrIncidentImpactRatio, math.NaN()) }, "incident.impact.ratio must be finite, got NaN"},
-		"entry points":    {func(lr plog.LogRecord) { lr.Attributes().PutEmptySlice(AttrIncidentEntryPoints).AppendEmpty().SetInt(1) }, "incident.entry_points must hold strings, got a Int"},
+		"event name":  {func(lr plog.LogRecord) { lr.SetEventName("x") }, `event name must be incident.opened, incident.updated or incident.resolved, got "x"`},
+		"timestamp":   {func(lr plog.LogRecord) { lr.SetTimestamp(math.MaxUint64) }, "timestamp is out of range"},
+		"no id":       {func(lr plog.LogRecord) { lr.Attributes().Remove(AttrIncidentID) }, "incident.id must not be empty"},
+		"id type":     {func(lr plog.LogRecord) { lr.Attributes().PutInt(AttrIncidentID, 1) }, "incident.id must be a Str, got a Int"},
+		"status":      {func(lr plog.LogRecord) { lr.Attributes().PutStr(AttrIncidentStatus, "gone") }, `incident.status must be open or resolved, got "gone"`},
+		"severity":    {func(lr plog.LogRecord) { lr.Attributes().PutStr(AttrIncidentSeverity, "") }, `incident.severity must be critical, major or minor, got ""`},
+		"resolution":  {func(lr plog.LogRecord) { lr.Attributes().PutStr(AttrIncidentResolution, "x") }, `incident.resolution must be recovered or no_data, got "x"`},
+		"time":        {func(lr plog.LogRecord) { lr.Attributes().PutStr(AttrIncidentStartedAt, "yesterday") }, `incident.started_at must be an RFC 3339 time, got "yesterday"`},
+		"ratio range": {func(lr plog.LogRecord) { lr.Attributes().PutDouble(AttrIncidentImpactRatio, 1.5) }, "incident.impact.ratio must be between 0 and 1, got 1.5"},
+		"ratio NaN":   {func(lr plog.LogRecord) { lr.Attributes().PutDouble(AttrIncidentImpactRatio, math.NaN()) }, "incident.impact.ratio must be finite, got NaN"},
+		"entry points": {func(lr plog.LogRecord) {
+			lr.Attributes().PutEmptySlice(AttrIncidentEntryPoints).AppendEmpty().SetInt(1)
+		}, "incident.entry_points must hold strings, got a Int"},
 		"body":            {func(lr plog.LogRecord) { lr.Body().SetStr("text") }, "body must be a map, got Str"},
 		"causes":          {func(lr plog.LogRecord) { lr.Body().Map().PutStr("causes", "x") }, "causes must be a Slice, got a Str"},
 		"cause":           {func(lr plog.LogRecord) { lr.Body().Map().PutEmptySlice("causes").AppendEmpty().SetInt(1) }, "causes must hold maps, got a Int"},

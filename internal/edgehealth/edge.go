@@ -123,15 +123,28 @@ func (e *edge) judgeSurge(w *excess.Window, tl *excess.Timeline, time *excess.Co
 	return e.calls.AboveTail(w, excess.Cell{Events: e.busyRequests, Exposure: e.busy}, excess.Options{MinEvents: 20, MinRatio: 2})
 }
 
-func (e *edge) impact(tl *excess.Timeline, n int) Impact {
+func (e *edge) impact(tl *excess.Timeline, exposure *excess.Counts, n int) Impact {
 	out := Impact{Requests: sumLast(&e.requests, tl, n)}
+	usual := excess.Cell{Events: e.busyRequests, Exposure: e.busy}
+	calls := e.calls.Past()
+	for i := int64(n) + 1; i < excess.Lookback; i++ {
+		slot := excess.SlotOf(tl.Next() - 1 - i)
+		if e.requests[slot] > 0 {
+			usual.Events += float64(e.requests[slot])
+			usual.Exposure++
+		}
+		calls.Events += float64(e.requests[slot])
+		calls.Exposure += float64(exposure[slot])
+	}
+	out.UsualRequests = excess.Expected(float64(n), usual)
+	out.ExpectedRequests = excess.Expected(sumLast(exposure, tl, n), calls)
 	expected := excess.Expected(out.Requests, e.failures.Past())
 	out.Failures = max(0, sumLast(&e.failures.Events, tl, n)-expected)
 	out.FailureNoise = math.Sqrt(expected*e.failures.Dispersion() + 1)
 	out.ClientSeconds, out.ClientNoise = e.client.excess(tl, n)
 	out.Seconds, out.SecondsNoise = e.server.excess(tl, n)
 	if sumLast(&e.server.requests, tl, n) == 0 {
-		out.Seconds, out.SecondsNoise = out.ClientSeconds, out.ClientNoise
+		out.Seconds, out.SecondsNoise, out.ClientOnly = out.ClientSeconds, out.ClientNoise, true
 	}
 	return out
 }

@@ -201,7 +201,10 @@ func (m *Model) Edges(visit func(Key)) {
 
 // Impact is what an edge had to bear in a window, beyond what was normal.
 type Impact struct {
-	Requests float64
+	// Requests, how many there would usually have been in that time, and how many for what the caller got to do.
+	Requests, UsualRequests, ExpectedRequests float64
+	// ClientOnly is true when nobody but the caller measures how long they take.
+	ClientOnly bool
 	// Failures are failed requests beyond the expected ones. Seconds are the durations beyond the expected ones as the
 	// callee saw them, where it says so, and ClientSeconds as the caller did.
 	Failures, Seconds, ClientSeconds float64
@@ -215,7 +218,7 @@ func (m *Model) Impact(key Key, n int) Impact {
 	if e == nil {
 		return Impact{}
 	}
-	return e.impact(&m.timeline, n)
+	return e.impact(&m.timeline, m.exposure(e), n)
 }
 
 // FirstSeen returns the bucket in which an edge was first seen.

@@ -50,6 +50,8 @@ type Edge struct {
 	Failures, Seconds, ClientSeconds float64
 	// FailureNoise, SecondsNoise and ClientNoise are what they vary by in normal operation.
 	FailureNoise, SecondsNoise, ClientNoise float64
+	// ClientOnly edges are measured by the caller alone: their time may be lost at the callee or on the way.
+	ClientOnly bool
 	// Missing is by how many standard deviations calls are missing that the caller used to make. Unanswered says that
 	// they are not missing because the caller makes none, but because the callee is gone.
 	Missing    float64
@@ -125,6 +127,7 @@ func newGraph(nodes []Node, edges []Edge) *graph {
 		g.nodes[i] = graphNode{Node: n}
 		g.index[n.Name] = i
 	}
+	edges, networkNoise := g.chargeNetwork(edges)
 	type sums struct{ failures, seconds, failureVariance, secondsVariance, missing float64 }
 	in, out := make([]sums, len(nodes)), make([]sums, len(nodes))
 	for _, e := range edges {
@@ -154,7 +157,6 @@ func newGraph(nodes []Node, edges []Edge) *graph {
 			s.secondsVariance += e.SecondsNoise * e.SecondsNoise
 		}
 	}
-	networkNoise := g.chargeNetwork(edges)
 	for i := range g.nodes {
 		n := &g.nodes[i]
 		n.ownFailures = max(0, in[i].failures-out[i].failures)
@@ -175,36 +177,68 @@ func newGraph(nodes []Node, edges []Edge) *graph {
 }
 
 // chargeNetwork finds the edges whose caller waits longer than its callee takes, and charges that time to the end which
-// most of these edges share, the callee where both do alike. It returns the variance of what was charged to each node.
-func (g *graph) chargeNetwork(edges []Edge) (variance []float64) {
-	type loss struct {
-		client, server  int
-		seconds, square float64
+// most of these edges share, the callee where both do alike. Where only the caller measures, the time is lost on the way
+// if most other callers of the same callee do not wait, and this one waits for others too; it is then taken from the edge.
+// It returns the edges that remain and the variance of what was charged to each node.
+func (g *graph) chargeNetwork(edges []Edge) (remaining []Edge, variance []float64) {
+	type ends struct{ calls, slow int }
+	in, out := make([]ends, len(g.nodes)), make([]ends, len(g.nodes))
+	waits := func(e Edge) bool { return ratio(e.ClientSeconds, e.ClientNoise*e.ClientNoise) > 0 }
+	lost := func(e Edge) (seconds, square float64) {
+		square = e.ClientNoise*e.ClientNoise + e.SecondsNoise*e.SecondsNoise
+		seconds = e.ClientSeconds - e.Seconds
+		if ratio(seconds, square) == 0 || seconds < networkPart*e.ClientSeconds {
+			return 0, 0
+		}
+		return seconds, square
 	}
-	var losses []loss
-	shared := make([]int, len(g.nodes))
-	for _, e := range edges {
+	known := func(e Edge) (client, server int, ok bool) {
 		client, haveClient := g.index[e.Client]
 		server, haveServer := g.index[e.Server]
-		square := e.ClientNoise*e.ClientNoise + e.SecondsNoise*e.SecondsNoise
-		seconds := e.ClientSeconds - e.Seconds
-		if !haveClient || !haveServer || ratio(seconds, square) == 0 || seconds < networkPart*e.ClientSeconds {
+		return client, server, haveClient && haveServer
+	}
+	shared := make([]int, len(g.nodes))
+	for _, e := range edges {
+		client, server, ok := known(e)
+		if !ok {
 			continue
 		}
-		losses = append(losses, loss{client, server, seconds, square})
-		shared[client]++
-		shared[server]++
+		in[server].calls++
+		out[client].calls++
+		if waits(e) {
+			in[server].slow++
+			out[client].slow++
+		}
+		if seconds, _ := lost(e); seconds > 0 {
+			shared[client]++
+			shared[server]++
+		}
 	}
 	variance = make([]float64, len(g.nodes))
-	for _, l := range losses {
-		charged := l.server
-		if shared[l.client] > shared[l.server] {
-			charged = l.client
+	remaining = slices.Clone(edges)
+	for i, e := range edges {
+		client, server, ok := known(e)
+		if !ok {
+			continue
 		}
-		g.nodes[charged].network += l.seconds
-		variance[charged] += l.square
+		if e.ClientOnly && waits(e) && out[client].slow >= 2 && 2*in[server].slow <= in[server].calls {
+			g.nodes[client].network += e.ClientSeconds
+			variance[client] += e.ClientNoise * e.ClientNoise
+			remaining[i].Seconds = 0
+			continue
+		}
+		seconds, square := lost(e)
+		if seconds == 0 {
+			continue
+		}
+		charged := server
+		if shared[client] > shared[server] {
+			charged = client
+		}
+		g.nodes[charged].network += seconds
+		variance[charged] += square
 	}
-	return variance
+	return remaining, variance
 }
 
 // strongest holds the two strongest pieces of evidence below a node that come from different nodes: in a cycle a node
