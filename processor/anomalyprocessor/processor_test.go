@@ -6,6 +6,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/consumer/consumertest"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/paramedic-otel/paramedic/semconv"
 )
@@ -58,4 +60,34 @@ func TestCPUOncePerMinuteAfterHalfAnHour(t *testing.T) {
 	require.NotEmpty(t, h.scores)
 	assert.GreaterOrEqual(t, h.scores[0].value, 0.99)
 	assert.Equal(t, at(30, time.Minute), h.scores[0].onset)
+}
+
+// Batches may come at once; no point may be lost or judged twice.
+func TestConcurrentBatches(t *testing.T) {
+	h := newHarness(t)
+	assert.True(t, h.processor.Capabilities().MutatesData)
+	var group errgroup.Group
+	for source := range 8 {
+		group.Go(func() error {
+			r := seeded(uint64(source))
+			for n := range 200 {
+				md := gauge("g", "1", at(n, time.Minute), 10+r.NormFloat64(), 20+r.NormFloat64())
+				md.ResourceMetrics().At(0).Resource().Attributes().PutInt("source", int64(source))
+				if err := h.processor.ConsumeMetrics(t.Context(), md); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	require.NoError(t, group.Wait())
+	assert.Equal(t, int64(8*200*2), h.counter("otelcol_processor_anomaly_scored_datapoints", ""))
+	assert.Equal(t, 8*200*2, h.sink.DataPointCount())
+}
+
+func TestShutdownBeforeStartAndTwice(t *testing.T) {
+	p, err := NewFactory().CreateMetrics(t.Context(), newHarness(t).settings(), createDefaultConfig(), consumertest.NewNop())
+	require.NoError(t, err)
+	require.NoError(t, p.Shutdown(t.Context()))
+	require.NoError(t, p.Shutdown(t.Context()))
 }
