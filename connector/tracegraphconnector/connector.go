@@ -147,7 +147,8 @@ func (c *traceGraph) ConsumeTraces(ctx context.Context, td ptrace.Traces) error 
 	unsent := len(c.unsent) > 0
 	c.mu.Unlock()
 	if unsent {
-		c.send(ctx)
+		// A flush carries the counts of many requests: that of this one being given up must not lose them.
+		c.send(context.WithoutCancel(ctx))
 	}
 	return nil
 }

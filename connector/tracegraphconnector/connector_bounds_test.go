@@ -279,3 +279,22 @@ func TestConsumeDoesNotAllocate(t *testing.T) {
 	assert.Less(t, allocs, 5.0, "for 200 spans, a flush included")
 	require.NoError(t, c.Shutdown(t.Context()))
 }
+
+// TestCancelledRequest has the request that closes an interval given up by its sender.
+func TestCancelledRequest(t *testing.T) {
+	var errs []error
+	next, err := consumer.NewMetrics(func(ctx context.Context, _ pmetric.Metrics) error {
+		errs = append(errs, ctx.Err())
+		return nil
+	})
+	require.NoError(t, err)
+	c, err := NewFactory().CreateTracesToMetrics(t.Context(), connectortest.NewNopSettings(metadata.Type), createDefaultConfig(), next)
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, td := range every(0, 8*second) {
+		require.NoError(t, c.ConsumeTraces(ctx, td))
+	}
+	assert.Equal(t, []error{nil}, errs)
+	require.NoError(t, c.Shutdown(t.Context()))
+}

@@ -191,6 +191,24 @@ func TestBrokenClock(t *testing.T) {
 	})
 }
 
+// TestBrokenClockFirst has nothing to hold against the very first span. The stream recovers when enough others say otherwise.
+func TestBrokenClockFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, sink := start(t, nil)
+		require.NoError(t, c.ConsumeTraces(t.Context(), batch(call(999, 24*365*time.Hour)...)))
+		for i := range 60 {
+			time.Sleep(second)
+			require.NoError(t, c.ConsumeTraces(t.Context(), batch(call(uint64(i), time.Duration(i)*second)...)))
+		}
+		synctest.Wait()
+		got := history(sink, total, "a > b")
+		assert.Equal(t, "8760h0m0s=10", got[0], "what came until then")
+		assert.Equal(t, "10s=1", got[1])
+		assert.Equal(t, "55s=46", got[len(got)-1], "as if nothing had been")
+		require.NoError(t, c.Shutdown(t.Context()))
+	})
+}
+
 func TestMaxClockSkew(t *testing.T) {
 	for skew, want := range map[time.Duration][]string{
 		10 * second: {"5s=3", "7s=4"},
