@@ -22,10 +22,12 @@ const (
 )
 
 const (
-	// minUnanswered is how many calls must be missing to say that a callee does not answer.
+	// minUnanswered is how many calls must be expected, and silentShare the most of them that may be there, to say that
+	// answers are missing.
 	minUnanswered = 3
-	// silentShare is the most that a silent callee gets of its usual requests.
-	silentShare = 0.2
+	silentShare   = 0.2
+	// unflagged is how many times its noise is taken from the excess duration of an edge that is not known to be slow.
+	unflagged = 3
 	// hopeless is the share of failed calls from which on the callee is taken to answer none.
 	hopeless = 0.9
 )
@@ -70,8 +72,6 @@ func (e *engine) rank(i *incident, buckets int) []rootcause.Candidate {
 		return n
 	}
 	slow, failing := map[edgehealth.Key]bool{}, map[edgehealth.Key]bool{}
-	// failingNodes are those that fail, and failsCalling those of them for which a failing call is known already.
-	failingNodes, failsCalling := map[edgehealth.Node]bool{}, map[edgehealth.Node]bool{}
 	missing := map[edgehealth.Key]float64{}
 	for _, s := range i.symptoms {
 		n := node(s.entity)
@@ -88,14 +88,9 @@ func (e *engine) rank(i *incident, buckets int) []rootcause.Candidate {
 				surprise /= 2
 			}
 			n.Log = max(n.Log, surprise)
-			if s.logsErrors {
-				failingNodes[edgehealth.Node(s.entity.String())] = true
-			}
 		case classEdge:
 			slow[s.edge] = slow[s.edge] || s.edgeKind == edgehealth.Slow || s.edgeKind == edgehealth.SlowForClient
-			if s.edgeKind == edgehealth.Failing {
-				failing[s.edge], failingNodes[s.edge.Server], failsCalling[s.edge.Client] = true, true, true
-			}
+			failing[s.edge] = failing[s.edge] || s.edgeKind == edgehealth.Failing
 			if s.edgeKind == edgehealth.Drop {
 				missing[s.edge] = max(missing[s.edge], math.Abs(s.deviation))
 			}
@@ -121,16 +116,14 @@ func (e *engine) rank(i *incident, buckets int) []rootcause.Candidate {
 			ClientNoise: impact.ClientNoise, ClientOnly: impact.ClientOnly, Failures: impact.Failures, Seconds: impact.Seconds, ClientSeconds: impact.ClientSeconds,
 			Missing: missing[k], New: failing[k] && first >= onsetBucket-1,
 		}
-		missed := impact.ExpectedRequests - impact.Requests
-		switch {
-		case failing[k] && impact.Failures >= hopeless*impact.Requests:
+		if missed := impact.ExpectedRequests - impact.Requests; impact.Failures >= minUnanswered && impact.Failures >= hopeless*impact.Requests {
 			// Calls that wait for an answer in vain are counted when they are given up; all will fail.
 			edge.Failures += max(0, missed)
-		case failingNodes[k.Client] && !failsCalling[k.Client] && missed >= minUnanswered && e.silent(k.Server, buckets):
-			// A caller that fails for want of an answer still calls; one that returns early does not fail.
-			edge.Unanswered = true
-			edge.Failures += missed
-			edge.Missing = max(edge.Missing, missed/math.Sqrt(impact.ExpectedRequests+1))
+		}
+		if !slow[k] {
+			// How long calls take varies by itself: where no call was found to be slow, only the clearest excess counts.
+			edge.Seconds = max(0, edge.Seconds-unflagged*edge.SecondsNoise)
+			edge.ClientSeconds = max(0, edge.ClientSeconds-unflagged*edge.ClientNoise)
 		}
 		edges = append(edges, edge)
 	})
@@ -252,17 +245,29 @@ func (e *engine) surges(entity semconv.Entity, buckets int) bool {
 	return usual > 0 && requests >= surgeRatio*usual && requests-usual >= surgeRequests
 }
 
-// silent reports whether an entity hardly answers any of its usual requests.
-func (e *engine) silent(n edgehealth.Node, buckets int) bool {
-	requests, usual := 0.0, 0.0
-	e.edges.Edges(func(k edgehealth.Key) {
-		if k.Server == n {
-			impact := e.edges.Impact(k, max(1, buckets-1))
-			requests += impact.Requests
-			usual += impact.UsualRequests
+// unclear reports whether a failing service gets no answer from another one, as far as can be told yet: either it makes no
+// calls any more, or they are still being waited for. A moment later the graph knows.
+func (e *engine) unclear(symptoms []*symptom, buckets int) bool {
+	failing, failsCalling := map[edgehealth.Node]bool{}, map[edgehealth.Node]bool{}
+	for _, s := range symptoms {
+		switch {
+		case s.class == classEdge && s.edgeKind == edgehealth.Failing:
+			failing[s.edge.Server], failsCalling[s.edge.Client] = true, true
+		case s.logsErrors:
+			failing[edgehealth.Node(s.entity.String())] = true
 		}
+	}
+	found := false
+	e.edges.Edges(func(k edgehealth.Key) {
+		if found || !failing[k.Client] || failsCalling[k.Client] {
+			return
+		}
+		impact := e.edges.Impact(k, max(1, buckets-1))
+		missed := impact.ExpectedRequests - impact.Requests
+		found = impact.ExpectedRequests >= minUnanswered && (impact.Requests <= silentShare*impact.ExpectedRequests ||
+			missed >= minUnanswered && impact.Failures >= hopeless*impact.Requests)
 	})
-	return requests <= silentShare*usual
+	return found
 }
 
 // changesNear returns the changes before and during an incident.

@@ -95,7 +95,7 @@ func (e *engine) open(group []*symptom, now time.Time) *incident {
 		}
 	}
 	e.diagnose(i, now)
-	if !waited && i.state.Cause().Confidence < sureEnough {
+	if !waited && (i.state.Cause().Confidence < sureEnough || e.unclear(group, 2)) {
 		for _, s := range group {
 			s.waited = true
 		}

@@ -69,6 +69,9 @@ type Config struct {
 	Lateness time.Duration `mapstructure:"lateness"`
 	// PairTimeout is how long, in event time, a span waits for its counterpart.
 	PairTimeout time.Duration `mapstructure:"pair_timeout"`
+	// FailedPairTimeout is how long, in event time, a failed call whose peer has a name waits for its counterpart; never
+	// longer than PairTimeout.
+	FailedPairTimeout time.Duration `mapstructure:"failed_pair_timeout"`
 	// IdleTimeout is how long spans must not arrive for what waits to be settled and sent.
 	IdleTimeout time.Duration `mapstructure:"idle_timeout"`
 	// MaxClockSkew is how far ahead of all others a span may end and still be believed.
@@ -100,6 +103,7 @@ func createDefaultConfig() component.Config {
 		FlushInterval:     5 * time.Second,
 		Lateness:          2 * time.Second,
 		PairTimeout:       10 * time.Second,
+		FailedPairTimeout: 3 * time.Second,
 		IdleTimeout:       10 * time.Second,
 		MaxClockSkew:      10 * time.Second,
 		EdgeTTL:           15 * time.Minute,
@@ -145,6 +149,8 @@ func (c *Config) Validate() error {
 		"lateness must be between 0s and flush_interval (%s), got %s; at most two intervals are open at a time", c.FlushInterval, c.Lateness)
 	check(c.PairTimeout >= time.Second && c.PairTimeout <= maxPairing,
 		"pair_timeout must be between 1s and %s, got %s", maxPairing, c.PairTimeout)
+	check(c.FailedPairTimeout >= 0 && c.FailedPairTimeout <= maxPairing,
+		"failed_pair_timeout must be between 0s and %s, got %s", maxPairing, c.FailedPairTimeout)
 	check(c.IdleTimeout >= c.PairTimeout && c.IdleTimeout >= c.FlushInterval && c.IdleTimeout <= maxIdle,
 		"idle_timeout must be at least pair_timeout (%s) and flush_interval (%s) and at most %s, got %s",
 		c.PairTimeout, c.FlushInterval, maxIdle, c.IdleTimeout)

@@ -16,7 +16,7 @@ import (
 
 func TestConfig(t *testing.T) {
 	all := &Config{
-		FlushInterval: 10 * time.Second, Lateness: 3 * time.Second, PairTimeout: 20 * time.Second,
+		FlushInterval: 10 * time.Second, Lateness: 3 * time.Second, PairTimeout: 20 * time.Second, FailedPairTimeout: 5 * time.Second,
 		IdleTimeout: 30 * time.Second, MaxClockSkew: 40 * time.Second, EdgeTTL: time.Hour,
 		MaxPending: 1000, MaxEdges: 100, MaxLinks: 16, MaxNameLength: 64, MaxSamplingWeight: 100, MaxUnsent: 8,
 		Temporality: TemporalityDelta,
@@ -36,6 +36,7 @@ func TestConfig(t *testing.T) {
 			"flush_interval must be between 100ms and 10m0s, got 10ms",
 			"lateness must be between 0s and flush_interval (10ms), got 20ms; at most two intervals are open at a time",
 			"pair_timeout must be between 1s and 10m0s, got 10ms",
+			"failed_pair_timeout must be between 0s and 10m0s, got -1s",
 			"idle_timeout must be at least pair_timeout (10ms) and flush_interval (10ms) and at most 1h0m0s, got 1ms",
 			"max_clock_skew must be at least 1s and lateness (20ms), got 1ms",
 			"edge_ttl must be at least flush_interval (10ms) and pair_timeout (10ms), got 1ms",

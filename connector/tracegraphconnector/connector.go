@@ -56,19 +56,20 @@ func newTraceGraph(cfg *Config, set connector.Settings, next consumer.Metrics) (
 		settled: true,
 	}
 	graphConfig := servicegraph.Config{
-		FlushInterval: cfg.FlushInterval,
-		Lateness:      cfg.Lateness,
-		PairTimeout:   cfg.PairTimeout,
-		IdleTimeout:   cfg.IdleTimeout,
-		MaxClockSkew:  cfg.MaxClockSkew,
-		EdgeTTL:       cfg.EdgeTTL,
-		MaxPending:    cfg.MaxPending,
-		MaxEdges:      cfg.MaxEdges,
-		MaxNameLength: cfg.MaxNameLength,
-		User:          semconv.GraphUser,
-		Delta:         cfg.Temporality == TemporalityDelta,
-		MaxSize:       cfg.Histogram.MaxSize,
-		Seed:          rand.Uint64(), //nolint:gosec // against crafted identities; results do not depend on it
+		FlushInterval:     cfg.FlushInterval,
+		Lateness:          cfg.Lateness,
+		PairTimeout:       cfg.PairTimeout,
+		FailedPairTimeout: min(cfg.FailedPairTimeout, cfg.PairTimeout),
+		IdleTimeout:       cfg.IdleTimeout,
+		MaxClockSkew:      cfg.MaxClockSkew,
+		EdgeTTL:           cfg.EdgeTTL,
+		MaxPending:        cfg.MaxPending,
+		MaxEdges:          cfg.MaxEdges,
+		MaxNameLength:     cfg.MaxNameLength,
+		User:              semconv.GraphUser,
+		Delta:             cfg.Temporality == TemporalityDelta,
+		MaxSize:           cfg.Histogram.MaxSize,
+		Seed:              rand.Uint64(), //nolint:gosec // against crafted identities; results do not depend on it
 	}
 	if cfg.Histogram.Type == HistogramExplicit {
 		for _, b := range cfg.Histogram.Buckets {

@@ -122,6 +122,35 @@ func TestPairTimeout(t *testing.T) {
 	}, in()...), total))
 }
 
+// TestFailedPairTimeout asserts that a failed call is not waited for as long as others, and that its callee's span, should
+// it come after all, is not an orphan.
+func TestFailedPairTimeout(t *testing.T) {
+	external := map[string]any{"server.address": "x"}
+	in := func(status ptrace.StatusCode) []ptrace.Traces {
+		return []ptrace.Traces{
+			batch(sp{svc: "a", id: 1, kind: kindClient, status: status, attrs: external}),
+			batch(sp{svc: "z", id: 7, kind: kindInternal, at: 6 * second}),
+			batch(sp{svc: "b", id: 2, parent: 1, kind: kindServer, at: 6 * second}),
+		}
+	}
+	early := map[string]int64{"a > x virtual_node no server": 1, "a > b": 1}
+	for name, tc := range map[string]struct {
+		status  ptrace.StatusCode
+		timeout time.Duration
+		want    map[string]int64
+	}{
+		"failed":                       {ptrace.StatusCodeError, 3 * second, early},
+		"failed, patient":              {ptrace.StatusCodeError, 10 * second, map[string]int64{"a > b": 1}},
+		"not longer than pair_timeout": {ptrace.StatusCodeError, time.Minute, map[string]int64{"a > b": 1}},
+		"not failed":                   {ptrace.StatusCodeUnset, 3 * second, map[string]int64{"a > b": 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sink := run(t, func(c *Config) { c.FailedPairTimeout = tc.timeout }, in(tc.status)...)
+			assert.Equal(t, tc.want, last(sink, total))
+		})
+	}
+}
+
 func TestIdleFlush(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, sink := start(t, nil)

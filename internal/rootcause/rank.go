@@ -52,10 +52,8 @@ type Edge struct {
 	FailureNoise, SecondsNoise, ClientNoise float64
 	// ClientOnly edges are measured by the caller alone: their time may be lost at the callee or on the way.
 	ClientOnly bool
-	// Missing is by how many standard deviations calls are missing that the caller used to make. Unanswered says that
-	// they are not missing because the caller makes none, but because the callee is gone.
-	Missing    float64
-	Unanswered bool
+	// Missing is by how many standard deviations calls are missing that the caller used to make.
+	Missing float64
 	// New edges were first seen when the incident began.
 	New bool
 }
@@ -143,11 +141,7 @@ func newGraph(nodes []Node, edges []Edge) *graph {
 		} else if haveClient {
 			out[client].failures += e.Failures
 			out[client].seconds += e.ClientSeconds
-			if e.Unanswered && haveServer {
-				in[server].missing = max(in[server].missing, e.Missing)
-			} else {
-				out[client].missing = max(out[client].missing, e.Missing)
-			}
+			out[client].missing = max(out[client].missing, e.Missing)
 		}
 		if haveServer {
 			s := &in[charged]
@@ -162,7 +156,7 @@ func newGraph(nodes []Node, edges []Edge) *graph {
 		n.ownFailures = max(0, in[i].failures-out[i].failures)
 		n.ownSeconds = max(0, in[i].seconds-out[i].seconds)
 		n.external = math.Log1p(ratio(n.ownFailures, in[i].failureVariance)) +
-			math.Log1p(ratio(n.ownSeconds, in[i].secondsVariance)) + math.Log1p(max(in[i].missing, out[i].missing)) +
+			math.Log1p(ratio(n.ownSeconds, in[i].secondsVariance)) + math.Log1p(out[i].missing) +
 			math.Log1p(ratio(n.network, networkNoise[i]))
 		s := n.external + math.Log1p(n.Internal) + math.Log1p(n.Log)
 		if s > 0 && n.Changed {

@@ -12,7 +12,7 @@ import (
 
 func testConfig() Config {
 	return Config{
-		FlushInterval: 5 * time.Second, Lateness: 2 * time.Second, PairTimeout: 10 * time.Second,
+		FlushInterval: 5 * time.Second, Lateness: 2 * time.Second, PairTimeout: 10 * time.Second, FailedPairTimeout: 3 * time.Second,
 		IdleTimeout: 10 * time.Second, MaxClockSkew: 10 * time.Second, EdgeTTL: 15 * time.Minute,
 		MaxPending: 100_000, MaxEdges: 1_000, MaxNameLength: 64, User: "user", Bounds: []float64{0.1, 1},
 	}

@@ -11,15 +11,24 @@ const (
 
 func (g *Graph) settled(o Outcome) { g.stats.Outcomes[o]++ }
 
-// end returns the time at which a span's part of a call ended, or came in where that was too late.
-func (g *Graph) end(r *record) int64 { return r.deadline - int64(g.cfg.PairTimeout) }
+// end returns the time at which the part of a call that a record stands for ended.
+func (g *Graph) end(r *record) int64 { return r.ended }
 
-func (g *Graph) deadline(s *Span) int64 {
-	from := s.End
-	if from < g.watermark-int64(g.cfg.Lateness) {
-		from = g.watermark
+// ended returns when a span's part of a call ended, or came in where that was too late.
+func (g *Graph) ended(s *Span) int64 {
+	if s.End < g.watermark-int64(g.cfg.Lateness) {
+		return g.watermark
 	}
-	return from + int64(g.cfg.PairTimeout)
+	return s.End
+}
+
+// timeout returns how long a span waits for its counterpart. A failed call is not worth waiting for as long: a callee
+// that is gone will never answer.
+func (g *Graph) timeout(s *Span) int64 {
+	if s.Kind == KindClient && s.Flags&FlagFailed != 0 && s.Peer != 0 {
+		return int64(g.cfg.FailedPairTimeout)
+	}
+	return int64(g.cfg.PairTimeout)
 }
 
 // insert takes in one span.
@@ -90,8 +99,9 @@ func (g *Graph) insert(b *Batch, s *Span) {
 }
 
 func (g *Graph) fill(r *record, s *Span) {
-	r.deadline = g.deadline(s)
-	r.at = g.end(r)
+	r.ended = g.ended(s)
+	r.deadline = r.ended + g.timeout(s)
+	r.at = r.ended
 	r.dur = max(s.End-s.Start, 0)
 	r.weight, r.svc, r.peer, r.kind, r.flags = s.Weight, s.Service, s.Peer, s.Kind, s.Flags
 	g.nodes.touch(s.Service, g.watermark)
@@ -348,6 +358,13 @@ func (g *Graph) timeOut(i int32) {
 	at := min(r.deadline, g.watermark)
 	if r.kind.calls() {
 		g.withoutServer(i, at)
+		if full := r.ended + int64(g.cfg.PairTimeout); full > r.deadline {
+			// Kept for as long as others, so that its callee is not an orphan if it comes after all.
+			g.store.removePending(i)
+			r.state, r.deadline = stateSettled, full
+			g.store.schedule(&g.store.settled, i)
+			return
+		}
 	} else {
 		g.store.stopWaiting(i)
 		if r.other != 0 {

@@ -89,6 +89,8 @@ type Config struct {
 	FlushInterval, Lateness time.Duration
 	// PairTimeout is how long a span waits for its counterpart.
 	PairTimeout time.Duration
+	// FailedPairTimeout is how long a failed call with a named peer does; at most PairTimeout.
+	FailedPairTimeout time.Duration
 	// IdleTimeout is the length of a gap in the stream after which everything that waits is settled.
 	IdleTimeout time.Duration
 	// MaxClockSkew is how far ahead of the watermark a single span may end and still move it.

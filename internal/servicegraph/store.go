@@ -39,6 +39,8 @@ const (
 type record struct {
 	trace      TraceID
 	id, parent uint64
+	// ended is when its part of the call ended.
+	ended int64
 	// deadline is when it leaves; at is the latest end of the spans that a call is made of so far.
 	deadline, at int64
 	dur          int64
