@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -91,7 +92,27 @@ func start(t testing.TB, s setup) *collector {
 	return nil
 }
 
+// launch runs a collector and reports whether it came up.
 func launch(t testing.TB, s setup) (*collector, bool) {
+	t.Helper()
+	c := prepare(t, s)
+	c.exec()
+	deadline := time.Now().Add(patience)
+	for time.Now().Before(deadline) {
+		select {
+		case <-c.done:
+			return c, false
+		case <-time.After(poll):
+			if c.healthy() {
+				return c, true
+			}
+		}
+	}
+	return c, false
+}
+
+// prepare gives a collector free addresses, but does not run it.
+func prepare(t testing.TB, s setup) *collector {
 	t.Helper()
 	c := &collector{
 		t: t, done: make(chan struct{}), dir: s.dir, log: filepath.Join(s.dir, "collector.log"),
@@ -105,43 +126,37 @@ func launch(t testing.TB, s setup) (*collector, bool) {
 		require.NoError(t, os.WriteFile(overlay, []byte(s.overlay), 0o600))
 		args = append(args, "--config", overlay)
 	}
-	out, err := os.OpenFile(c.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	require.NoError(t, err)
-	defer out.Close()
+	if s.webhook == "" {
+		s.webhook = "http://" + freeAddress(t) + "/nobody-listens"
+	}
 	c.cmd = exec.Command(collectorBinary(t), args...)
-	c.cmd.Stdout, c.cmd.Stderr = out, out
 	c.cmd.SysProcAttr = childAttributes()
 	c.cmd.Env = append(os.Environ(),
 		"PARAMEDIC_OTLP_GRPC_ENDPOINT="+c.grpc, "PARAMEDIC_OTLP_HTTP_ENDPOINT="+c.http, "PARAMEDIC_HEALTH_ENDPOINT="+c.health,
 		"PARAMEDIC_METRICS_PORT="+metricsPort, "PARAMEDIC_STATE_DIR="+filepath.Join(s.dir, "state"),
 		"PARAMEDIC_INCIDENTS_FILE="+filepath.Join(s.dir, "incidents.jsonl"), "PARAMEDIC_EXTRA_ENDPOINT="+c.extra,
-		"SHOP_WEBHOOK_SECRET="+secret)
-	if s.webhook != "" {
-		c.cmd.Env = append(c.cmd.Env, "SHOP_WEBHOOK_URL="+s.webhook)
-	}
-	require.NoError(t, c.cmd.Start())
+		"SHOP_WEBHOOK_URL="+s.webhook, "SHOP_WEBHOOK_SECRET="+secret)
+	return c
+}
+
+// exec runs the prepared collector. It is ended with the test.
+func (c *collector) exec() {
+	c.t.Helper()
+	out, err := os.OpenFile(c.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	require.NoError(c.t, err)
+	defer out.Close()
+	c.cmd.Stdout, c.cmd.Stderr = out, out
+	require.NoError(c.t, c.cmd.Start())
 	go func() {
 		_ = c.cmd.Wait() // how it ended is asked of ProcessState
 		close(c.done)
 	}()
-	t.Cleanup(func() {
+	c.t.Cleanup(func() {
 		c.kill()
-		if t.Failed() {
-			t.Logf("the end of the collector's log:\n%s", c.tail())
+		if c.t.Failed() {
+			c.t.Logf("the end of the collector's log:\n%s", c.tail())
 		}
 	})
-	deadline := time.Now().Add(patience)
-	for time.Now().Before(deadline) {
-		select {
-		case <-c.done:
-			return c, false
-		case <-time.After(poll):
-			if c.healthy() {
-				return c, true
-			}
-		}
-	}
-	return c, false
 }
 
 func freeAddress(t testing.TB) string {
@@ -187,12 +202,16 @@ func (c *collector) running() {
 	}
 }
 
+// sameInEachLine is what the collector says of itself in each line of its log.
+var sameInEachLine = regexp.MustCompile(`"resource": \{[^}]*\}(, )?`)
+
 func (c *collector) tail() string {
 	const most = 6000
 	b, err := os.ReadFile(c.log)
 	if err != nil {
 		return err.Error()
 	}
+	b = sameInEachLine.ReplaceAll(b, nil)
 	return string(b[max(0, len(b)-most):])
 }
 
