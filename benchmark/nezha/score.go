@@ -75,8 +75,10 @@ type result struct {
 	Detected bool     `json:"detected"`
 	Delay    *float64 `json:"delay_s,omitempty"`
 	Ranking  []ranked `json:"ranking"`
-	// rank is the place of the injected service, 0 when it is not in the ranking.
-	rank int
+	// Later is the ranking of the same incident's last event within detectWithin of the onset.
+	Later []ranked `json:"ranking_at_90_s"`
+	// rank and laterRank are the place of the injected service, 0 when it is not in the ranking.
+	rank, laterRank int
 }
 
 type ranked struct {
@@ -98,14 +100,20 @@ func readDay(path string) (*day, error) {
 }
 
 // score finds, for each fault, the first incident that was opened within detectWithin of its onset. The ranking is that
-// of the opening event: what a human or a playbook is told first. Ties count against us.
+// of the opening event: what a human or a playbook is told first; that of the same incident when the time is up stands beside
+// it. Ties count against us.
 func score(d *day, events []semconv.IncidentEvent) []result {
 	results := make([]result, 0, len(d.Faults))
 	for i := range d.Faults {
 		f := &d.Faults[i]
-		r := result{ID: f.ID, Type: f.Type, Service: f.Service, Ranking: []ranked{}}
+		r := result{ID: f.ID, Type: f.Type, Service: f.Service, Ranking: []ranked{}, Later: []ranked{}}
+		matched := ""
 		for _, e := range events {
-			if e.Name != semconv.EventIncidentOpened {
+			if e.Incident.ID == matched && e.Time.Sub(f.onset()) <= detectWithin {
+				r.Later = ranking(e)
+				r.laterRank = rankOf(r.Later, f.Service)
+			}
+			if e.Name != semconv.EventIncidentOpened || r.Detected {
 				continue
 			}
 			delay := e.Incident.DetectedAt.Sub(f.onset())
@@ -114,15 +122,22 @@ func score(d *day, events []semconv.IncidentEvent) []result {
 			}
 			s := max(0, delay.Seconds())
 			r.Detected, r.Delay = true, &s
-			for _, c := range e.Incident.Causes {
-				r.Ranking = append(r.Ranking, ranked{Entity: bare(c.Entity.Name), Kind: string(c.Kind), Score: c.Confidence})
-			}
+			matched = e.Incident.ID
+			r.Ranking = ranking(e)
 			r.rank = rankOf(r.Ranking, f.Service)
-			break
+			r.Later, r.laterRank = r.Ranking, r.rank
 		}
 		results = append(results, r)
 	}
 	return results
+}
+
+func ranking(e semconv.IncidentEvent) []ranked {
+	out := []ranked{}
+	for _, c := range e.Incident.Causes {
+		out = append(out, ranked{Entity: bare(c.Entity.Name), Kind: string(c.Kind), Score: c.Confidence})
+	}
+	return out
 }
 
 // rankOf returns the place of a service, behind all that have the same score.
@@ -147,8 +162,8 @@ func bare(name string) string { return name[strings.LastIndex(name, "/")+1:] }
 
 // counts are the figures of one row of the summary.
 type counts struct {
-	faults, detected, first, three int
-	delays                         []float64
+	faults, detected, first, three, laterFirst, laterThree int
+	delays                                                 []float64
 }
 
 func (c *counts) add(r *result) {
@@ -164,6 +179,12 @@ func (c *counts) add(r *result) {
 	if r.rank >= 1 && r.rank <= 3 {
 		c.three++
 	}
+	if r.laterRank == 1 {
+		c.laterFirst++
+	}
+	if r.laterRank >= 1 && r.laterRank <= 3 {
+		c.laterThree++
+	}
 }
 
 func (c *counts) row(name string) string {
@@ -172,7 +193,8 @@ func (c *counts) row(name string) string {
 		slices.Sort(c.delays)
 		median = fmt.Sprintf("%.0f s", c.delays[len(c.delays)/2])
 	}
-	return fmt.Sprintf("%s\t%d\t%s\t%s\t%s\t%s\t", name, c.faults, percent(c.detected, c.faults), median, percent(c.first, c.detected), percent(c.three, c.detected))
+	return fmt.Sprintf("%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t", name, c.faults, percent(c.detected, c.faults), median,
+		percent(c.first, c.detected), percent(c.three, c.detected), percent(c.laterFirst, c.detected), percent(c.laterThree, c.detected))
 }
 
 func percent(part, whole int) string {
@@ -196,7 +218,7 @@ func summarize(w io.Writer, d *day, events []semconv.IncidentEvent, results []re
 		frequency[r.Service]++
 	}
 	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
-	fmt.Fprintf(t, "%s\tfaults\tdetected in %s\tmedian delay\ttop-1 of detected\ttop-3 of detected\t\n", d.System, detectWithin)
+	fmt.Fprintf(t, "%s\tfaults\tdetected in %s\tmedian delay\ttop-1 at opening\ttop-3\ttop-1 at 90 s\ttop-3\t\n", d.System, detectWithin)
 	for _, kind := range sortedKeys(byType) {
 		fmt.Fprintln(t, byType[kind].row(kind))
 	}

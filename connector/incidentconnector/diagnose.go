@@ -27,7 +27,7 @@ const (
 	minUnanswered = 3
 	silentShare   = 0.2
 	// unflagged is how many times its noise is taken from the excess duration of an edge that is not known to be slow.
-	unflagged = 3
+	unflagged = 5
 	// hopeless is the share of failed calls from which on the callee is taken to answer none.
 	hopeless = 0.9
 )

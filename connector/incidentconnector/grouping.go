@@ -54,12 +54,12 @@ func (e *engine) related(a, b *symptom, near neighbourhoods) bool {
 }
 
 // joins reports whether a new symptom belongs to an open incident: it began soon after it and is related to it, or it is
-// of the incident's cause.
+// of the incident's cause. An incident that subsides takes in nothing new.
 func (e *engine) joins(s *symptom, i *incident, near neighbourhoods) bool {
 	if s.entity == i.state.Cause().Entity {
 		return true
 	}
-	if s.onset.Sub(i.state.StartedAt) > e.cfg.GroupWindow {
+	if s.onset.Sub(i.state.StartedAt) > e.cfg.GroupWindow || s.lastActive.Sub(i.lastActive()) > subsidedBuckets*e.cfg.Bucket {
 		return false
 	}
 	for _, member := range i.symptoms {
@@ -107,7 +107,7 @@ func (e *engine) group(symptoms []*symptom, near neighbourhoods) [][]*symptom {
 }
 
 // evidenceOf returns the strongest evidence against any one entity of a group: its strongest symptom that can open an
-// incident, and half of the strongest one of another class.
+// incident, and half of the strongest one of another sort; an error that is logged and a step that is missing are two.
 func (e *engine) evidenceOf(group []*symptom) float64 {
 	best := 0.0
 	for _, s := range group {
@@ -116,7 +116,7 @@ func (e *engine) evidenceOf(group []*symptom) float64 {
 		}
 		other := 0.0
 		for _, t := range group {
-			if t.entity == s.entity && t.class != s.class && t.active() {
+			if t.entity == s.entity && (t.class != s.class || t.logsErrors != s.logsErrors) && t.active() {
 				other = max(other, t.weight())
 			}
 		}

@@ -112,13 +112,16 @@ func (e *engine) open(group []*symptom, now time.Time) *incident {
 	return i
 }
 
+// subsidedBuckets is for how many buckets the symptoms of an incident must be gone to say that it subsides.
+const subsidedBuckets = 2
+
 // advance brings an open incident up to date and returns its next event, if there is one.
 func (e *engine) advance(i *incident, now time.Time) (event *semconv.IncidentEvent, ended bool) {
 	if resolution := e.resolution(i, now); resolution != "" {
 		ev := e.resolve(i, resolution, now)
 		return &ev, true
 	}
-	subsiding := now.Sub(i.lastActive()) > 2*e.cfg.Bucket
+	subsiding := now.Sub(i.lastActive()) > subsidedBuckets*e.cfg.Bucket
 	if subsiding || now.Sub(i.emitted) < e.cfg.UpdateInterval {
 		return nil, false
 	}

@@ -147,7 +147,8 @@ func (e *engine) noteEdges(now time.Time, findings []edgehealth.Finding) {
 			o.kind, o.signal, o.opens = semconv.CauseTraffic, semconv.MetricGraphRequestTotal, false
 			o.summary = fmt.Sprintf("%.1f times the usual calls from %s", f.Now/f.Normal, client.Name)
 		case edgehealth.Drop:
-			// Who does not call any more is the one to ask.
+			// Who does not call any more is the one to ask; but what callers ask for shifts by itself as well.
+			o.surprise /= 2
 			o.kind, o.signal = semconv.CauseUnknown, semconv.MetricGraphRequestTotal
 			o.key.entity = client
 			o.key.what = fmt.Sprint(f.Kind, f.Key.Server)

@@ -146,6 +146,7 @@ func (m *Model) Observe(r Record) {
 	s.records[slot]++
 	t.written[slot]++
 	if r.Error {
+		t.isError = true
 		t.errors.Events[slot]++
 		s.errors.Events[slot]++
 	}

@@ -34,6 +34,8 @@ type service struct {
 // template is what is known of one template.
 type template struct {
 	errors excess.Track
+	// isError is set once a record of an error had this template.
+	isError bool
 	// written counts all records, and silent the buckets with requests to the service in which there was none:
 	// records come in clusters, buckets do not.
 	written excess.Counts
@@ -122,6 +124,10 @@ func (s *service) judge(m *Model, name string, minSurprise float64, findings []F
 		t.errors.Load(w, &m.timeline, &s.records)
 		report(&t.errors, &s.records, t.errors.Above(w, excess.Options{MinEvents: 3, MinRatio: 3}),
 			Finding{Kind: NewError, Template: s.miner.Text(id)})
+		if t.isError {
+			// An error that is missing is good news.
+			continue
+		}
 		t.silent.Load(w, &m.timeline, &s.busy)
 		silent := t.silent.Above(w, excess.Options{MinEvents: 6, MinRatio: 2, Share: true})
 		if silent.Now.Events < gone*silent.Now.Exposure || silent.Past.Events > usual*silent.Past.Exposure {
@@ -130,6 +136,9 @@ func (s *service) judge(m *Model, name string, minSurprise float64, findings []F
 		report(&t.silent, &s.busy, silent, Finding{Kind: MissingRecord, Template: s.miner.Text(id)})
 		for i := range t.followers {
 			f := &t.followers[i]
+			if s.templates[f.template].isError {
+				continue
+			}
 			for slot := range f.misses.Events {
 				f.misses.Events[slot] = max(0, t.inContext[slot]-f.hits[slot])
 			}

@@ -156,7 +156,7 @@ func newGraph(nodes []Node, edges []Edge) *graph {
 		n.ownFailures = max(0, in[i].failures-out[i].failures)
 		n.ownSeconds = max(0, in[i].seconds-out[i].seconds)
 		n.external = math.Log1p(ratio(n.ownFailures, in[i].failureVariance)) +
-			math.Log1p(ratio(n.ownSeconds, in[i].secondsVariance)) + math.Log1p(out[i].missing) +
+			math.Log1p(ratio(n.ownSeconds, in[i].secondsVariance)) + math.Log1p(out[i].missing)/2 +
 			math.Log1p(ratio(n.network, networkNoise[i]))
 		s := n.external + math.Log1p(n.Internal) + math.Log1p(n.Log)
 		if s > 0 && n.Changed {
