@@ -59,7 +59,7 @@ func run(ctx context.Context, args []string, stdout, messages io.Writer, termina
 	defer func() { err = errors.Join(err, target.Close()) }()
 	if o.control != "" {
 		counters := func() any { return target.Stats() }
-		closeControl, err := serve(o, control.NewHandler(simulation, o.keys, time.Now, counters), messages)
+		closeControl, err := serve(ctx, o, control.NewHandler(simulation, o.keys, time.Now, counters), messages)
 		if err != nil {
 			return err
 		}
@@ -106,8 +106,8 @@ type nopCloser struct{ io.Writer }
 func (nopCloser) Close() error { return nil }
 
 // serve runs the control interface until the function that it returns is called.
-func serve(o options, h http.Handler, messages io.Writer) (func(), error) {
-	listener, err := net.Listen("tcp", o.control)
+func serve(ctx context.Context, o options, h http.Handler, messages io.Writer) (func(), error) {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", o.control)
 	if err != nil {
 		return nil, fmt.Errorf("listen for control: %w", err)
 	}

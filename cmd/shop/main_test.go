@@ -78,8 +78,14 @@ func TestEveryFlagCounts(t *testing.T) {
 	base := []string{"--speed", "max", "--start", "2026-03-02T12:00:00Z", "--duration", "10s", "--control", "", "--out", "-"}
 	plain, _ := simulate(t, base...)
 	for _, args := range [][]string{
-		{"--rate", "5"}, {"--period", "1h"}, {"--metrics-interval", "2s"}, {"--max-pending", "5"}, {"--start", "2026-03-02T13:00:00Z"},
-		{"--duration", "9s"}, {"--fault", "error-burst"}, {"--seed", "9"},
+		{"--rate", "5"},
+		{"--period", "1h"},
+		{"--metrics-interval", "2s"},
+		{"--max-pending", "5"},
+		{"--start", "2026-03-02T13:00:00Z"},
+		{"--duration", "9s"},
+		{"--fault", "error-burst"},
+		{"--seed", "9"},
 	} {
 		got, _ := simulate(t, append(base, args...)...)
 		assert.NotEqual(t, len(plain), len(got), args)

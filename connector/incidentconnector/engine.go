@@ -7,6 +7,7 @@ import (
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/connector"
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.uber.org/zap"
@@ -188,6 +189,9 @@ func (e *engine) judge(ctx context.Context) []semconv.IncidentEvent {
 	return events
 }
 
+// forgetEvery is after how many buckets the series that have ended are looked for.
+const forgetEvery = 64
+
 // judgeBucket closes a bucket in all models and carries their findings on to symptoms and incidents.
 func (e *engine) judgeBucket(bucket int64) []semconv.IncidentEvent {
 	now := e.endOf(bucket)
@@ -205,6 +209,9 @@ func (e *engine) judgeBucket(bucket int64) []semconv.IncidentEvent {
 	e.noteSilence(now)
 	events := e.updateIncidents(now)
 	e.forgetSymptoms(now)
+	if bucket%forgetEvery == 0 {
+		e.deltas.forget(pcommon.NewTimestampFromTime(now.Add(-2 * e.cfg.NormalAfter)))
+	}
 	e.changes.forget(now.Add(-e.cfg.ChangeWindow - e.cfg.GroupWindow))
 	return events
 }
@@ -221,9 +228,6 @@ func (e *engine) bucketOf(t time.Time) int64 {
 func (e *engine) endOf(bucket int64) time.Time {
 	return time.Unix(0, (bucket+1)*int64(e.cfg.Bucket)).UTC()
 }
-
-// buckets returns how many buckets a duration covers.
-func (e *engine) buckets(d time.Duration) int { return int(d / e.cfg.Bucket) }
 
 func (e *engine) recordHeld(ctx context.Context) {
 	gauge := e.telemetry.builder.ConnectorIncidentHeldItems

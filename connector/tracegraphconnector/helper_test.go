@@ -172,13 +172,6 @@ func last(sink *consumertest.MetricsSink, name string) map[string]int64 {
 	return out
 }
 
-// sums returns the sum of the values of each edge's series.
-func sums(sink *consumertest.MetricsSink, name string) map[string]int64 {
-	out := map[string]int64{}
-	points(sink.AllMetrics(), name, func(dp pmetric.NumberDataPoint) { out[edgeName(dp.Attributes())] += dp.IntValue() })
-	return out
-}
-
 // history lists all values of a series as "second=value".
 func history(sink *consumertest.MetricsSink, name, edge string) []string {
 	var out []string

@@ -36,12 +36,11 @@ import (
 
 // request is what a receiver got.
 type request struct {
-	url       string
-	header    http.Header
-	body      []byte
-	at        time.Time
-	event     map[string]any
-	signature string
+	url    string
+	header http.Header
+	body   []byte
+	at     time.Time
+	event  map[string]any
 }
 
 func (r request) id() string  { return r.header.Get("webhook-id") }
@@ -117,6 +116,7 @@ var errDisk = errors.New("disk is full")
 func (s *memoryStorage) GetClient(context.Context, component.Kind, component.ID, string) (storage.Client, error) {
 	return s, nil
 }
+
 func (s *memoryStorage) Get(ctx context.Context, key string) ([]byte, error) {
 	op := storage.GetOperation(key)
 	err := s.Batch(ctx, op)
@@ -186,15 +186,14 @@ func (h testHost) GetExtensions() map[component.ID]component.Component { return 
 
 // rig is an exporter with its surroundings.
 type rig struct {
-	t      testing.TB
-	cfg    *Config
-	exp    exporter.Logs
-	tel    *componenttest.Telemetry
-	logs   *observer.ObservedLogs
-	host   testHost
-	hooks  map[string]*receiver
-	disk   *memoryStorage
-	secret configopaque.String
+	t     testing.TB
+	cfg   *Config
+	exp   exporter.Logs
+	tel   *componenttest.Telemetry
+	logs  *observer.ObservedLogs
+	host  testHost
+	hooks map[string]*receiver
+	disk  *memoryStorage
 }
 
 // newRig makes a configuration with one webhook of each name, which subscribes to everything.

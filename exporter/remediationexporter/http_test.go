@@ -77,7 +77,7 @@ func TestOverHTTP(t *testing.T) {
 // TestShutdownClosesConnections has a receiver that outlives the exporter and keeps connections open.
 func TestShutdownClosesConnections(t *testing.T) {
 	closed := make(chan struct{})
-	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }))
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
 	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
 		if state == http.StateClosed {
 			close(closed)

@@ -120,6 +120,6 @@ func (t *instruments) observe(e *remediationExporter) error {
 }
 
 func (t *instruments) shutdown() error {
-	t.once.Do(t.TelemetryBuilder.Shutdown)
+	t.once.Do(t.Shutdown)
 	return nil
 }

@@ -34,8 +34,16 @@ func TestDifferentSeriesHaveDifferentKeys(t *testing.T) {
 		seen[k] = name
 	}
 	values := []any{
-		"", "1", int64(1), 1.0, true, false, []byte("1"), []byte{}, nil, []any{}, []any{"1"}, []any{"1", ""}, map[string]any{},
-		map[string]any{"1": ""}, []any{[]any{}}, []any{[]any{}, []any{}},
+		"", "1", int64(1), 1.0, true, false, []byte("1"),
+		[]byte{},
+		nil,
+		[]any{},
+		[]any{"1"},
+		[]any{"1", ""},
+		map[string]any{},
+		map[string]any{"1": ""},
+		[]any{[]any{}},
+		[]any{[]any{}, []any{}},
 	}
 	for i, v := range values {
 		put(fmt.Sprintf("value %d", i), e.Resource(attrs("k", v)))

@@ -92,8 +92,7 @@ func TestAgainstReference(t *testing.T) {
 		rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 		cfg := testConfig()
 		cfg.Seed = rng.Uint64()
-		var g *Graph
-		g = New(cfg, func(_ int64, edges []Edge) {
+		g := New(cfg, func(_ int64, edges []Edge) {
 			for _, e := range edges {
 				got[e.Client.Name+">"+e.Server.Name] = int(e.Totals.Requests)
 			}

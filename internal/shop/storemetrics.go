@@ -11,7 +11,7 @@ func (p *pod) encodePostgres(w *writer, s *Simulation) {
 	const resting = 24
 	backends := w.point(w.sum("postgresql.backends", "1", "Connections to the database.", false))
 	backends.Attributes().PutStr("postgresql.database.name", "orders")
-	blocked := inUse / (s.cfg.MetricsInterval.Seconds())
+	blocked := inUse / s.cfg.MetricsInterval.Seconds()
 	backends.SetIntValue(min(maxConnections, resting+int64(blocked)))
 	w.gauge("postgresql.connection.max", "{connections}", "Connections that the database allows.").SetIntValue(maxConnections)
 	locks := w.gauge("postgresql.database.locks", "{lock}", "Locks that are held or waited for.")

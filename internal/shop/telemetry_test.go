@@ -77,11 +77,16 @@ func TestSpansFormTrees(t *testing.T) {
 func TestWorstCaseStillSendsSpansWhenTheyEnd(t *testing.T) {
 	s := newShop(t, config())
 	for _, f := range []shop.Fault{
-		{Kind: shop.CPUHog, Service: "frontend"}, {Kind: shop.MemoryLeak, Service: "frontend"},
-		{Kind: shop.CPUHog, Service: "gateway"}, {Kind: shop.MemoryLeak, Service: "gateway"},
-		{Kind: shop.CPUHog, Service: "search"}, {Kind: shop.SlowDependency, Service: "catalogue"},
-		{Kind: shop.TrafficSurge, Service: "notification"}, {Kind: shop.Crash, Service: "analytics", Duration: 30 * time.Second},
-		{Kind: shop.DatabaseLocks}, {Kind: shop.NetworkDelay},
+		{Kind: shop.CPUHog, Service: "frontend"},
+		{Kind: shop.MemoryLeak, Service: "frontend"},
+		{Kind: shop.CPUHog, Service: "gateway"},
+		{Kind: shop.MemoryLeak, Service: "gateway"},
+		{Kind: shop.CPUHog, Service: "search"},
+		{Kind: shop.SlowDependency, Service: "catalogue"},
+		{Kind: shop.TrafficSurge, Service: "notification"},
+		{Kind: shop.Crash, Service: "analytics", Duration: 30 * time.Second},
+		{Kind: shop.DatabaseLocks},
+		{Kind: shop.NetworkDelay},
 	} {
 		f.Severity = 10
 		_, err := s.Inject(f)

@@ -239,11 +239,16 @@ func (c *collector) metric(name string, labels ...string) float64 {
 		if !all {
 			continue
 		}
-		v, err := strconv.ParseFloat(value, 64)
-		require.NoError(c.t, err, line)
-		sum += v
+		sum += number(c.t, value)
 	}
 	return sum
+}
+
+func number(t testing.TB, text string) float64 {
+	t.Helper()
+	v, err := strconv.ParseFloat(text, 64)
+	require.NoError(t, err)
+	return v
 }
 
 // eventually waits until the metric has the value.

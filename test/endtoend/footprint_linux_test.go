@@ -66,8 +66,15 @@ func anonymousKB(t testing.TB, pid int) int { return readKB(t, pid, "smaps_rollu
 
 var resident = regexp.MustCompile(`(?m)^VmRSS:\s+(\d+) kB$`)
 
-// residentKB returns the resident memory of a process in kB.
-func residentKB(t testing.TB, pid int) int { return readKB(t, pid, "status", resident) }
+// mostResident bounds the memory of a collector at its default limits, in kB, whatever it is sent.
+const mostResident = 500 * 1024
+
+func assertResident(t testing.TB, c *collector) {
+	t.Helper()
+	kb := readKB(t, c.cmd.Process.Pid, "status", resident)
+	t.Logf("resident memory: %.0f MB", float64(kb)/1024)
+	assert.Less(t, kb, mostResident, "resident memory in kB")
+}
 
 func readKB(t testing.TB, pid int, file string, what *regexp.Regexp) int {
 	t.Helper()

@@ -60,7 +60,7 @@ func New(ctx context.Context, cfg Configs) (*Loop, error) {
 	if err != nil {
 		return nil, err
 	}
-	set := component.TelemetrySettings(componenttest.NewNopTelemetrySettings())
+	set := componenttest.NewNopTelemetrySettings()
 	set.Logger = zap.NewNop()
 	connectorSettings := func(f connector.Factory) connector.Settings {
 		return connector.Settings{ID: component.NewID(f.Type()), TelemetrySettings: set}

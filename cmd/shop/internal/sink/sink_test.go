@@ -160,7 +160,9 @@ func TestOTLPRetries(t *testing.T) {
 		{"back soon", []error{away}, time.Minute, sink.Stats{Sent: sink.Counts{Spans: 6}, Retries: 1, LastError: "queue is full"}},
 		{"away too long", slices.Repeat([]error{away}, 9), 0, sink.Stats{Lost: sink.Counts{Spans: 6}, LastError: "queue is full"}},
 		{
-			"refused for good", []error{status.Error(codes.InvalidArgument, "bad span")}, time.Minute,
+			"refused for good",
+			[]error{status.Error(codes.InvalidArgument, "bad span")},
+			time.Minute,
 			sink.Stats{Rejected: sink.Counts{Spans: 6}, LastError: "bad span"},
 		},
 	} {
