@@ -28,7 +28,11 @@ type Config struct {
 	MinScore float64 `mapstructure:"min_score"`
 	// MinDeviation is the anomaly.deviation, either way, from which on an abnormal series can open an incident.
 	MinDeviation float64 `mapstructure:"min_deviation"`
-	// Persistence is how many samples in a row a series must be abnormal before it counts.
+	// MinUtilization is the utilization, as a share of what there is, from which on a resource counts as saturated; an
+	// abnormal one below it is evidence but opens nothing.
+	MinUtilization float64 `mapstructure:"min_utilization"`
+	// Persistence is how many samples in a row a series must be abnormal before it counts, unless it is the
+	// utilization of a resource that is saturated.
 	Persistence int `mapstructure:"persistence"`
 
 	// GroupWindow is how far apart the onsets of anomalies may be that belong to one incident.
@@ -82,6 +86,7 @@ func createDefaultConfig() component.Config {
 		OpenSurprise:     9,
 		MinScore:         0.99,
 		MinDeviation:     6,
+		MinUtilization:   0.5,
 		Persistence:      2,
 		GroupWindow:      3 * time.Minute,
 		ChangeWindow:     15 * time.Minute,
@@ -119,6 +124,9 @@ func (c *Config) Validate() error {
 	}
 	if !(c.MinDeviation >= 0) {
 		fail("min_deviation must be at least 0, got %v", c.MinDeviation)
+	}
+	if !(c.MinUtilization >= 0) || c.MinUtilization > 1 {
+		fail("min_utilization must be between 0 and 1, got %v", c.MinUtilization)
 	}
 	if c.Persistence < 1 || c.Persistence > 100 {
 		fail("persistence must be between 1 and 100 samples, got %d", c.Persistence)

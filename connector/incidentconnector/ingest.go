@@ -46,7 +46,7 @@ func (e *engine) ingestMetrics(md pmetric.Metrics) (newest time.Time) {
 				case apply != nil:
 					later(e.ingestGraph(m, source, apply))
 				case m.Name() == semconv.MetricAnomalyScore || m.Name() == semconv.MetricAnomalyDeviation:
-					later(e.ingestAnomaly(m, resource, source))
+					later(e.ingestAnomaly(m, rm, source))
 				default:
 					// Other metrics only show how late it is.
 					later(newestOf(m))

@@ -32,7 +32,9 @@ type signal struct {
 	kind           semconv.CauseKind
 	score          float64
 	deviation      float64
-	onset, last    time.Time
+	// utilization is the value of a series that is one, else not a number.
+	utilization float64
+	onset, last time.Time
 	// run is how many samples in a row were abnormal; 0 once the series has come back.
 	run      int
 	resource map[string]string
@@ -43,10 +45,11 @@ func newSignals(cfg *Config) *signals { return &signals{cfg: cfg, held: map[sign
 func (s *signals) clear() { clear(s.held) }
 
 // ingestAnomaly takes the points of anomaly.score and anomaly.deviation and returns the newest time.
-func (e *engine) ingestAnomaly(m pmetric.Metric, resource pcommon.Map, source [16]byte) (newest time.Time) {
+func (e *engine) ingestAnomaly(m pmetric.Metric, rm pmetric.ResourceMetrics, source [16]byte) (newest time.Time) {
 	if m.Type() != pmetric.MetricTypeGauge {
 		return newest
 	}
+	resource := rm.Resource().Attributes()
 	entity, ok := resourceEntity(resource)
 	for _, p := range m.Gauge().DataPoints().All() {
 		at, skewed := e.clock.place(p.Timestamp().AsTime())
@@ -75,25 +78,62 @@ func (e *engine) ingestAnomaly(m pmetric.Metric, resource pcommon.Map, source [1
 			}
 			continue
 		}
-		if !e.signals.score(key, value, at, p.StartTimestamp(), resource) {
+		held, ok := e.signals.score(key, value, at, p.StartTimestamp(), resource)
+		if !ok {
 			e.refusals.limit++
+		}
+		if held != nil && held.run > 0 && isUtilization(metric) {
+			held.utilization = scoredValue(rm, metric, p)
 		}
 	}
 	return newest
 }
 
-// score takes one anomaly score; false when there is no room for its series.
-func (s *signals) score(key signalKey, score float64, at time.Time, onset pcommon.Timestamp, resource pcommon.Map) bool {
+// isUtilization reports whether a metric says what share of a resource is in use.
+func isUtilization(metric string) bool {
+	return strings.Contains(metric, "utilization") || strings.Contains(metric, "utilisation")
+}
+
+// scoredValue returns the value that a score is about: the point of the same resource, metric, time and attributes, which
+// travels in the same batch. It is not a number when there is none.
+func scoredValue(rm pmetric.ResourceMetrics, metric string, score pmetric.NumberDataPoint) float64 {
+	for _, sm := range rm.ScopeMetrics().All() {
+		for _, m := range sm.Metrics().All() {
+			if m.Name() != metric || m.Type() != pmetric.MetricTypeGauge {
+				continue
+			}
+			for _, p := range m.Gauge().DataPoints().All() {
+				if p.Timestamp() == score.Timestamp() && within(p.Attributes(), score.Attributes()) {
+					return numberOf(p)
+				}
+			}
+		}
+	}
+	return math.NaN()
+}
+
+// within reports whether all attributes of a point are also those of its score, which has some more.
+func within(point, score pcommon.Map) bool {
+	for k, v := range point.All() {
+		if other, ok := score.Get(k); !ok || !other.Equal(v) {
+			return false
+		}
+	}
+	return true
+}
+
+// score takes one anomaly score and returns its series, if it is held; false when there is no room for it.
+func (s *signals) score(key signalKey, score float64, at time.Time, onset pcommon.Timestamp, resource pcommon.Map) (*signal, bool) {
 	held := s.held[key]
 	abnormal := score >= s.cfg.MinScore
 	switch {
 	case held == nil && !abnormal:
-		return true
+		return nil, true
 	case held == nil:
 		if len(s.held) >= s.cfg.Limits.Signals {
-			return false
+			return nil, false
 		}
-		held = &signal{entity: key.entity, metric: key.metric, signal: key.signal, kind: kindOf(key.metric), resource: map[string]string{}}
+		held = &signal{entity: key.entity, metric: key.metric, signal: key.signal, kind: kindOf(key.metric), utilization: math.NaN(), resource: map[string]string{}}
 		for _, k := range actionAttributes {
 			if v := str(resource, k); v != "" {
 				held.resource[k] = bounded(v)
@@ -101,12 +141,12 @@ func (s *signals) score(key signalKey, score float64, at time.Time, onset pcommo
 		}
 		s.held[key] = held
 	case !at.After(held.last):
-		return true
+		return held, true
 	}
 	held.score, held.last = score, at
 	if !abnormal {
 		held.run = 0
-		return true
+		return held, true
 	}
 	if held.run++; held.run == 1 {
 		held.onset = at
@@ -114,8 +154,11 @@ func (s *signals) score(key signalKey, score float64, at time.Time, onset pcommo
 			held.onset = start
 		}
 	}
-	return true
+	return held, true
 }
+
+// saturated reports whether the series is the utilization of a resource of which little is left.
+func (s *signal) saturated(cfg *Config) bool { return s.utilization >= cfg.MinUtilization }
 
 // kindWords tell from a metric's name what kind of trouble it shows; the first match counts.
 var kindWords = []struct {

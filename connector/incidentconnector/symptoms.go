@@ -205,7 +205,7 @@ func (e *engine) noteSignals(now time.Time) {
 			delete(e.signals.held, key)
 			continue
 		}
-		if s.run < e.cfg.Persistence {
+		if s.run < e.cfg.Persistence && !(s.saturated(e.cfg) && e.opensAlone(s)) {
 			continue
 		}
 		trend := excess.Persisting
@@ -223,11 +223,14 @@ func (e *engine) noteSignals(now time.Time) {
 
 // opensAlone reports whether a series shows a saturation or a failure that matters by itself.
 func (e *engine) opensAlone(s *signal) bool {
-	switch s.kind {
-	case semconv.CauseCPU, semconv.CauseMemory, semconv.CauseDisk, semconv.CauseCrash, semconv.CauseErrors:
-		return s.deviation >= e.cfg.MinDeviation
-	default:
+	if s.deviation < e.cfg.MinDeviation {
 		return false
+	}
+	switch s.kind {
+	case semconv.CauseCPU, semconv.CauseMemory, semconv.CauseDisk:
+		return s.saturated(e.cfg)
+	default:
+		return s.kind == semconv.CauseCrash || s.kind == semconv.CauseErrors
 	}
 }
 
