@@ -101,11 +101,10 @@ func (d *durations) judge(w *excess.Window, tl *excess.Timeline) (best excess.Ve
 	if normal.requests <= 0 {
 		return best, 0, 0
 	}
+	bestBin := 0
 	for _, part := range slowShares {
 		bin := normal.distribution.threshold(part)
-		for slot := range d.slow.Events {
-			d.slow.Events[slot] = countFrom(&d.latency[slot], bin)
-		}
+		d.countSlow(bin)
 		past := excess.Cell{}
 		for b, n := range d.normal.distribution {
 			past.Exposure += n
@@ -120,10 +119,21 @@ func (d *durations) judge(w *excess.Window, tl *excess.Timeline) (best excess.Ve
 			continue
 		}
 		if v.Surprise > best.Surprise {
-			best, nowMean = v, now
+			best, nowMean, bestBin = v, now, bin
 		}
 	}
+	if best.Surprise > 0 {
+		// What follows asks how this verdict goes on.
+		d.countSlow(bestBin)
+	}
 	return best, normal.mean(), nowMean
+}
+
+// countSlow counts the requests that took as long as those of a bin or longer.
+func (d *durations) countSlow(bin int) {
+	for slot := range d.slow.Events {
+		d.slow.Events[slot] = countFrom(&d.latency[slot], bin)
+	}
 }
 
 // excess returns the seconds of the last n closed buckets beyond the normal, and what they vary by in normal operation.
