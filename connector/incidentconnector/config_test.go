@@ -1,0 +1,101 @@
+package incidentconnector
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/confmap/confmaptest"
+	"go.opentelemetry.io/collector/confmap/xconfmap"
+
+	"github.com/paramedic-otel/paramedic/connector/incidentconnector/internal/metadata"
+)
+
+func TestConfig(t *testing.T) {
+	conf, err := confmaptest.LoadConf(filepath.Join("testdata", "config.yaml"))
+	require.NoError(t, err)
+
+	unbounded := func(names ...string) []string {
+		var out []string
+		for _, name := range names {
+			given := "0"
+			if name == "outbox" {
+				given = "-1"
+			}
+			out = append(out, name+" must be greater than 0, got "+given+"; it bounds memory")
+		}
+		// The path comes before the first line alone.
+		out[0] = "limits: " + out[0]
+		return out
+	}
+	wrong := map[string][]string{
+		"bucket_short":         {"bucket must be between 1s and 5m, got 999ms", "max_clock_skew must be at most 32 buckets (31.968s), got 2m0s"},
+		"bucket_long":          {"bucket must be between 1s and 5m, got 5m1s", "resolve_after must be at least 5m1s, got 1m0s", "stale_after must be at least 5m1s, got 3m0s"},
+		"lateness_negative":    {"lateness must be between 0s and 6 buckets (30s), got -1s"},
+		"lateness_long":        {"lateness must be between 0s and 6 buckets (30s), got 31s"},
+		"skew_long":            {"max_clock_skew must be at most 32 buckets (2m40s), got 2m41s"},
+		"skew_short":           {"max_clock_skew must be at least 1s, got 999ms"},
+		"surprise_low":         {"open_surprise must be between 3 and 100, got 2.9; it is -log10 of a probability"},
+		"surprise_high":        {"open_surprise must be between 3 and 100, got 101; it is -log10 of a probability"},
+		"surprise_nan":         {"open_surprise must be between 3 and 100, got NaN; it is -log10 of a probability"},
+		"score_zero":           {"min_score must be greater than 0 and at most 1, got 0"},
+		"score_high":           {"min_score must be greater than 0 and at most 1, got 1.1"},
+		"score_nan":            {"min_score must be greater than 0 and at most 1, got NaN"},
+		"deviation_negative":   {"min_deviation must be at least 0, got -1"},
+		"deviation_nan":        {"min_deviation must be at least 0, got NaN"},
+		"utilization_negative": {"min_utilization must be between 0 and 1, got -0.1"},
+		"utilization_high":     {"min_utilization must be between 0 and 1, got 1.1"},
+		"utilization_nan":      {"min_utilization must be between 0 and 1, got NaN"},
+		"persistence_zero":     {"persistence must be between 1 and 100 samples, got 0"},
+		"persistence_high":     {"persistence must be between 1 and 100 samples, got 101"},
+		"idle":                 {"idle_after must be at least 1s, got 500ms"},
+		"group":                {"group_window must be at least 1s, got 0s"},
+		"change":               {"change_window must be at least 1s, got 0s"},
+		"update":               {"update_interval must be at least 0s, got -1s"},
+		"resolve":              {"resolve_after must be at least 5s, got 4s"},
+		"stale":                {"stale_after must be at least 5s, got 4s"},
+		"half_life":            {"baseline_half_life must be at least 1m0s, got 59s"},
+		"normal":               {"normal_after must be at least 1m0s, got 59s"},
+		"limits": unbounded("edges", "series", "signals", "services", "log_templates", "log_contexts",
+			"symptoms", "incidents", "causes", "outbox"),
+		"many": {
+			"bucket must be between 1s and 5m, got 0s", "lateness must be between 0s and 6 buckets (0s), got 3s",
+			"max_clock_skew must be at most 32 buckets (0s), got 2m0s", "persistence must be between 1 and 100 samples, got 0",
+		},
+	}
+	right := map[string]*Config{
+		"": createDefaultConfig().(*Config),
+		"all": {
+			Bucket: 10 * time.Second, Lateness: 5 * time.Second, IdleAfter: 20 * time.Second, MaxClockSkew: 4 * time.Minute,
+			OpenSurprise: 12, MinScore: 0.9, MinDeviation: 4, MinUtilization: 0.7, Persistence: 3,
+			GroupWindow: 5 * time.Minute, ChangeWindow: 30 * time.Minute, UpdateInterval: 15 * time.Second,
+			ResolveAfter: 2 * time.Minute, StaleAfter: 6 * time.Minute,
+			BaselineHalfLife: 2 * time.Hour, NormalAfter: 3 * time.Hour,
+			Limits: LimitsConfig{1, 2, 3, 4, 5, 6, 7, 8, 9, 10},
+		},
+	}
+	require.Len(t, conf.ToStringMap(), len(wrong)+len(right))
+	for name := range conf.ToStringMap() {
+		t.Run(name, func(t *testing.T) {
+			var id component.ID
+			require.NoError(t, id.UnmarshalText([]byte(name)))
+			require.Equal(t, metadata.Type, id.Type())
+			sub, err := conf.Sub(name)
+			require.NoError(t, err)
+			cfg := NewFactory().CreateDefaultConfig()
+			require.NoError(t, sub.Unmarshal(cfg))
+			err = xconfmap.Validate(cfg)
+			if want, ok := right[id.Name()]; ok {
+				require.NoError(t, err)
+				assert.Equal(t, want, cfg)
+				return
+			}
+			require.Contains(t, wrong, id.Name())
+			require.EqualError(t, err, strings.Join(wrong[id.Name()], "\n"))
+		})
+	}
+}
