@@ -25,9 +25,9 @@ func (c *clock) place(t time.Time) (at time.Time, skewed bool) {
 	return t, false
 }
 
-// observe moves the watermark to the newest time of a batch. It returns true when time has to start anew, because the
-// data lie constantly in the past: the watermark was set by a wrong clock.
-func (c *clock) observe(newest time.Time) (restart bool) {
+// observe moves the watermark to the newest time of a batch. It returns true when time went back, because the data lie
+// constantly in the past: a wrong clock had set the watermark, or somebody sends what was held up.
+func (c *clock) observe(newest time.Time) (back bool) {
 	if !c.started() {
 		c.watermark = newest
 		return false

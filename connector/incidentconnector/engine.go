@@ -57,35 +57,38 @@ func newEngine(cfg *Config, set connector.Settings) (*engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &engine{
+	learning := excess.Learning{
+		HalfLife:    float64(cfg.BaselineHalfLife) / float64(cfg.Bucket),
+		NormalAfter: int64(cfg.NormalAfter / cfg.Bucket),
+	}
+	return &engine{
 		cfg: cfg, id: set.ID, logger: set.Logger, telemetry: telemetry,
-		outbox:    &outbox{limit: cfg.Limits.Outbox, telemetry: telemetry, logger: set.Logger},
+		outbox: &outbox{limit: cfg.Limits.Outbox, telemetry: telemetry, logger: set.Logger},
+		clock:  clock{maxSkew: cfg.MaxClockSkew},
+		edges: edgehealth.New(entryNode, edgehealth.Limits{
+			MaxEdges: cfg.Limits.Edges, IdleBuckets: 2 * learning.NormalAfter,
+		}, learning),
+		flow: logflow.New(logflow.Limits{
+			MaxServices: cfg.Limits.Services, MaxContexts: cfg.Limits.LogContexts,
+			MaxTemplates: cfg.Limits.LogTemplates, Templates: logtemplate.DefaultLimits(),
+		}, learning),
 		deltas:    newDeltas(cfg.Limits.Series),
 		signals:   newSignals(cfg),
 		directory: newDirectory(cfg.Limits.Services),
-	}
-	e.reset()
-	return e, nil
+		symptoms:  map[symptomKey]*symptom{},
+	}, nil
 }
 
-// reset forgets everything that depends on where event time stands.
-func (e *engine) reset() {
-	e.clock = clock{maxSkew: e.cfg.MaxClockSkew}
-	learning := excess.Learning{
-		HalfLife:    float64(e.cfg.BaselineHalfLife) / float64(e.cfg.Bucket),
-		NormalAfter: int64(e.cfg.NormalAfter / e.cfg.Bucket),
-	}
-	e.edges = edgehealth.New(entryNode, edgehealth.Limits{
-		MaxEdges: e.cfg.Limits.Edges, IdleBuckets: 2 * learning.NormalAfter,
-	}, learning)
-	e.flow = logflow.New(logflow.Limits{
-		MaxServices: e.cfg.Limits.Services, MaxContexts: e.cfg.Limits.LogContexts,
-		MaxTemplates: e.cfg.Limits.LogTemplates, Templates: logtemplate.DefaultLimits(),
-	}, learning)
+// rewind goes back to the time where the data are. What was learnt is kept, what goes on is not.
+func (e *engine) rewind() (events []semconv.IncidentEvent) {
+	events = e.closeAll(semconv.ResolutionNoData)
+	e.next = e.bucketOf(e.clock.watermark) - 1
+	e.edges.Rewind(e.next)
+	e.flow.Rewind(e.next)
 	e.signals.clear()
-	e.symptoms = map[symptomKey]*symptom{}
-	e.incidents = nil
+	clear(e.symptoms)
 	e.changes.list = nil
+	return events
 }
 
 // Start starts the watch over idle times.
@@ -133,17 +136,12 @@ func (e *engine) consume(ctx context.Context, ingest func() time.Time) {
 	var events []semconv.IncidentEvent
 	newest := ingest()
 	if !newest.IsZero() {
-		first := !e.clock.started()
-		if e.clock.observe(newest) {
-			e.logger.Warn("data lie constantly in the past of a wrong clock, starting anew", zap.Time("newest", newest))
-			events = e.closeAll(semconv.ResolutionNoData)
-			watermark := e.clock.watermark
-			e.reset()
-			e.clock.watermark = watermark
-			first = true
-		}
-		if first {
+		if !e.clock.started() {
 			e.next = e.bucketOf(newest) - 1
+		}
+		if e.clock.observe(newest) {
+			e.logger.Warn("data lie constantly in the past, going back in time", zap.Time("newest", newest))
+			events = e.rewind()
 		}
 		e.arrived, e.idleFrom = time.Now(), e.clock.watermark
 		events = append(events, e.judge(ctx)...)

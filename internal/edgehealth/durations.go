@@ -75,6 +75,12 @@ func (d *durations) retire(slot int, l excess.Learning) {
 	d.latency[slot] = [bins]uint16{}
 }
 
+func (d *durations) clear() {
+	d.requests, d.seconds = excess.Counts{}, excess.Counts{}
+	d.latency = [excess.Cells][bins]uint16{}
+	d.slow.Clear()
+}
+
 // before returns what was normal before the last n closed buckets.
 func (d *durations) before(tl *excess.Timeline, n int) normalDurations {
 	out := d.normal

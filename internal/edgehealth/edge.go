@@ -58,6 +58,15 @@ func (e *edge) retire(slot int, exposure *excess.Counts, l excess.Learning) {
 	e.requests[slot] = 0
 }
 
+// clear forgets the counts that are in the ring.
+func (e *edge) clear() {
+	e.requests = excess.Counts{}
+	e.failures.Clear()
+	e.calls.Clear()
+	e.server.clear()
+	e.client.clear()
+}
+
 func (e *edge) judge(m *Model, minSurprise float64, findings []Finding) []Finding {
 	w, tl := &m.window, &m.timeline
 	report := func(t *excess.Track, exposure *excess.Counts, v excess.Verdict, f Finding) bool {

@@ -142,6 +142,17 @@ func (m *Model) Close(bucket int64, minSurprise float64) []Finding {
 	return findings
 }
 
+// Rewind goes back to an earlier bucket. What was counted lately is forgotten, what was learnt is kept.
+func (m *Model) Rewind(bucket int64) {
+	m.timeline.Rewind(bucket)
+	for _, e := range m.sorted {
+		e.clear()
+	}
+	for _, c := range m.incoming {
+		*c = excess.Counts{}
+	}
+}
+
 func (m *Model) retire(slot int) {
 	for _, e := range m.sorted {
 		e.retire(slot, m.exposure(e), m.learning)

@@ -67,6 +67,9 @@ func (t *Timeline) Jump(bucket int64, retire func(slot int)) {
 // SlotOf returns the place of a bucket in a ring of counts.
 func SlotOf(bucket int64) int { return int(((bucket % Cells) + Cells) % Cells) }
 
+// Rewind makes an earlier bucket the first open one. The caller clears all counts.
+func (t *Timeline) Rewind(bucket int64) { t.next = min(t.next, bucket) }
+
 // Window is scratch space for the closed buckets of one track, the newest last.
 type Window struct {
 	cells  [Lookback]Cell
@@ -135,6 +138,12 @@ func (t *Track) learnDispersion(events, exposure float64) {
 	step := min(d*d/expected, maxDispersionStep)
 	t.dispersion += dispersionWeight * (step - t.Clustered - t.dispersion)
 	t.block, t.blockCells = Cell{}, 0
+}
+
+// Clear forgets the counts of all buckets in the ring, but not what was learnt from earlier ones.
+func (t *Track) Clear() {
+	t.Events, t.abnormal = Counts{}, 0
+	t.block, t.blockCells, t.flagged = Cell{}, 0, 0
 }
 
 // Load fills w with the closed buckets of the track, given its exposure.

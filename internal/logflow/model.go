@@ -222,6 +222,16 @@ func (m *Model) Close(bucket int64, minSurprise float64) []Finding {
 	return findings
 }
 
+// Rewind goes back to an earlier bucket. What was counted lately is forgotten, what was learnt is kept.
+func (m *Model) Rewind(bucket int64) {
+	m.timeline.Rewind(bucket)
+	clear(m.contexts)
+	m.queue = m.queue[:0]
+	for _, s := range m.services {
+		s.clear()
+	}
+}
+
 // Records returns how many records of a service the last n closed buckets held.
 func (m *Model) Records(name string, n int) float64 {
 	s := m.services[name]

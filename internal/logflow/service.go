@@ -108,6 +108,21 @@ func (s *service) retire(slot int, l excess.Learning) {
 	s.records[slot], s.busy[slot] = 0, 0
 }
 
+// clear forgets the counts that are in the ring.
+func (s *service) clear() {
+	s.records, s.busy = excess.Counts{}, excess.Counts{}
+	s.errors.Clear()
+	for _, t := range s.templates {
+		t.errors.Clear()
+		t.silent.Clear()
+		t.written, t.inContext = excess.Counts{}, excess.Counts{}
+		for i := range t.followers {
+			t.followers[i].hits = excess.Counts{}
+			t.followers[i].misses.Clear()
+		}
+	}
+}
+
 // judge appends what is abnormal now.
 func (s *service) judge(m *Model, name string, minSurprise float64, findings []Finding) []Finding {
 	w := &m.window
