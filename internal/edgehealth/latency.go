@@ -13,7 +13,8 @@ func Bin(seconds float64) int {
 	if !(seconds > 0.001) {
 		return 0
 	}
-	return min(bins-1, 1+int(2*math.Log2(seconds/0.001)))
+	// Bounded before the conversion, which infinity would not survive.
+	return int(min(bins-1, 1+2*math.Log2(seconds/0.001)))
 }
 
 // Add counts n requests of about the given duration in seconds.

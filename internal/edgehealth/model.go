@@ -176,7 +176,11 @@ func (m *Model) forgetIdle(bucket int64) {
 	if len(m.incoming) > 2*len(m.edges)+1 {
 		live := make(map[Node]*excess.Counts, len(m.edges))
 		for _, e := range m.sorted {
-			live[e.key.Client], live[e.key.Server] = m.incoming[e.key.Client], m.incoming[e.key.Server]
+			for _, n := range [...]Node{e.key.Client, e.key.Server} {
+				if c := m.incoming[n]; c != nil {
+					live[n] = c
+				}
+			}
 		}
 		m.incoming = live
 	}
