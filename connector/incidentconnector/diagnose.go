@@ -96,13 +96,19 @@ func (e *engine) rank(i *incident, buckets int) []rootcause.Candidate {
 			}
 		}
 	}
+	involved := make(map[semconv.Entity]bool, len(nodes))
+	for _, s := range i.symptoms {
+		involved[s.entity] = true
+		if s.class == classEdge && s.edge.Client != entryNode {
+			involved[entityOf(s.edge.Client)] = true
+			involved[entityOf(s.edge.Server)] = true
+		}
+	}
 	var edges []rootcause.Edge
 	onsetBucket := e.bucketOf(i.state.StartedAt)
 	e.edges.Edges(func(k edgehealth.Key) {
 		client, server := entityOf(k.Client), entityOf(k.Server)
-		_, clientKnown := nodes[client]
-		_, serverKnown := nodes[server]
-		if !clientKnown && !serverKnown && !slow[k] && !failing[k] {
+		if !involved[client] && !involved[server] {
 			return
 		}
 		if k.Client != entryNode {
