@@ -32,8 +32,8 @@ service:
 func TestKill(t *testing.T) {
 	t.Parallel()
 	feed := func(c *collector) {
-		s, sim := newSender(t, c.grpc), newShop(t, 10, shop.ScheduledFault{Offset: learn, Fault: shop.Fault{Kind: shop.Crash}})
-		s.run(sim, learn+20*time.Second, nil)
+		s, sim := newSender(t, c.grpc), newShop(t, rate, shop.ScheduledFault{Offset: learn, Fault: shop.Fault{Kind: shop.ErrorBurst}})
+		s.run(sim, learn+40*time.Second, nil)
 		require.Eventually(t, func() bool { return len(c.incidents()) > 0 }, patience, 5*poll, "no incident")
 		events := newSender(t, c.extra)
 		for i := range 12 {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"testing"
+
+	"go.uber.org/goleak"
 )
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
@@ -18,5 +20,12 @@ func run(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	tools.dir = dir
-	return m.Run()
+	if status := m.Run(); status != 0 {
+		return status
+	}
+	if err := goleak.Find(); err != nil {
+		fmt.Fprintln(os.Stderr, "endtoend:", err)
+		return 1
+	}
+	return 0
 }

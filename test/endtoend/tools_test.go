@@ -23,7 +23,7 @@ func tool(t testing.TB, name string) string {
 	tools.Lock()
 	defer tools.Unlock()
 	path := filepath.Join(tools.dir, name)
-	build := exec.Command("go", "build", "-o", path, "./cmd/"+name)
+	build := exec.Command("go", "build", "-buildvcs=false", "-o", path, "./cmd/"+name)
 	build.Dir = repository
 	out, err := build.CombinedOutput()
 	require.NoError(t, err, "build cmd/%s: %s", name, out)
