@@ -54,13 +54,13 @@ func ranking(causes []semconv.Cause) string {
 }
 
 // tellDelivery prints a webhook as the shop received it.
-func (t *teller) tellDelivery(d *delivery) {
+func (t *teller) tellDelivery(at time.Time, d *delivery) {
 	signature, c := "signature verified", plain
 	if !d.Verified {
 		signature, c = "SIGNATURE NOT VERIFIED", red
 	}
 	name := strings.TrimSuffix(strings.TrimPrefix(d.Type, "io.paramedic."), ".v1")
-	t.say(d.Time, c, "webhook %s, %s, answered %d", name, signature, d.Status)
+	t.say(at, c, "webhook %s, %s, answered %d", name, signature, d.Status)
 	if d.Action != "" {
 		t.detail("action: %s %s: %s", d.Action, d.Service, d.Result)
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"time"
 
@@ -20,8 +21,11 @@ const (
 	reportInterval = 10 * time.Second
 	readyWithin    = 30 * time.Second
 	// calmWithin is how long an incident that opened while learning may last before the fault is injected all the same.
-	calmWithin = 2 * time.Minute
+	calmWithin = 30 * time.Second
 )
+
+// resourceField is in every line of the collector's log and says nothing here.
+var resourceField = regexp.MustCompile(`"resource": \{[^}]*\}, `)
 
 // run is one fault from the start of the processes to the verdict.
 type run struct {
@@ -165,7 +169,7 @@ func (r *run) learn(ctx context.Context) error {
 			next = now.Add(reportInterval)
 			r.tellLearning(ctx, now)
 		}
-		return now.Sub(began) >= r.opts.learn && (len(r.open) == 0 || now.Sub(began) > r.opts.learn+calmWithin-reportInterval)
+		return now.Sub(began) >= r.opts.learn && (len(r.open) == 0 || now.Sub(began) > r.opts.learn+calmWithin-time.Second)
 	})
 	if err != nil {
 		return err
@@ -227,7 +231,7 @@ func (r *run) collect(ctx context.Context) {
 	r.facts.events = append(r.facts.events, events...)
 	if list, err := r.client.deliveries(ctx); err == nil {
 		for i := len(r.facts.deliveries); i < len(list); i++ {
-			r.tell.tellDelivery(&list[i])
+			r.tell.tellDelivery(now, &list[i])
 		}
 		r.facts.deliveries = list
 	}
@@ -241,7 +245,7 @@ func (r *run) tellLogs() {
 		r.tell.line(plain, "")
 		r.tell.line(bold, "last lines of the %s's log", p.name)
 		for _, l := range p.lastLines(shownLogLines) {
-			r.tell.line(plain, "  %.400s", l)
+			r.tell.line(plain, "  %.300s", resourceField.ReplaceAllString(l, ""))
 		}
 	}
 }

@@ -64,8 +64,11 @@ func (t *teller) print(c colour, margin, text string) {
 // printable takes away what could make a terminal do something: texts come from telemetry.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
+		switch {
+		case unicode.IsPrint(r):
 			return r
+		case r == '\t':
+			return ' '
 		}
 		return '�'
 	}, s)
