@@ -147,6 +147,8 @@ func (m *Model) Rewind(bucket int64) {
 	m.timeline.Rewind(bucket)
 	for _, e := range m.sorted {
 		e.clear()
+		// Else the edge would be news, and never idle, until that time comes again.
+		e.first, e.last = min(e.first, bucket), min(e.last, bucket)
 	}
 	for _, c := range m.incoming {
 		*c = excess.Counts{}

@@ -295,3 +295,21 @@ func BenchmarkClose(b *testing.B) {
 		})
 	}
 }
+
+func TestRewind(t *testing.T) {
+	m := learnt(t, 200)
+	m.Observe(Key{"x", "y"}, 200, calls(1, 0, 0.1, 0))
+	m.Close(200, 4)
+	m.Rewind(50)
+	assert.Zero(t, m.RequestsIn("back", 30), "what was counted lately is forgotten")
+	first, _ := m.FirstSeen(Key{"x", "y"})
+	assert.LessOrEqual(t, first, int64(50), "no edge was first seen in the future")
+	assert.Empty(t, play(m, 50, 40, map[Key]*Sample{entry: calls(20, 0, 0.05, 0), front: calls(20, 0, 0.02, 0.022)}))
+	got := kinds(play(m, 90, 5, map[Key]*Sample{entry: calls(20, 0, 0.05, 0), front: calls(20, 10, 0.02, 0.022)}))
+	assert.Contains(t, got, "front>back 0", "what was learnt is kept")
+	for b := int64(95); b < 60+limits.IdleBuckets; b++ {
+		m.Close(b, 4)
+	}
+	_, known := m.FirstSeen(Key{"x", "y"})
+	assert.False(t, known, "an idle edge is forgotten")
+}
