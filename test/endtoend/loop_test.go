@@ -29,7 +29,15 @@ func TestLoop(t *testing.T) {
 			s.run(sim, learn, nil)
 			require.Empty(t, hooks.deliveries(), "incidents before the fault")
 			closeLoop(t, c, hooks, s, sim, kind)
+			s.run(sim, watch, nil)
 			c.stop()
+			opened := 0
+			for _, e := range c.incidents() {
+				if e.Name == semconv.EventIncidentOpened {
+					opened++
+				}
+			}
+			assert.Equal(t, 1, opened, "one fault, one incident:\n%s", list(c.incidents()))
 		})
 	}
 }
