@@ -20,6 +20,12 @@ const (
 	pollInterval   = 200 * time.Millisecond
 	reportInterval = 10 * time.Second
 	readyWithin    = 30 * time.Second
+	// metricsInterval has data stores tell their names before the first calls to them are reported.
+	metricsInterval = "2s"
+	// lastWords is how long to wait for the exporter's verdict after an incident was resolved, and ebbWithin for a fault
+	// that its cure ends with a delay: the crowd of a surge takes up to a minute to go home.
+	lastWords = 5 * time.Second
+	ebbWithin = 90 * time.Second
 	// calmWithin is how long an incident that opened while learning may last before the fault is injected all the same.
 	calmWithin = 30 * time.Second
 )
@@ -130,7 +136,7 @@ func (r *run) launch(dir string) error {
 	}
 	return begin("shop", "shop", []string{
 		"--endpoint", at(0), "--control", at(4), "--seed", strconv.FormatUint(r.opts.seed, 10),
-		"--rate", strconv.FormatFloat(r.opts.rate, 'g', -1, 64),
+		"--metrics-interval", metricsInterval, "--rate", strconv.FormatFloat(r.opts.rate, 'g', -1, 64),
 	})
 }
 
@@ -205,10 +211,13 @@ func (r *run) watch(ctx context.Context) error {
 			r.tell.say(time.Now(), green, "the fault is gone: %s", ended.Ended)
 		}
 		v := judge(&r.facts, r.opts.detectWithin)
-		over := v.resolved != nil && (v.succeeded != nil || cured)
+		rest := lastWords
+		if !cured {
+			rest = ebbWithin
+		}
 		waited := time.Since(r.facts.injected)
 		undetected := v.opened == nil && waited > 2*r.opts.detectWithin+30*time.Second
-		return v.closed() || undetected || over && time.Since(v.resolved.seen) > 5*time.Second
+		return v.closed() || undetected || v.resolved != nil && time.Since(v.resolved.seen) > rest
 	})
 }
 
