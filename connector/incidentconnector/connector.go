@@ -34,7 +34,7 @@ func (v *view) Start(ctx context.Context, host component.Host) error {
 // Shutdown sends what waits, closes this way out, and stops the engine if this was its last view.
 func (v *view) Shutdown(ctx context.Context) error {
 	engine := v.lease.Engine()
-	engine.outbox.flush(ctx)
+	engine.outbox.drain(ctx)
 	engine.outbox.close(v)
 	return v.lease.Shutdown(ctx)
 }

@@ -44,7 +44,7 @@ func TestIntakeLimits(t *testing.T) {
 		}, "services", 7},
 		"log contexts": {func(l *LimitsConfig) { l.LogContexts = 3 }, func(w *world, i int) {
 			w.feed(logs(at(0), record{service: "s", body: "x", span: i + 1}))
-		}, "log_contexts", 0},
+		}, "log_contexts", 7},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, func(cfg *Config) { c.change(&cfg.Limits) })

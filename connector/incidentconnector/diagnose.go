@@ -22,20 +22,25 @@ const (
 )
 
 const (
-	// minUnanswered is how many calls must be expected, and silentShare the most of them that may be there, to say that
-	// answers are missing.
-	minUnanswered = 3
-	silentShare   = 0.2
+	// minUnexplained is how many failures of a service must be unexplained, and minMissed and missedShare how many calls
+	// that it usually makes must be missing, as a number and as a share of those failures, to wait for an explanation.
+	minUnexplained = 3
+	minMissed      = 2
+	missedShare    = 0.4
 	// unflagged is how many times its noise is taken from the excess duration of an edge that is not known to be slow.
 	unflagged = 5
-	// hopeless is the share of failed calls from which on the callee is taken to answer none.
-	hopeless = 0.9
+	// hopeless is the share of failed calls in the newest bucket from which on the callee is taken to answer none, and
+	// minHopeless the least number of them.
+	hopeless    = 0.9
+	minHopeless = 2
 )
 
 // A surge is at least so many times the usual requests to a service, and so many more.
 const (
 	surgeRatio    = 1.7
 	surgeRequests = 10
+	// surgeBuckets is from how many buckets it must be known what is usual.
+	surgeBuckets = 18
 )
 
 // maxDeviation bounds what a single series can say: how far a flat one jumps is chance.
@@ -122,9 +127,9 @@ func (e *engine) rank(i *incident, buckets int) []rootcause.Candidate {
 			ClientNoise: impact.ClientNoise, ClientOnly: impact.ClientOnly, Failures: impact.Failures, Seconds: impact.Seconds, ClientSeconds: impact.ClientSeconds,
 			Missing: missing[k], New: failing[k] && first >= onsetBucket-1,
 		}
-		if missed := impact.ExpectedRequests - impact.Requests; impact.Failures >= minUnanswered && impact.Failures >= hopeless*impact.Requests {
+		if last := e.edges.Impact(k, 1); last.Failures >= minHopeless && last.Failures >= hopeless*last.Requests {
 			// Calls that wait for an answer in vain are counted when they are given up; all will fail.
-			edge.Failures += max(0, missed)
+			edge.Failures += max(0, impact.ExpectedRequests-impact.Requests)
 		}
 		if !slow[k] {
 			// How long calls take varies by itself: where no call was found to be slow, only the clearest excess counts.
@@ -240,40 +245,76 @@ func (e *engine) changedBefore(i *incident, entity semconv.Entity) bool {
 
 // surges reports whether an entity gets far more requests than usual.
 func (e *engine) surges(entity semconv.Entity, buckets int) bool {
-	requests, usual := 0.0, 0.0
+	requests, usual, known := 0.0, 0.0, 0.0
 	e.edges.Edges(func(k edgehealth.Key) {
 		if entityOf(k.Server) == entity {
 			impact := e.edges.Impact(k, buckets)
 			requests += impact.Requests
 			usual += impact.UsualRequests
+			known = max(known, impact.UsualBuckets)
 		}
 	})
-	return usual > 0 && requests >= surgeRatio*usual && requests-usual >= surgeRequests
+	return known >= surgeBuckets && requests >= surgeRatio*usual && requests-usual >= surgeRequests
 }
 
-// unclear reports whether a failing service gets no answer from another one, as far as can be told yet: either it makes no
-// calls any more, or they are still being waited for. A moment later the graph knows.
+// unclear reports whether a service fails for a reason that the graph may know a moment later: calls that it usually makes
+// are missing, about as many as there are failures which nothing explains. Either it makes no such calls any more, or they
+// are still being waited for.
 func (e *engine) unclear(symptoms []*symptom, buckets int) bool {
-	failing, failsCalling := map[edgehealth.Node]bool{}, map[edgehealth.Node]bool{}
+	failures := map[edgehealth.Node]float64{}
 	for _, s := range symptoms {
 		switch {
 		case s.class == classEdge && s.edgeKind == edgehealth.Failing:
-			failing[s.edge.Server], failsCalling[s.edge.Client] = true, true
+			failures[s.edge.Server] = max(failures[s.edge.Server], s.deviation)
 		case s.logsErrors:
-			failing[edgehealth.Node(s.entity.String())] = true
+			node := edgehealth.Node(s.entity.String())
+			failures[node] = max(failures[node], s.deviation)
 		}
 	}
-	found := false
+	missed := map[edgehealth.Node]float64{}
 	e.edges.Edges(func(k edgehealth.Key) {
-		if found || !failing[k.Client] || failsCalling[k.Client] {
+		if _, fails := failures[k.Client]; !fails {
 			return
 		}
-		impact := e.edges.Impact(k, max(1, buckets-1))
-		missed := impact.ExpectedRequests - impact.Requests
-		found = impact.ExpectedRequests >= minUnanswered && (impact.Requests <= silentShare*impact.ExpectedRequests ||
-			missed >= minUnanswered && impact.Failures >= hopeless*impact.Requests)
+		impact := e.edges.Impact(k, buckets)
+		failures[k.Client] -= impact.Failures
+		missed[k.Client] = max(missed[k.Client], impact.ExpectedRequests-impact.Requests)
 	})
-	return found
+	for node, unexplained := range failures {
+		if unexplained >= minUnexplained && missed[node] >= max(minMissed, missedShare*unexplained) {
+			return true
+		}
+	}
+	return false
+}
+
+// hearsay reports whether there is no symptom of the cause itself, or only one of several callers complains about it while
+// it says nothing itself: it may as well be the caller's own trouble, which then shows in its other calls a moment later.
+func (e *engine) hearsay(symptoms []*symptom, cause semconv.Entity) bool {
+	if !slices.ContainsFunc(symptoms, func(s *symptom) bool { return s.entity == cause }) {
+		return true
+	}
+	complaining := map[edgehealth.Key]bool{}
+	for _, s := range symptoms {
+		if s.class == classEdge && s.edgeKind == edgehealth.Slow && s.entity == cause {
+			complaining[s.edge] = true
+		}
+	}
+	if len(complaining) != 1 {
+		return false
+	}
+	callers, alone := 0, false
+	e.edges.Edges(func(k edgehealth.Key) {
+		if entityOf(k.Server) != cause {
+			return
+		}
+		impact := e.edges.Impact(k, trendBuckets)
+		if impact.Requests > 0 {
+			callers++
+		}
+		alone = alone || complaining[k] && impact.ClientOnly
+	})
+	return alone && callers > 1
 }
 
 // changesNear returns the changes before and during an incident.

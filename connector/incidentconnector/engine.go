@@ -40,7 +40,9 @@ type engine struct {
 	arrived  time.Time
 	idleFrom time.Time
 	// next is the first bucket that was not judged yet.
-	next      int64
+	next int64
+	// rewinds counts how often time went back.
+	rewinds   int
 	edges     *edgehealth.Model
 	flow      *logflow.Model
 	deltas    *deltas
@@ -82,10 +84,12 @@ func newEngine(cfg *Config, set connector.Settings) (*engine, error) {
 // rewind goes back to the time where the data are. What was learnt is kept, what goes on is not.
 func (e *engine) rewind() (events []semconv.IncidentEvent) {
 	events = e.closeAll(semconv.ResolutionNoData)
+	e.rewinds++
 	e.next = e.bucketOf(e.clock.watermark) - 1
 	e.edges.Rewind(e.next)
 	e.flow.Rewind(e.next)
 	e.signals.clear()
+	e.deltas = newDeltas(e.cfg.Limits.Series)
 	clear(e.symptoms)
 	e.changes.list = nil
 	return events
@@ -147,6 +151,7 @@ func (e *engine) consume(ctx context.Context, ingest func() time.Time) {
 		events = append(events, e.judge(ctx)...)
 	}
 	refused := e.refusals
+	refused.limit += e.flow.TakeRefused()
 	e.refusals = refusals{}
 	e.outbox.add(ctx, events)
 	e.mu.Unlock()
@@ -208,7 +213,10 @@ func (e *engine) judgeBucket(bucket int64) []semconv.IncidentEvent {
 	events := e.updateIncidents(now)
 	e.forgetSymptoms(now)
 	if bucket%forgetEvery == 0 {
-		e.deltas.forget(pcommon.NewTimestampFromTime(now.Add(-2 * e.cfg.NormalAfter)))
+		ended := now.Add(-2 * e.cfg.NormalAfter)
+		e.deltas.forget(pcommon.NewTimestampFromTime(ended))
+		e.directory.forget(ended)
+		e.flow.Forget(e.bucketOf(ended))
 	}
 	e.changes.forget(now.Add(-e.cfg.ChangeWindow - e.cfg.GroupWindow))
 	return events

@@ -3,6 +3,7 @@ package incidentconnector
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
@@ -99,10 +100,12 @@ type directory struct {
 	// names is sorted.
 	names     []string
 	resources map[string]map[string]string
+	// seen is when each was last seen.
+	seen map[string]time.Time
 }
 
 func newDirectory(limit int) *directory {
-	return &directory{limit: limit, resources: map[string]map[string]string{}}
+	return &directory{limit: limit, resources: map[string]map[string]string{}, seen: map[string]time.Time{}}
 }
 
 // serviceAt returns the known service that a caller in a namespace reaches under an address: a peer that sends no spans
@@ -121,12 +124,26 @@ func (d *directory) serviceAt(namespace, address string) (string, bool) {
 	return "", false
 }
 
-// see notes a service and what its resource says; false when there is no room for it.
-func (d *directory) see(name string, resource pcommon.Map) bool {
+// forget drops the services that were not seen since a time.
+func (d *directory) forget(before time.Time) {
+	d.names = slices.DeleteFunc(d.names, func(name string) bool {
+		if !d.seen[name].Before(before) {
+			return false
+		}
+		delete(d.resources, name)
+		delete(d.seen, name)
+		return true
+	})
+}
+
+// see notes at a time a service and what its resource says; isKnown is false when there is no room for it, and isNew is true
+// the first time.
+func (d *directory) see(name string, at time.Time, resource pcommon.Map) (isKnown, isNew bool) {
 	known := d.resources[name]
 	if known == nil {
+		isNew = true
 		if len(d.names) >= d.limit {
-			return false
+			return false, false
 		}
 		known = map[string]string{}
 		d.resources[name] = known
@@ -138,7 +155,33 @@ func (d *directory) see(name string, resource pcommon.Map) bool {
 			known[key] = bounded(v)
 		}
 	}
-	return true
+	d.seen[name] = at
+	return true, isNew
+}
+
+// meet notes the service of a resource. The edges that led to its address, while nobody knew that a service is behind it,
+// lead to the service from now on: what is known of them under the address ends.
+func (e *engine) meet(name string, resource pcommon.Map) bool {
+	at := e.clock.watermark
+	known, isNew := e.directory.see(name, at, resource)
+	if !isNew {
+		return known
+	}
+	var stale []edgehealth.Key
+	e.edges.Edges(func(k edgehealth.Key) {
+		server := entityOf(k.Server)
+		if server.Type != semconv.EntityDatabase && server.Type != semconv.EntityExternal {
+			return
+		}
+		namespace, _, _ := strings.Cut(entityOf(k.Client).Name, "/")
+		if behind, ok := e.directory.serviceAt(namespace, server.Name); ok && behind == name {
+			stale = append(stale, k)
+		}
+	})
+	for _, k := range stale {
+		e.edges.Forget(k)
+	}
+	return known
 }
 
 func str(m pcommon.Map, key string) string {

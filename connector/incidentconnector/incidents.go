@@ -2,6 +2,7 @@ package incidentconnector
 
 import (
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -35,7 +36,10 @@ func (i *incident) lastActive() time.Time {
 func (e *engine) updateIncidents(now time.Time) []semconv.IncidentEvent {
 	var events []semconv.IncidentEvent
 	free := e.sortedSymptoms(func(s *symptom) bool { return s.incident == nil && s.active() })
-	near := e.neighbourhoods()
+	var near neighbourhoods
+	if len(free) > 0 {
+		near = e.neighbourhoods()
+	}
 
 	free = slices.DeleteFunc(free, func(s *symptom) bool {
 		for _, i := range e.incidents {
@@ -95,7 +99,7 @@ func (e *engine) open(group []*symptom, now time.Time) *incident {
 		}
 	}
 	e.diagnose(i, now)
-	if !waited && (i.state.Cause().Confidence < sureEnough || e.unclear(group, 2)) {
+	if !waited && (i.state.Cause().Confidence < sureEnough || e.unclear(group, 2) || e.hearsay(group, i.state.Cause().Entity)) {
 		for _, s := range group {
 			s.waited = true
 		}
@@ -106,7 +110,7 @@ func (e *engine) open(group []*symptom, now time.Time) *incident {
 	}
 	e.incidents = append(e.incidents, i)
 	// The identity follows from the data, so that a replay gives the same one.
-	i.state.ID = uuid.NewSHA1(uuid.NameSpaceOID, []byte(e.id.String()+"\x00"+now.Format(time.RFC3339Nano)+"\x00"+group[0].entity.String()+"\x00"+group[0].key.what)).String()
+	i.state.ID = uuid.NewSHA1(uuid.NameSpaceOID, []byte(e.id.String()+"\x00"+now.Format(time.RFC3339Nano)+"\x00"+group[0].entity.String()+"\x00"+group[0].key.what+"\x00"+strconv.Itoa(e.rewinds))).String()
 	e.logger.Info("incident opened", zap.String("incident_id", i.state.ID),
 		zap.String("cause", i.state.Cause().Entity.String()), zap.Time("detected_at", now))
 	return i
@@ -174,9 +178,20 @@ func (e *engine) resolve(i *incident, resolution semconv.Resolution, now time.Ti
 	i.state.Timeline = append(slices.Clone(i.state.Timeline), semconv.TimelineEntry{Time: i.state.ResolvedAt, Text: text})
 	for _, s := range i.symptoms {
 		delete(e.symptoms, s.key)
+		e.settle(s)
 	}
 	e.logger.Info("incident resolved", zap.String("incident_id", i.state.ID), zap.String("resolution", string(resolution)))
 	return i.emit(semconv.EventIncidentResolved, now)
+}
+
+// settle keeps what a symptom was found by from being found again once its incident is over.
+func (e *engine) settle(s *symptom) {
+	switch s.class {
+	case classEdge:
+		e.edges.Settle(s.edge.Server)
+	case classLog:
+		e.flow.Settle(s.entity.Name)
+	}
 }
 
 // closeAll ends all incidents at once.

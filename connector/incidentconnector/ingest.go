@@ -37,7 +37,7 @@ func (e *engine) ingestMetrics(md pmetric.Metrics) (newest time.Time) {
 	for _, rm := range md.ResourceMetrics().All() {
 		resource := rm.Resource().Attributes()
 		source := pdatautil.MapHash(resource)
-		if entity, ok := resourceEntity(resource); ok && entity.Type == semconv.EntityService && !e.directory.see(entity.Name, resource) {
+		if entity, ok := resourceEntity(resource); ok && entity.Type == semconv.EntityService && !e.meet(entity.Name, resource) {
 			e.refusals.limit++
 		}
 		for _, sm := range rm.ScopeMetrics().All() {
@@ -93,7 +93,7 @@ func (e *engine) ingestLogs(ld plog.Logs) (newest time.Time) {
 	for _, rl := range ld.ResourceLogs().All() {
 		resource := rl.Resource().Attributes()
 		entity, ok := resourceEntity(resource)
-		known := ok && entity.Type == semconv.EntityService && e.directory.see(entity.Name, resource)
+		known := ok && entity.Type == semconv.EntityService && e.meet(entity.Name, resource)
 		if ok && entity.Type == semconv.EntityService && !known {
 			e.refusals.limit += int64(recordCount(rl))
 		}

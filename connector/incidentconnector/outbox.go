@@ -63,9 +63,27 @@ func (o *outbox) len() int {
 	return len(o.waiting)
 }
 
-// flush hands over what waits, until the next component refuses it.
+// flush hands over what waits, until the next component refuses it. When that is under way already it leaves the rest to
+// whoever is at it, or to the next one, so that a slow consumer holds up nobody else.
 func (o *outbox) flush(ctx context.Context) {
+	if o.sending.TryLock() {
+		o.send(ctx)
+	}
+}
+
+// drain is a flush that waits for its turn, and counts what it cannot hand over any more.
+func (o *outbox) drain(ctx context.Context) {
 	o.sending.Lock()
+	o.send(ctx)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.ways) == 1 && len(o.waiting) > 0 {
+		o.telemetry.droppedEvents(ctx, int64(len(o.waiting)))
+		o.waiting = nil
+	}
+}
+
+func (o *outbox) send(ctx context.Context) {
 	defer o.sending.Unlock()
 	for {
 		o.mu.Lock()
@@ -90,6 +108,10 @@ func (o *outbox) flush(ctx context.Context) {
 func (o *outbox) putBack(event semconv.IncidentEvent, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if len(o.waiting) >= o.limit {
+		o.telemetry.droppedEvents(context.Background(), 1)
+		return
+	}
 	o.waiting = slices.Insert(o.waiting, 0, event)
 	if !o.refused {
 		o.refused = true

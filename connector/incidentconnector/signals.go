@@ -59,7 +59,7 @@ func (e *engine) ingestAnomaly(m pmetric.Metric, rm pmetric.ResourceMetrics, sou
 		value := numberOf(p)
 		metric := str(p.Attributes(), semconv.AttrAnomalyMetric)
 		switch {
-		case math.IsNaN(value) || metric == "":
+		case math.IsNaN(value) || math.IsInf(value, 0) || metric == "":
 			e.refusals.invalid++
 			continue
 		case !ok || strings.HasPrefix(metric, "traces_service_graph_"):

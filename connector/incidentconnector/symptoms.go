@@ -193,7 +193,8 @@ func (e *engine) noteFlow(now time.Time, findings []logflow.Finding) {
 // noteSignals turns series with a high score into symptoms, and forgets those that have come back or gone silent.
 func (e *engine) noteSignals(now time.Time) {
 	for key, s := range e.signals.held {
-		if !s.last.Before(now) {
+		if !s.onset.Before(now) && s.run > 0 {
+			// It began after the bucket that is judged.
 			continue
 		}
 		sk := symptomKey{classSignal, s.entity, fmt.Sprintf("%s\x00%s\x00%x%x", s.metric, s.signal, key.point, key.source)}

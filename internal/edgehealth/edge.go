@@ -145,7 +145,7 @@ func (e *edge) impact(tl *excess.Timeline, exposure *excess.Counts, n int) Impac
 		calls.Events += float64(e.requests[slot])
 		calls.Exposure += float64(exposure[slot])
 	}
-	out.UsualRequests = excess.Expected(float64(n), usual)
+	out.UsualRequests, out.UsualBuckets = excess.Expected(float64(n), usual), usual.Exposure
 	out.ExpectedRequests = excess.Expected(sumLast(exposure, tl, n), calls)
 	expected := excess.Expected(out.Requests, e.failures.Past())
 	out.Failures = max(0, sumLast(&e.failures.Events, tl, n)-expected)

@@ -155,6 +155,18 @@ func (m *Model) Rewind(bucket int64) {
 	}
 }
 
+// Settle says that what was counted so far at a node has been dealt with: it is no evidence for anything new.
+func (m *Model) Settle(n Node) {
+	for _, e := range m.sorted {
+		if e.key.Server == n || e.key.Client == n {
+			e.failures.Settle(&m.timeline)
+			e.calls.Settle(&m.timeline)
+			e.server.slow.Settle(&m.timeline)
+			e.client.slow.Settle(&m.timeline)
+		}
+	}
+}
+
 func (m *Model) retire(slot int) {
 	for _, e := range m.sorted {
 		e.retire(slot, m.exposure(e), m.learning)
@@ -166,6 +178,14 @@ func (m *Model) retire(slot int) {
 
 // exposure returns what the calls of an edge are measured on: the requests that its caller got.
 func (m *Model) exposure(e *edge) *excess.Counts { return m.node(e.key.Client) }
+
+// Forget drops an edge and all that was learnt of it.
+func (m *Model) Forget(key Key) {
+	if e := m.edges[key]; e != nil {
+		delete(m.edges, key)
+		m.sorted = slices.DeleteFunc(m.sorted, func(other *edge) bool { return other == e })
+	}
+}
 
 func (m *Model) forgetIdle(bucket int64) {
 	m.sorted = slices.DeleteFunc(m.sorted, func(e *edge) bool {
@@ -220,6 +240,8 @@ func (m *Model) Edges(visit func(Key)) {
 type Impact struct {
 	// Requests, how many there would usually have been in that time, and how many for what the caller got to do.
 	Requests, UsualRequests, ExpectedRequests float64
+	// UsualBuckets is how many buckets the usual number is known from.
+	UsualBuckets float64
 	// ClientOnly is true when nobody but the caller measures how long they take.
 	ClientOnly bool
 	// Failures are failed requests beyond the expected ones. Seconds are the durations beyond the expected ones as the

@@ -9,6 +9,8 @@ type Options struct {
 	MinRatio float64
 	// Share says that the events are a part of the exposure, as failed requests are of all requests; see [AboveShare].
 	Share bool
+	// MaxCells bounds the length of the windows; 0 does not.
+	MaxCells int
 	// Dispersion is variance over mean of the counts in normal operation; values below 1 count as 1.
 	Dispersion float64
 }
@@ -83,7 +85,7 @@ func scan(cells []Cell, usable []bool, base Cell, o Options, judge func(now, pas
 	var now Cell
 	taken, excluded := 0, 0
 	for _, w := range windows {
-		if w > len(cells) {
+		if w > len(cells) || o.MaxCells > 0 && w > o.MaxCells {
 			break
 		}
 		for ; taken < w; taken++ {

@@ -74,6 +74,7 @@ func (t *Timeline) Rewind(bucket int64) { t.next = min(t.next, bucket) }
 type Window struct {
 	cells  [Lookback]Cell
 	usable [Lookback]bool
+	next   int64
 }
 
 // Track learns how many events happen on an exposure, and remembers the last buckets.
@@ -90,6 +91,8 @@ type Track struct {
 	dispersion float64
 	block      Cell
 	blockCells int
+	// settled is the first bucket that may still speak for an abnormality.
+	settled int64
 	// flagged counts the buckets for which the track has been abnormal without a break.
 	flagged int64
 }
@@ -143,11 +146,12 @@ func (t *Track) learnDispersion(events, exposure float64) {
 // Clear forgets the counts of all buckets in the ring, but not what was learnt from earlier ones.
 func (t *Track) Clear() {
 	t.Events, t.abnormal = Counts{}, 0
-	t.block, t.blockCells, t.flagged = Cell{}, 0, 0
+	t.block, t.blockCells, t.flagged, t.settled = Cell{}, 0, 0, 0
 }
 
 // Load fills w with the closed buckets of the track, given its exposure.
 func (t *Track) Load(w *Window, tl *Timeline, exposure *Counts) {
+	w.next = tl.next
 	for i := range Lookback {
 		slot := SlotOf(tl.next - Lookback + int64(i))
 		w.cells[i] = Cell{Events: float64(t.Events[slot]), Exposure: float64(exposure[slot])}
@@ -155,16 +159,24 @@ func (t *Track) Load(w *Window, tl *Timeline, exposure *Counts) {
 	}
 }
 
+// Settle says that what was counted so far has been dealt with: it is no evidence for anything new.
+func (t *Track) Settle(tl *Timeline) { t.settled, t.flagged = tl.next, 0 }
+
+// options completes the options of a scan by what the track knows.
+func (t *Track) options(w *Window, o Options) Options {
+	o.Dispersion = t.Dispersion()
+	o.MaxCells = int(min(max(w.next-t.settled, 0), Lookback))
+	return o
+}
+
 // Above scans the loaded window for an excess; see [ScanAbove].
 func (t *Track) Above(w *Window, o Options) Verdict {
-	o.Dispersion = t.Dispersion()
-	return ScanAbove(w.cells[:], w.usable[:], t.past, o)
+	return ScanAbove(w.cells[:], w.usable[:], t.past, t.options(w, o))
 }
 
 // AboveTail scans like [Track.Above], with a past that the caller keeps.
 func (t *Track) AboveTail(w *Window, past Cell, o Options) Verdict {
-	o.Dispersion = t.Dispersion()
-	return ScanAbove(w.cells[:], w.usable[:], past, o)
+	return ScanAbove(w.cells[:], w.usable[:], past, t.options(w, o))
 }
 
 // Usable reports whether a slot may be learnt from.
@@ -172,8 +184,7 @@ func (t *Track) Usable(slot int) bool { return t.abnormal&(1<<slot) == 0 }
 
 // Below scans the loaded window for a lack; see [ScanBelow].
 func (t *Track) Below(w *Window, o Options) Verdict {
-	o.Dispersion = t.Dispersion()
-	return ScanBelow(w.cells[:], w.usable[:], t.past, o)
+	return ScanBelow(w.cells[:], w.usable[:], t.past, t.options(w, o))
 }
 
 // Trend says whether what a Verdict found still goes on.

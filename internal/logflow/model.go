@@ -72,13 +72,16 @@ type Model struct {
 	timeline excess.Timeline
 	services map[string]*service
 	names    []string
+	// made counts the services that there have been.
+	made int
 	// templates is the number of templates of all services.
 	templates int
 	contexts  map[contextKey]lastStep
 	// queue holds the keys of contexts in the order in which they were first seen.
 	queue  []queued
 	window excess.Window
-	// Refused counts records of services past the limit, Late those of closed buckets.
+	// Refused counts records of services past the limit, records whose template found no room, and contexts that had to
+	// make room for others; Late counts records of closed buckets.
 	Refused, Late int64
 }
 
@@ -125,10 +128,12 @@ func (m *Model) Observe(r Record) {
 			m.Refused++
 			return
 		}
-		s = &service{index: len(m.names), miner: logtemplate.NewMiner(m.limits.Templates)}
+		s = &service{index: m.made, miner: logtemplate.NewMiner(m.limits.Templates)}
+		m.made++
 		m.services[r.Service] = s
 		m.names = append(m.names, r.Service)
 	}
+	s.last = max(s.last, r.Bucket)
 	slot, exact := m.timeline.Slot(r.Bucket)
 	if !exact && r.Bucket < m.timeline.Next() {
 		m.Late++
@@ -137,10 +142,14 @@ func (m *Model) Observe(r Record) {
 	if r.Template != "" {
 		message = r.Template
 	}
+	if m.templates >= m.limits.MaxTemplates {
+		s.miner.Freeze()
+	}
 	before := s.miner.Len()
 	id := s.miner.Match(message)
-	if m.templates += s.miner.Len() - before; m.templates >= m.limits.MaxTemplates {
-		s.miner.Freeze()
+	m.templates += s.miner.Len() - before
+	if id == logtemplate.Overflow {
+		m.Refused++
 	}
 	t := s.template(id)
 	s.records[slot]++
@@ -184,6 +193,7 @@ func (m *Model) NoteRequests(name string, bucket int64) {
 // remember queues a new context, and forgets the oldest when there are too many.
 func (m *Model) remember(key contextKey, bucket int64) {
 	if len(m.contexts) >= m.limits.MaxContexts && len(m.queue) > 0 {
+		m.Refused++
 		delete(m.contexts, m.queue[0].key)
 		m.queue = m.queue[1:]
 	}
@@ -222,6 +232,26 @@ func (m *Model) Close(bucket int64, minSurprise float64) []Finding {
 	return findings
 }
 
+// TakeRefused returns Refused and sets it to 0.
+func (m *Model) TakeRefused() int64 {
+	n := m.Refused
+	m.Refused = 0
+	return n
+}
+
+// Forget drops the services that have written nothing since a bucket.
+func (m *Model) Forget(before int64) {
+	m.names = slices.DeleteFunc(m.names, func(name string) bool {
+		s := m.services[name]
+		if s.last >= before {
+			return false
+		}
+		m.templates -= s.miner.Len() - 1
+		delete(m.services, name)
+		return true
+	})
+}
+
 // Rewind goes back to an earlier bucket. What was counted lately is forgotten, what was learnt is kept.
 func (m *Model) Rewind(bucket int64) {
 	m.timeline.Rewind(bucket)
@@ -229,6 +259,23 @@ func (m *Model) Rewind(bucket int64) {
 	m.queue = m.queue[:0]
 	for _, s := range m.services {
 		s.clear()
+		s.last = min(s.last, bucket)
+	}
+}
+
+// Settle says that what a service has logged so far has been dealt with: it is no evidence for anything new.
+func (m *Model) Settle(name string) {
+	s := m.services[name]
+	if s == nil {
+		return
+	}
+	s.errors.Settle(&m.timeline)
+	for _, t := range s.templates {
+		t.errors.Settle(&m.timeline)
+		t.silent.Settle(&m.timeline)
+		for i := range t.followers {
+			t.followers[i].misses.Settle(&m.timeline)
+		}
 	}
 }
 

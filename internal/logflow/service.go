@@ -22,6 +22,8 @@ const (
 
 // service is what is known of one service's log records.
 type service struct {
+	// last is the bucket of the newest record.
+	last    int64
 	index   int
 	miner   *logtemplate.Miner
 	records excess.Counts

@@ -15,9 +15,12 @@ import (
 // Wildcard stands for a varying part in a template's text.
 const Wildcard = "<*>"
 
+// Overflow is the template of messages that found no room for one of their own.
+const Overflow = 0
+
 // Limits bound a Miner.
 type Limits struct {
-	// MaxTemplates is the number of templates kept; messages that would need another one share the template 0.
+	// MaxTemplates is the number of templates kept; messages that would need another one share the template [Overflow].
 	MaxTemplates int
 	// MaxChildren is how many different tokens may stand in one place before it becomes a wildcard.
 	MaxChildren int

@@ -158,7 +158,12 @@ func newGraph(nodes []Node, edges []Edge) *graph {
 		n.external = math.Log1p(ratio(n.ownFailures, in[i].failureVariance)) +
 			math.Log1p(ratio(n.ownSeconds, in[i].secondsVariance)) + math.Log1p(out[i].missing)/2 +
 			math.Log1p(ratio(n.network, networkNoise[i]))
-		s := n.external + math.Log1p(n.Internal) + math.Log1p(n.Log)
+		// Who fails because a callee does also logs errors and leaves steps out.
+		log := n.Log
+		if ratio(in[i].failures, in[i].failureVariance) > 0 {
+			log *= n.ownFailures / in[i].failures
+		}
+		s := n.external + math.Log1p(n.Internal) + math.Log1p(log)
 		if s > 0 && n.Changed {
 			s++
 		}

@@ -51,6 +51,11 @@ func TestRank(t *testing.T) {
 			[]Edge{edge("user", "frontend", 50, 0, 0), edge("frontend", "cart", 50, 0, 0), edge("cart", "db", 0, 0, 0)},
 			"db",
 		},
+		"errors that a caller logs are explained like its failures": {
+			[]Node{frontend, {Name: "cart", Log: 30}, db},
+			[]Edge{edge("user", "frontend", 40, 0, 0), edge("frontend", "cart", 40, 0, 0), edge("cart", "db", 34, 0, 0)},
+			"db",
+		},
 		"saturation inside decides between equals": {
 			[]Node{{Name: "a"}, {Name: "b", Internal: 12}},
 			[]Edge{edge("x", "a", 0, 10, 0), edge("x", "b", 0, 10, 0)},
