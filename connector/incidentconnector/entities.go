@@ -173,7 +173,10 @@ func (e *engine) meet(name string, resource pcommon.Map) bool {
 		if server.Type != semconv.EntityDatabase && server.Type != semconv.EntityExternal {
 			return
 		}
-		namespace, _, _ := strings.Cut(entityOf(k.Client).Name, "/")
+		namespace, _, named := strings.Cut(entityOf(k.Client).Name, "/")
+		if !named {
+			namespace = ""
+		}
 		if behind, ok := e.directory.serviceAt(namespace, server.Name); ok && behind == name {
 			stale = append(stale, k)
 		}
