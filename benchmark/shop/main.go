@@ -24,6 +24,7 @@ import (
 type options struct {
 	learn, watch, calm time.Duration
 	seeds              int
+	rate               float64
 	fault              string
 	verbose            bool
 }
@@ -34,6 +35,7 @@ func main() {
 	flag.DurationVar(&o.watch, "watch", 2*time.Minute, "simulated time to watch a fault, and again its cure")
 	flag.DurationVar(&o.calm, "calm", time.Hour, "simulated time without a fault for each seed; 0 is none")
 	flag.IntVar(&o.seeds, "seeds", 3, "how many seeds to try")
+	flag.Float64Var(&o.rate, "rate", shop.DefaultConfig().Rate, "mean user requests a second")
 	flag.StringVar(&o.fault, "fault", "", "only this kind of fault")
 	flag.BoolVar(&o.verbose, "v", false, "print every incident event")
 	flag.Parse()
@@ -103,6 +105,7 @@ type runner struct {
 func newRunner(ctx context.Context, seed uint64, o options, w io.Writer) (*runner, error) {
 	cfg := shop.DefaultConfig()
 	cfg.Seed = seed
+	cfg.Rate = o.rate
 	cfg.Start = time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC)
 	sim, err := shop.New(cfg)
 	if err != nil {

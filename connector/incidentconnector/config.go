@@ -41,6 +41,9 @@ type Config struct {
 	ChangeWindow time.Duration `mapstructure:"change_window"`
 	// UpdateInterval is the least time between two events of one incident.
 	UpdateInterval time.Duration `mapstructure:"update_interval"`
+	// RepeatInterval is after how much time an incident that goes on without any news is told of again, so that whoever
+	// waits to act, for a cooldown or for a first attempt to fail, is asked again.
+	RepeatInterval time.Duration `mapstructure:"repeat_interval"`
 	// ResolveAfter is how long all symptoms must be seen to be gone before an incident is resolved.
 	ResolveAfter time.Duration `mapstructure:"resolve_after"`
 	// StaleAfter is how long nothing may be known of the symptoms before an incident is closed without a verdict.
@@ -91,6 +94,7 @@ func createDefaultConfig() component.Config {
 		GroupWindow:      3 * time.Minute,
 		ChangeWindow:     15 * time.Minute,
 		UpdateInterval:   10 * time.Second,
+		RepeatInterval:   time.Minute,
 		ResolveAfter:     time.Minute,
 		StaleAfter:       3 * time.Minute,
 		BaselineHalfLife: time.Hour,
@@ -141,6 +145,7 @@ func (c *Config) Validate() error {
 		{"group_window", c.GroupWindow, time.Second},
 		{"change_window", c.ChangeWindow, time.Second},
 		{"update_interval", c.UpdateInterval, 0},
+		{"repeat_interval", c.RepeatInterval, c.UpdateInterval},
 		{"resolve_after", c.ResolveAfter, c.Bucket},
 		{"stale_after", c.StaleAfter, c.Bucket},
 		{"baseline_half_life", c.BaselineHalfLife, time.Minute},

@@ -55,6 +55,7 @@ func TestConfig(t *testing.T) {
 		"idle":                 {"idle_after must be at least 1s, got 500ms"},
 		"group":                {"group_window must be at least 1s, got 0s"},
 		"change":               {"change_window must be at least 1s, got 0s"},
+		"repeat":               {"repeat_interval must be at least 10s, got 5s"},
 		"update":               {"update_interval must be at least 0s, got -1s"},
 		"resolve":              {"resolve_after must be at least 5s, got 4s"},
 		"stale":                {"stale_after must be at least 5s, got 4s"},
@@ -72,7 +73,7 @@ func TestConfig(t *testing.T) {
 		"all": {
 			Bucket: 10 * time.Second, Lateness: 5 * time.Second, IdleAfter: 20 * time.Second, MaxClockSkew: 4 * time.Minute,
 			OpenSurprise: 12, MinScore: 0.9, MinDeviation: 4, MinUtilization: 0.7, Persistence: 3,
-			GroupWindow: 5 * time.Minute, ChangeWindow: 30 * time.Minute, UpdateInterval: 15 * time.Second,
+			GroupWindow: 5 * time.Minute, ChangeWindow: 30 * time.Minute, UpdateInterval: 15 * time.Second, RepeatInterval: 2 * time.Minute,
 			ResolveAfter: 2 * time.Minute, StaleAfter: 6 * time.Minute,
 			BaselineHalfLife: 2 * time.Hour, NormalAfter: 3 * time.Hour,
 			Limits: LimitsConfig{1, 2, 3, 4, 5, 6, 7, 8, 9, 10},

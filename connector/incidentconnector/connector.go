@@ -31,7 +31,8 @@ func (v *view) Start(ctx context.Context, host component.Host) error {
 	return nil
 }
 
-// Shutdown sends what waits, closes this way out, and stops the engine if this was its last view.
+// Shutdown sends what waits, closes this way out, and stops the engine if this was its last view. Open
+// incidents stay open for whoever was told of them: that nobody watches them any more does not end them.
 func (v *view) Shutdown(ctx context.Context) error {
 	engine := v.lease.Engine()
 	engine.outbox.drain(ctx)

@@ -59,6 +59,69 @@ func TestDeltasAfterWrongClock(t *testing.T) {
 	w.stop()
 }
 
+// TestFuturePoint gives known cumulative series one point of the next day; what follows must count as before.
+func TestFuturePoint(t *testing.T) {
+	requests := func(future bool) float64 {
+		w := newWorld(t, nil)
+		n := int64(0)
+		for i := range 60 {
+			n += 10
+			end := at(i)
+			if future && i == 30 {
+				end = end.AddDate(0, 0, 1)
+			}
+			w.feed(eachMetric(graph(end, call{client: "a", server: "b", n: float64(n)}), func(m pmetric.Metric) {
+				if m.Type() == pmetric.MetricTypeSum {
+					m.Sum().SetAggregationTemporality(pmetric.AggregationTemporalityCumulative)
+				}
+			}))
+		}
+		engine := w.metrics.(*metricsView).lease.Engine()
+		w.stop()
+		return engine.edges.RequestsIn(serviceNode("b"), 20)
+	}
+	assert.InDelta(t, requests(false), requests(true), 0)
+}
+
+// TestHugeAmounts asserts that a number which would swallow all others is refused.
+func TestHugeAmounts(t *testing.T) {
+	w := newWorld(t, nil)
+	for i, n := range []float64{1e13, 1e30, 1e39, 1e300} {
+		w.feed(graph(at(i), call{client: "a", server: "b", n: n}))
+	}
+	w.play(4, 240, calm)
+	w.play(240, 260, stockFails)
+	assert.NotZero(t, w.count("refused_items", "invalid"))
+	w.stop()
+	assert.Len(t, w.last(), 1)
+}
+
+// TestSteadyIncidentIsRepeated lets a fault go on without any change.
+func TestSteadyIncidentIsRepeated(t *testing.T) {
+	events := func(interval time.Duration) int {
+		w := newWorld(t, func(cfg *Config) { cfg.RepeatInterval = interval })
+		w.play(0, 240, calm)
+		w.play(240, 360, stockFails)
+		w.stop()
+		return len(w.events())
+	}
+	assert.GreaterOrEqual(t, events(time.Minute), 8, "ten minutes")
+	assert.Less(t, events(time.Hour), 5)
+}
+
+// TestGraphWithoutNamespaces takes a graph from a producer that leaves namespaces out: its names mean the services whose
+// telemetry has one.
+func TestGraphWithoutNamespaces(t *testing.T) {
+	w := newWorld(t, nil)
+	known := map[string]string{semconv.AttrServiceName: "stock", semconv.AttrServiceNamespace: "shop"}
+	w.play(0, 2, calm)
+	w.feed(score(at(2), at(2), known, "x", 0, 0, 0))
+	w.play(3, 240, calm)
+	w.play(240, 260, stockFails)
+	w.stop()
+	assert.Equal(t, service("shop/stock"), w.one().Cause().Entity)
+}
+
 // TestResolvedEvidenceOpensNothing lets a few calls fail after an incident is over, while its failures still lie within the
 // longest window.
 func TestResolvedEvidenceOpensNothing(t *testing.T) {

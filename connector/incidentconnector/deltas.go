@@ -11,6 +11,9 @@ import (
 	"github.com/paramedic-otel/paramedic/internal/edgehealth"
 )
 
+// maxAmount bounds counts and sums of seconds: nothing real is larger, and sums of it stay exact.
+const maxAmount = 1e12
+
 // freshStart is how old a cumulative series may be, when it is first seen, for its first value to count: an older one
 // counted long before anybody listened.
 const freshStart = time.Minute
@@ -87,7 +90,7 @@ func (e *engine) ingestGraph(m pmetric.Metric, resource [16]byte, apply func(*ed
 		if t := at.AsTime(); t.After(newest) {
 			newest = t
 		}
-		if !(r.count >= 0) || math.IsInf(r.count, 0) || math.IsNaN(r.sum) || math.IsInf(r.sum, 0) {
+		if !(r.count >= 0) || r.count > maxAmount || !(math.Abs(r.sum) <= maxAmount) {
 			e.refusals.invalid++
 			return
 		}
@@ -96,7 +99,16 @@ func (e *engine) ingestGraph(m pmetric.Metric, resource [16]byte, apply func(*ed
 			e.refusals.invalid++
 			return
 		}
+		// A point stands for the interval that ends with it.
+		t, skewed := e.clock.place(at.AsTime().Add(-1))
+		if skewed {
+			e.refusals.skewed++
+		}
 		if temporality == pmetric.AggregationTemporalityCumulative {
+			if skewed {
+				// Its time says nothing, so neither does what has happened since the point before it.
+				return
+			}
 			known, refused := e.deltas.since(seriesKey{m.Name(), resource, pdatautil.MapHash(attrs)}, start, at, r)
 			if refused {
 				e.refusals.limit++
@@ -107,11 +119,6 @@ func (e *engine) ingestGraph(m pmetric.Metric, resource [16]byte, apply func(*ed
 		}
 		var s edgehealth.Sample
 		apply(&s, r)
-		// A point stands for the interval that ends with it.
-		t, skewed := e.clock.place(at.AsTime().Add(-1))
-		if skewed {
-			e.refusals.skewed++
-		}
 		bucket := max(e.bucketOf(t), e.next)
 		if e.clock.started() && e.bucketOf(t) < e.next {
 			e.refusals.late++

@@ -40,7 +40,7 @@ const (
 	surgeRatio    = 1.7
 	surgeRequests = 10
 	// surgeBuckets is from how many buckets it must be known what is usual.
-	surgeBuckets = 18
+	surgeBuckets = 12
 )
 
 // maxDeviation bounds what a single series can say: how far a flat one jumps is chance.

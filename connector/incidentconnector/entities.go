@@ -70,8 +70,8 @@ func (e *engine) edgeKey(attrs pcommon.Map) (edgehealth.Key, bool) {
 	virtual := str(attrs, semconv.AttrGraphVirtualNode)
 	connection := str(attrs, semconv.AttrGraphConnectionType)
 	key := edgehealth.Key{
-		Client: serviceNode(serviceName(str(attrs, semconv.AttrGraphClientNamespace), client)),
-		Server: serviceNode(serviceName(str(attrs, semconv.AttrGraphServerNamespace), server)),
+		Client: serviceNode(e.directory.qualify(serviceName(namespace, client))),
+		Server: serviceNode(e.directory.qualify(serviceName(str(attrs, semconv.AttrGraphServerNamespace), server))),
 	}
 	if virtual == "client" || (client == semconv.GraphUser && connection == semconv.ConnectionVirtual) {
 		key.Client = virtualNode(semconv.EntityExternal, client)
@@ -100,12 +100,14 @@ type directory struct {
 	// names is sorted.
 	names     []string
 	resources map[string]map[string]string
+	// namespaced maps names without their namespace to the services that have them.
+	namespaced map[string][]string
 	// seen is when each was last seen.
 	seen map[string]time.Time
 }
 
 func newDirectory(limit int) *directory {
-	return &directory{limit: limit, resources: map[string]map[string]string{}, seen: map[string]time.Time{}}
+	return &directory{limit: limit, resources: map[string]map[string]string{}, seen: map[string]time.Time{}, namespaced: map[string][]string{}}
 }
 
 // serviceAt returns the known service that a caller in a namespace reaches under an address: a peer that sends no spans
@@ -124,6 +126,20 @@ func (d *directory) serviceAt(namespace, address string) (string, bool) {
 	return "", false
 }
 
+// qualify returns the one service that a name without a namespace can mean: some producers of service graphs leave
+// namespaces out.
+func (d *directory) qualify(name string) string {
+	if _, known := d.resources[name]; !known {
+		if services := d.namespaced[name]; len(services) == 1 {
+			return services[0]
+		}
+	}
+	return name
+}
+
+// bareName returns a service's name without its namespace.
+func bareName(name string) string { return name[strings.LastIndexByte(name, '/')+1:] }
+
 // forget drops the services that were not seen since a time.
 func (d *directory) forget(before time.Time) {
 	d.names = slices.DeleteFunc(d.names, func(name string) bool {
@@ -132,6 +148,10 @@ func (d *directory) forget(before time.Time) {
 		}
 		delete(d.resources, name)
 		delete(d.seen, name)
+		bare := bareName(name)
+		if d.namespaced[bare] = slices.DeleteFunc(d.namespaced[bare], func(n string) bool { return n == name }); len(d.namespaced[bare]) == 0 {
+			delete(d.namespaced, bare)
+		}
 		return true
 	})
 }
@@ -147,6 +167,9 @@ func (d *directory) see(name string, at time.Time, resource pcommon.Map) (isKnow
 		}
 		known = map[string]string{}
 		d.resources[name] = known
+		if bare := bareName(name); bare != name {
+			d.namespaced[bare] = append(d.namespaced[bare], name)
+		}
 		i, _ := slices.BinarySearch(d.names, name)
 		d.names = slices.Insert(d.names, i, name)
 	}
@@ -168,7 +191,12 @@ func (e *engine) meet(name string, resource pcommon.Map) bool {
 		return known
 	}
 	var stale []edgehealth.Key
+	bare := serviceNode(bareName(name))
 	e.edges.Edges(func(k edgehealth.Key) {
+		if bare != serviceNode(name) && (k.Client == bare || k.Server == bare) {
+			stale = append(stale, k)
+			return
+		}
 		server := entityOf(k.Server)
 		if server.Type != semconv.EntityDatabase && server.Type != semconv.EntityExternal {
 			return

@@ -131,7 +131,7 @@ func (e *engine) advance(i *incident, now time.Time) (event *semconv.IncidentEve
 	}
 	before := i.state
 	e.diagnose(i, now)
-	if !changed(before, i.state) {
+	if !changed(before, i.state) && now.Sub(i.emitted) < e.cfg.RepeatInterval {
 		return nil, false
 	}
 	ev := i.emit(semconv.EventIncidentUpdated, now)

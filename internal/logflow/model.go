@@ -142,9 +142,7 @@ func (m *Model) Observe(r Record) {
 	if r.Template != "" {
 		message = r.Template
 	}
-	if m.templates >= m.limits.MaxTemplates {
-		s.miner.Freeze()
-	}
+	s.miner.Freeze(m.templates >= m.limits.MaxTemplates)
 	before := s.miner.Len()
 	id := s.miner.Match(message)
 	m.templates += s.miner.Len() - before

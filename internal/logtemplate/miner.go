@@ -39,6 +39,7 @@ type Miner struct {
 	root      node
 	templates []string
 	buf       []byte
+	frozen    bool
 }
 
 type node struct {
@@ -56,8 +57,11 @@ func NewMiner(limits Limits) *Miner {
 // Len returns the number of templates, the overflow template 0 included.
 func (m *Miner) Len() int { return len(m.templates) }
 
-// Freeze lets no further templates in.
-func (m *Miner) Freeze() { m.limits.MaxTemplates = len(m.templates) }
+// Freeze lets no further templates in, or lets them in again.
+func (m *Miner) Freeze(frozen bool) { m.frozen = frozen }
+
+// full reports whether there is no room for another template.
+func (m *Miner) full() bool { return m.frozen || len(m.templates) >= m.limits.MaxTemplates }
 
 // Text returns a template's text.
 func (m *Miner) Text(template int) string { return m.templates[template] }
@@ -78,12 +82,12 @@ func (m *Miner) Match(message string) int {
 		}
 		n = m.descend(n, token)
 		if n == nil {
-			return 0
+			return Overflow
 		}
 	}
 	if n.template == 0 {
-		if len(m.templates) >= m.limits.MaxTemplates {
-			return 0
+		if m.full() {
+			return Overflow
 		}
 		m.templates = append(m.templates, m.render(message))
 		n.template = len(m.templates)
@@ -98,12 +102,12 @@ func (m *Miner) descend(n *node, token string) *node {
 		return child
 	}
 	if len(n.children) >= m.limits.MaxChildren {
-		if n.wildcard == nil && len(m.templates) < m.limits.MaxTemplates {
+		if n.wildcard == nil && !m.full() {
 			n.wildcard = &node{}
 		}
 		return n.wildcard
 	}
-	if len(m.templates) >= m.limits.MaxTemplates {
+	if m.full() {
 		return nil
 	}
 	if n.children == nil {
