@@ -12,6 +12,9 @@ const (
 	// watermark, are believed against it.
 	leapServices = 20
 	leapSpans    = 200
+	// quietBatches is for how many batches no span of another service must have fitted the watermark for one service
+	// to be believed ahead of it: its clock is more likely wrong than that of all others.
+	quietBatches = 50
 	// slack is how far a batch may exceed the bound of the store before it is settled as a whole.
 	slack = 8192
 	// maxTime keeps arithmetic on nonsense timestamps from overflowing.
@@ -43,8 +46,11 @@ type Graph struct {
 	dirty bool
 	// sweepNodes, when set, is the time before which nodes used last are to be forgotten.
 	sweepNodes int64
-	// lastFit is the arrival time of the last span that fitted the watermark.
+	// lastFit is the arrival time of the last span that fitted the watermark; recent tells whose it was.
 	lastFit int64
+	recent  recent
+	// batches numbers the batches.
+	batches int64
 	// behind counts spans in a row that ended too long before the watermark.
 	behind run
 	// doubtful are spans that end too far ahead of the watermark, until others confirm or contradict them.
@@ -67,6 +73,27 @@ func (r *run) add(s NodeID) {
 }
 
 func (r *run) believed() bool { return r.n >= leapSpans || r.n >= leapServices && r.several }
+
+// recent remembers the last service of which a span fitted the watermark, and the last one but that.
+type recent [2]struct {
+	service NodeID
+	batch   int64
+}
+
+func (r *recent) add(s NodeID, batch int64) {
+	if r[0].batch > 0 && r[0].service != s {
+		r[1] = r[0]
+	}
+	r[0].service, r[0].batch = s, batch
+}
+
+// other returns the last batch in which a span of another service fitted the watermark, or 0.
+func (r *recent) other(s NodeID) int64 {
+	if r[0].service != s {
+		return r[0].batch
+	}
+	return r[1].batch
+}
 
 // New returns an empty graph.
 func New(cfg Config, out Output) *Graph {
@@ -119,6 +146,7 @@ func (g *Graph) Add(b *Batch, arrived int64) {
 	if len(b.Spans) == 0 {
 		return
 	}
+	g.batches++
 	low := g.order(b.Spans)
 	if !g.started {
 		g.lastFit = arrived
@@ -130,20 +158,23 @@ func (g *Graph) Add(b *Batch, arrived int64) {
 		case s.End > g.watermark+int64(g.cfg.MaxClockSkew):
 			if !g.believeAhead(b.Spans[i:], arrived) {
 				g.doubtful.appendSpans(b.Spans[i:], b.Links)
+				if len(g.doubtful.Spans) > g.cfg.MaxPending {
+					g.insertDoubtful()
+				}
 				g.evict()
 				return
 			}
-			g.moveTo(s.End, arrived)
+			g.moveTo(s, arrived)
 		case s.End > g.watermark:
-			g.moveTo(s.End, arrived)
+			g.moveTo(s, arrived)
 		case s.End < g.tooOld():
 			if arrived-g.lastFit >= int64(g.cfg.IdleTimeout) && g.believeBehind(b.Spans[i:]) {
 				g.rewind(s.End)
-				g.fits(arrived)
+				g.fits(s, arrived)
 			}
 			g.behind.add(s.Service)
 		default:
-			g.fits(arrived)
+			g.fits(s, arrived)
 		}
 		g.insert(b, s)
 		if g.store.held > g.cfg.MaxPending+slack {
@@ -191,12 +222,16 @@ func (g *Graph) insertDoubtful() {
 		s.Start = g.watermark - max(s.End-s.Start, 0)
 		s.End = g.watermark
 		g.insert(&g.doubtful, s)
+		if g.store.held > g.cfg.MaxPending+slack {
+			g.evict()
+		}
 	}
 	g.doubtful.Reset()
 }
 
-func (g *Graph) fits(arrived int64) {
+func (g *Graph) fits(s *Span, arrived int64) {
 	g.lastFit = arrived
+	g.recent.add(s.Service, g.batches)
 	g.behind = run{}
 }
 
@@ -212,12 +247,19 @@ func (g *Graph) believeAhead(rest []Span, arrived int64) bool {
 			continue
 		}
 		together.add(rest[i].Service)
-		if together.believed() {
+		if together.believed() && (together.several || g.alone(together.service)) {
 			g.stats.Leaps++
 			return true
 		}
 	}
 	return false
+}
+
+// alone says whether no other service had a span that fits the watermark for a while. It counts batches, not time, so
+// that a replay comes to the same result at any speed.
+func (g *Graph) alone(s NodeID) bool {
+	other := g.recent.other(s)
+	return other == 0 || g.batches-other >= quietBatches
 }
 
 // believeBehind decides whether the spans, the first of which ends far behind the watermark, are right and it is wrong.
@@ -256,8 +298,9 @@ func (g *Graph) openInterval(t int64) {
 }
 
 // moveTo advances the watermark.
-func (g *Graph) moveTo(t, arrived int64) {
-	g.fits(arrived)
+func (g *Graph) moveTo(s *Span, arrived int64) {
+	g.fits(s, arrived)
+	t := s.End
 	// A gap is settled as by a call of Flush during the gap, so that it makes no difference at which speed it passed.
 	gap := t-g.watermark >= int64(g.cfg.IdleTimeout)
 	if gap {
@@ -351,6 +394,7 @@ func (g *Graph) rewind(t int64) {
 	g.sweepNodes = 0
 	g.emitted = 0
 	g.dirty = false
+	g.recent = recent{}
 	g.begin(t)
 }
 

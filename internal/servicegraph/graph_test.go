@@ -165,3 +165,80 @@ func TestMissingEnd(t *testing.T) {
 	g.Flush()
 	assert.Equal(t, []int64{int64(time.Hour)}, at, "it does not set the watermark back")
 }
+
+// spansOf returns n server spans of a service that end at the given time.
+func spansOf(g *Graph, service string, n int, end time.Duration, trace *uint64) []Span {
+	out := make([]Span, n)
+	for i := range out {
+		*trace++
+		out[i] = Span{Trace: TraceID{Lo: *trace}, ID: 1, Service: g.Service("", service), Kind: KindServer, End: int64(end), Weight: 1}
+	}
+	return out
+}
+
+// TestOneServiceAgainstOthers has one service send far more spans than any threshold, all of a day ahead.
+func TestOneServiceAgainstOthers(t *testing.T) {
+	const healthy = 1000 * time.Second
+	var last time.Duration
+	g := New(testConfig(), func(at int64, _ []Edge) { last = time.Duration(at) })
+	var trace uint64
+	for i := range 60 {
+		now := healthy + time.Duration(i)*time.Second
+		g.Add(&Batch{Spans: spansOf(g, "a", 1, now, &trace)}, int64(now))
+		g.Add(&Batch{Spans: spansOf(g, "b", 1, now, &trace)}, int64(now))
+		if i >= 2 {
+			g.Add(&Batch{Spans: spansOf(g, "broken", 5000, now+24*time.Hour, &trace)}, int64(now))
+		}
+	}
+	g.Flush()
+	assert.Equal(t, healthy+59*time.Second, last)
+	assert.Zero(t, g.Stats().Leaps)
+	assert.EqualValues(t, 58*5000, g.Stats().Skewed)
+}
+
+// TestGapIsFollowed replays, in no time, a recording with a gap.
+func TestGapIsFollowed(t *testing.T) {
+	for name, tc := range map[string]struct {
+		before, after []string
+		spans         int // of each service, a batch
+		batches       int // after the gap, until it is followed
+	}{
+		"both services return":       {before: []string{"a", "b"}, after: []string{"a", "b"}, spans: 10, batches: 2},
+		"another two come":           {before: []string{"a", "b"}, after: []string{"c", "d"}, spans: 10, batches: 2},
+		"the second returns late":    {before: []string{"a", "b"}, after: []string{"a", "a", "a", "b"}, spans: 300, batches: 4},
+		"the only one returns":       {before: []string{"a"}, after: []string{"a"}, spans: 200, batches: 1},
+		"one of two returns":         {before: []string{"a", "b"}, after: []string{"a"}, spans: 200, batches: quietBatches},
+		"one that never was returns": {before: []string{"a"}, after: []string{"b"}, spans: 200, batches: quietBatches},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := New(testConfig(), func(int64, []Edge) {})
+			var trace uint64
+			for i := range 10 {
+				for _, s := range tc.before {
+					g.Add(&Batch{Spans: spansOf(g, s, 5, 1000*time.Second+time.Duration(i)*time.Second, &trace)}, 0)
+				}
+			}
+			n := 0
+			for ; g.Stats().Leaps == 0 && n < 1000; n++ {
+				g.Add(&Batch{Spans: spansOf(g, tc.after[n%len(tc.after)], tc.spans, 2000*time.Second, &trace)}, 0)
+			}
+			assert.Equal(t, tc.batches, n)
+			assert.Zero(t, g.Stats().Skewed, "all keep their time")
+		})
+	}
+}
+
+// TestDoubtIsBounded has spans that are neither confirmed nor contradicted.
+func TestDoubtIsBounded(t *testing.T) {
+	cfg := testConfig()
+	cfg.MaxPending = 1000
+	g := New(cfg, func(int64, []Edge) {})
+	var trace uint64
+	g.Add(&Batch{Spans: spansOf(g, "a", 1, 1000*time.Second, &trace)}, 0)
+	for range quietBatches - 2 {
+		g.Add(&Batch{Spans: spansOf(g, "b", 300, 2000*time.Second, &trace)}, 0)
+		assert.LessOrEqual(t, g.Stats().Pending, int64(cfg.MaxPending))
+	}
+	assert.Zero(t, g.Stats().Leaps)
+	assert.Positive(t, g.Stats().Skewed)
+}
