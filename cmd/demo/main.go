@@ -40,11 +40,11 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&o.bin, "bin", "bin", "folder with otelcol-paramedic and shop")
 	flags.StringVar(&o.config, "config", "examples/quickstart/config.yaml", "configuration of the collector")
 	flags.StringVar(&fault, "fault", "crash", "faults, separated by commas, or all: "+strings.Join(all, ", "))
-	flags.DurationVar(&o.learn, "learn", 2*time.Minute, "time to learn what is normal before the fault")
-	flags.DurationVar(&o.detectWithin, "detect-within", 30*time.Second, "longest time from the fault to the incident")
+	flags.DurationVar(&o.learn, "learn", 90*time.Second, "time to learn what is normal before the fault")
+	flags.DurationVar(&o.detectWithin, "detect-within", 15*time.Second, "longest time from the fault to the incident; a memory leak, which hurts nobody until it has grown, gets twice that")
 	flags.DurationVar(&o.timeout, "timeout", 10*time.Minute, "longest time for one fault, learning included")
 	flags.Uint64Var(&o.seed, "seed", 1, "seed of the shop's randomness")
-	flags.Float64Var(&o.rate, "rate", 20, "mean user requests a second of the shop")
+	flags.Float64Var(&o.rate, "rate", 40, "mean user requests a second of the shop")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}

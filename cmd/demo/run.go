@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/paramedic-otel/paramedic/internal/shop"
 	"github.com/paramedic-otel/paramedic/semconv"
 )
 
@@ -68,7 +69,7 @@ func (r *run) play(ctx context.Context) (v verdict, err error) {
 		}
 		return v, err
 	}
-	v = judge(&r.facts, r.opts.detectWithin)
+	v = judge(&r.facts, r.detectWithin())
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = nil // what is missing says more
 	}
@@ -77,6 +78,14 @@ func (r *run) play(ctx context.Context) (v verdict, err error) {
 		r.tellLogs()
 	}
 	return v, err
+}
+
+// detectWithin returns the longest time from the fault to the incident. A leak hurts nobody until it has grown.
+func (r *run) detectWithin() time.Duration {
+	if shop.FaultKind(r.kind) == shop.MemoryLeak {
+		return 2 * r.opts.detectWithin
+	}
+	return r.opts.detectWithin
 }
 
 func (r *run) loop(ctx context.Context, dir string) error {
@@ -210,13 +219,13 @@ func (r *run) watch(ctx context.Context) error {
 			cured = true
 			r.tell.say(time.Now(), green, "the fault is gone: %s", ended.Ended)
 		}
-		v := judge(&r.facts, r.opts.detectWithin)
+		v := judge(&r.facts, r.detectWithin())
 		rest := lastWords
 		if !cured {
 			rest = ebbWithin
 		}
 		waited := time.Since(r.facts.injected)
-		undetected := v.opened == nil && waited > 2*r.opts.detectWithin+30*time.Second
+		undetected := v.opened == nil && waited > 2*r.detectWithin()+30*time.Second
 		return v.closed() || undetected || v.resolved != nil && time.Since(v.resolved.seen) > rest
 	})
 }
