@@ -78,7 +78,7 @@ func newTraceGraph(cfg *Config, set connector.Settings, next consumer.Metrics) (
 	}
 	c.graph = servicegraph.New(graphConfig, c.enqueue)
 	c.translator = translator{graph: c.graph, maxLinks: cfg.MaxLinks, maxWeight: cfg.MaxSamplingWeight}
-	c.encoder = newEncoder(cfg, graphConfig.Bounds)
+	c.encoder = newEncoder(cfg, set.Resource, graphConfig.Bounds)
 	var err error
 	if c.tel, err = newInstruments(set.TelemetrySettings, c); err != nil {
 		return nil, err

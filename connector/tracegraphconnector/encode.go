@@ -11,21 +11,39 @@ import (
 
 // encoder writes edges as metrics.
 type encoder struct {
+	// instance tells the series of one collector from those of another; it may be empty.
+	instance    string
 	bounds      []float64
 	temporality pmetric.AggregationTemporality
 }
 
-func newEncoder(cfg *Config, bounds []float64) encoder {
-	e := encoder{bounds: bounds, temporality: pmetric.AggregationTemporalityCumulative}
+func newEncoder(cfg *Config, own pcommon.Resource, bounds []float64) encoder {
+	e := encoder{instance: instanceOf(own), bounds: bounds, temporality: pmetric.AggregationTemporalityCumulative}
 	if cfg.Temporality == TemporalityDelta {
 		e.temporality = pmetric.AggregationTemporalityDelta
 	}
 	return e
 }
 
+// instanceOf returns the service.instance.id among the attributes of the collector's own telemetry, or nothing.
+func instanceOf(own pcommon.Resource) string {
+	if own == (pcommon.Resource{}) {
+		return "" // nobody set it, and it must not be read
+	}
+	id, ok := own.Attributes().Get(semconv.AttrServiceInstanceID)
+	if !ok {
+		return ""
+	}
+	return id.AsString()
+}
+
 func (e *encoder) encode(at int64, edges []servicegraph.Edge) pmetric.Metrics {
 	md := pmetric.NewMetrics()
-	sm := md.ResourceMetrics().AppendEmpty().ScopeMetrics().AppendEmpty()
+	rm := md.ResourceMetrics().AppendEmpty()
+	if e.instance != "" {
+		rm.Resource().Attributes().PutStr(semconv.AttrServiceInstanceID, e.instance)
+	}
+	sm := rm.ScopeMetrics().AppendEmpty()
 	sm.Scope().SetName(metadata.ScopeName)
 	ts := pcommon.Timestamp(at)
 
