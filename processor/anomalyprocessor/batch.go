@@ -98,8 +98,12 @@ func (b *batch) stream(attributes pcommon.Map, t int64, flags pmetric.DataPointF
 	if s == nil {
 		return nil, refusedLimit
 	}
-	s.arrived = b.now
-	return s, s.order(t, b.now, skew)
+	r := s.order(t, b.now, skew)
+	if r == scored {
+		// A refused point does not keep the stream: else one whose time lies ahead of all that comes would never end.
+		s.arrived = b.now
+	}
+	return s, r
 }
 
 // observe shows a signal its next value and adds what the detector says.

@@ -21,7 +21,7 @@ type Config struct {
 
 	// MaxSeries bounds the series held in memory. A histogram has four: rate, mean, p50 and p99.
 	MaxSeries int `mapstructure:"max_series"`
-	// SeriesTTL is the time without a point after which a series is forgotten.
+	// SeriesTTL is the time without a new point after which a series is forgotten.
 	SeriesTTL time.Duration `mapstructure:"series_ttl"`
 	// MaxBuckets bounds the buckets of a histogram point and the quantiles of a summary point.
 	MaxBuckets int `mapstructure:"max_buckets"`

@@ -140,7 +140,7 @@ func (p *anomalyProcessor) processMetrics(ctx context.Context, md pmetric.Metric
 	return md, nil
 }
 
-// expire forgets the series that had no point for series_ttl.
+// expire forgets the series that had no new point for series_ttl.
 func (p *anomalyProcessor) expire(ctx context.Context, now time.Time) {
 	p.mu.Lock()
 	dropped := p.table.expire(now.Add(-p.cfg.SeriesTTL))

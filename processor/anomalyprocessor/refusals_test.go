@@ -150,6 +150,70 @@ func TestIdleSeriesExpireAndMakeRoom(t *testing.T) {
 	})
 }
 
+// An older recording is refused as out of order only until series_ttl has passed; then the series starts anew.
+func TestOlderRecordingIsScoredInTheEnd(t *testing.T) {
+	for name, pace := range map[string]time.Duration{"played on": minute, "the last point over and over": 0} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newHarness(t, func(c *Config) { c.SeriesTTL = 10 * time.Minute })
+				h.feed(gauge("g", "1", time.Now(), 1))
+				older := time.Now().Add(-24 * time.Hour)
+				if pace == 0 {
+					older = time.Now()
+				}
+				for n := range 59 { // 9 minutes and 50 seconds
+					time.Sleep(minute)
+					h.feed(gauge("g", "1", older.Add(time.Duration(n)*pace), 1))
+				}
+				assert.Equal(t, int64(1), h.counter("otelcol_processor_anomaly_scored_datapoints", ""))
+				for n := 59; n < 70; n++ {
+					time.Sleep(minute)
+					h.feed(gauge("g", "1", older.Add(time.Duration(n)*pace), 1))
+				}
+				assert.Greater(t, h.counter("otelcol_processor_anomaly_scored_datapoints", ""), int64(1))
+			})
+		})
+	}
+}
+
+// An agent that sends a long backlog once more, alone or between new points, takes nothing away of what was learnt.
+func TestResentBacklogForgetsNothing(t *testing.T) {
+	for name, live := range map[string]bool{"alone": false, "between new points": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newHarness(t, func(c *Config) { c.SeriesTTL = 20 * time.Minute })
+				r := seeded(1)
+				var sent []time.Time
+				send := func() {
+					time.Sleep(minute)
+					sent = append(sent, time.Now())
+					require.Empty(t, h.feed(gauge("g", "1", time.Now(), 10+r.NormFloat64())))
+				}
+				for range calm {
+					send()
+				}
+				backlog := sent[:calm-1]
+				for _, t0 := range backlog {
+					if live {
+						send()
+					} else {
+						time.Sleep(minute)
+					}
+					h.feed(gauge("g", "1", t0, 1000))
+				}
+				assert.Equal(t, int64(calm-1), h.refused("out_of_order"))
+				assert.Empty(t, h.scores)
+				for range 2 {
+					time.Sleep(minute)
+					h.feed(gauge("g", "1", time.Now(), 40))
+				}
+				require.NotEmpty(t, h.scores)
+				assert.GreaterOrEqual(t, h.scores[len(h.scores)-1].value, 0.99)
+			})
+		})
+	}
+}
+
 func TestTelemetryOfAnEpisode(t *testing.T) {
 	h := newHarness(t)
 	r := seeded(1)

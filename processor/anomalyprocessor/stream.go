@@ -38,7 +38,7 @@ type signal struct {
 
 // stream is the state of one identity: what its next point is compared with, and its signals.
 type stream struct {
-	// arrived is when the last point came, on our clock.
+	// arrived is when the last point came, on our clock, that was newer than those before.
 	arrived int64
 	// last and start are the timestamps of the last point; last is 0 before the first.
 	last, start int64
@@ -109,7 +109,7 @@ func (t *table) quantile(s *stream, q float64, r *rules, limit int) *signal {
 	return &s.signals[len(s.signals)-1]
 }
 
-// expire forgets the streams that had no point since the given time and returns the number of their signals.
+// expire forgets the streams that had no new point since the given time and returns the number of their signals.
 func (t *table) expire(before time.Time) int {
 	dropped := 0
 	for key, s := range t.streams {
@@ -122,7 +122,7 @@ func (t *table) expire(before time.Time) int {
 	return dropped
 }
 
-// order says whether a point may follow the stream's last one, and remembers that it came.
+// order says whether a point may follow the stream's last one.
 func (s *stream) order(t, now, skew int64) reason {
 	switch {
 	case t <= 0:

@@ -123,7 +123,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ProcessorAnomalyExpiredSeries, err = builder.meter.Int64Counter(
 		"otelcol_processor_anomaly_expired_series",
-		metric.WithDescription("Series forgotten because no point came for series_ttl. [Development]"),
+		metric.WithDescription("Series forgotten because no new point came for series_ttl. [Development]"),
 		metric.WithUnit("{series}"),
 	)
 	errs = errors.Join(errs, err)

@@ -55,7 +55,7 @@ func AssertEqualProcessorAnomalyEvaluationDuration(t *testing.T, tt *componentte
 func AssertEqualProcessorAnomalyExpiredSeries(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_anomaly_expired_series",
-		Description: "Series forgotten because no point came for series_ttl. [Development]",
+		Description: "Series forgotten because no new point came for series_ttl. [Development]",
 		Unit:        "{series}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
