@@ -55,10 +55,19 @@ func (e *Encoder) Resource(attributes pcommon.Map) Key {
 	return e.sum()
 }
 
-// Metric returns the key of a metric of a resource. kind tells apart what may share a name, such as data types.
-func (e *Encoder) Metric(resource Key, name, unit string, kind int) Key {
+// Scope returns the key of an instrumentation scope of a resource. Its version, which identifies it too in the data
+// model, is left out: a series goes on when its instrumentation is updated.
+func (e *Encoder) Scope(resource Key, name string) Key {
 	e.buf = e.buf[:0]
 	e.putKey(resource)
+	e.putString(name)
+	return e.sum()
+}
+
+// Metric returns the key of a metric of a scope. kind tells apart what may share a name, such as data types.
+func (e *Encoder) Metric(scope Key, name, unit string, kind int) Key {
+	e.buf = e.buf[:0]
+	e.putKey(scope)
 	e.putString(name)
 	e.putString(unit)
 	e.buf = append(e.buf, partInt)

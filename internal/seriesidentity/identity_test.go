@@ -56,6 +56,13 @@ func TestDifferentSeriesHaveDifferentKeys(t *testing.T) {
 	put("value as key", e.Resource(attrs("a", "y", "b", "x")))
 
 	r, s := e.Resource(attrs("r", "1")), e.Resource(attrs("r", "2"))
+	put("scope", e.Scope(r, "scope"))
+	put("scope without a name", e.Scope(r, ""))
+	put("scope of another resource", e.Scope(s, "scope"))
+	put("metric of a scope", e.Metric(e.Scope(r, "scope"), "m", "u", 1))
+	put("metric of another scope", e.Metric(e.Scope(r, "scop"), "m", "u", 1))
+	put("metric of a scope of another resource", e.Metric(e.Scope(s, "scope"), "m", "u", 1))
+	r, s = e.Scope(r, ""), e.Scope(s, "")
 	put("metric", e.Metric(r, "m", "u", 1))
 	put("metric of another resource", e.Metric(s, "m", "u", 1))
 	put("metric cut elsewhere", e.Metric(r, "mu", "", 1))
@@ -82,13 +89,13 @@ func TestKnownSeriesDoNotAllocate(t *testing.T) {
 	var e Encoder
 	a := attrs("z", "1", "b", int64(2), "a", 2.5, "m", map[string]any{"y": "2", "x": "1"})
 	r := e.Resource(a)
-	assert.Zero(t, testing.AllocsPerRun(100, func() { e.Series(e.Metric(r, "name", "s", 1), a) }))
+	assert.Zero(t, testing.AllocsPerRun(100, func() { e.Series(e.Metric(e.Scope(r, "scope"), "name", "s", 1), a) }))
 }
 
 func BenchmarkSeries(b *testing.B) {
 	var e Encoder
 	a := attrs("http.request.method", "GET", "http.route", "/api/v1/items", "http.response.status_code", int64(200))
-	m := e.Metric(e.Resource(a), "http.server.request.duration", "s", 1)
+	m := e.Metric(e.Scope(e.Resource(a), "http"), "http.server.request.duration", "s", 1)
 	b.ReportAllocs()
 	for b.Loop() {
 		e.Series(m, a)

@@ -32,14 +32,15 @@ func (b *batch) score(md pmetric.Metrics) {
 		// Scores are added behind; only what came in is scored.
 		scopes := rm.ScopeMetrics()
 		for i, n := 0, scopes.Len(); i < n; i++ {
+			scope := b.p.encoder.Scope(resource, scopes.At(i).Scope().Name())
 			for _, m := range scopes.At(i).Metrics().All() {
-				b.metric(resource, m)
+				b.metric(scope, m)
 			}
 		}
 	}
 }
 
-func (b *batch) metric(resource seriesidentity.Key, m pmetric.Metric) {
+func (b *batch) metric(scope seriesidentity.Key, m pmetric.Metric) {
 	b.kind = kindOf(m)
 	if b.kind == kindNone {
 		return
@@ -47,7 +48,7 @@ func (b *batch) metric(resource seriesidentity.Key, m pmetric.Metric) {
 	if b.rules = b.p.selector.rules(m.Name(), m.Unit()); b.rules == nil {
 		return
 	}
-	b.key = b.p.encoder.Metric(resource, m.Name(), m.Unit(), int(b.kind))
+	b.key = b.p.encoder.Metric(scope, m.Name(), m.Unit(), int(b.kind))
 	b.out.metric = m.Name()
 
 	switch m.Type() {

@@ -119,14 +119,16 @@ func TestTwoInARow(t *testing.T) {
 	assert.Equal(t, int64(310), second.counter("otelcol_processor_anomaly_seen_datapoints", ""))
 }
 
-// The series of a metric do not depend on its scope, nor on the order of attributes; they do depend on the resource.
+// The series of a metric depend on the resource and the name of the scope, not on the scope's version, nor on the order of
+// attributes.
 func TestIdentity(t *testing.T) {
-	h := newHarness(t, func(c *Config) { c.MaxSeries = 2 })
-	feed := func(n int, scope, service string, swap bool) {
+	h := newHarness(t, func(c *Config) { c.MaxSeries = 3 })
+	feed := func(n int, scope, version, service string, swap bool) {
 		md := gauge("g", "1", at(n, time.Minute), 1)
 		rm := md.ResourceMetrics().At(0)
 		rm.Resource().Attributes().PutStr(semconv.AttrServiceName, service)
 		rm.ScopeMetrics().At(0).Scope().SetName(scope)
+		rm.ScopeMetrics().At(0).Scope().SetVersion(version)
 		a := rm.ScopeMetrics().At(0).Metrics().At(0).Gauge().DataPoints().At(0).Attributes()
 		a.Clear()
 		if swap {
@@ -138,12 +140,33 @@ func TestIdentity(t *testing.T) {
 		}
 		h.feed(md)
 	}
-	feed(1, "x", "cart", false)
-	feed(2, "y", "cart", true)
-	feed(3, "x", "shop", false)
+	feed(1, "x", "1", "cart", false)
+	feed(2, "x", "2", "cart", true)
+	feed(3, "x", "1", "shop", false)
+	feed(4, "y", "1", "cart", true)
 	assert.Zero(t, h.refused("limit"))
-	feed(4, "x", "pay", false)
+	feed(5, "x", "1", "pay", false)
 	assert.Equal(t, int64(1), h.refused("limit"))
+}
+
+// Two scopes of one resource have a counter of the same name, of different height.
+func TestScopesDoNotDisturbEachOther(t *testing.T) {
+	h := newHarness(t)
+	for n := 1; n <= calm; n++ {
+		md := pmetric.NewMetrics()
+		rm := md.ResourceMetrics().AppendEmpty()
+		for i, scope := range []string{"x", "y"} {
+			total := int64(n * 10 * (i + 1))
+			one := sum(n, pmetric.AggregationTemporalityCumulative, true, func(p pmetric.NumberDataPoint) { p.SetIntValue(total) })
+			sm := rm.ScopeMetrics().AppendEmpty()
+			one.ResourceMetrics().At(0).ScopeMetrics().At(0).CopyTo(sm)
+			sm.Scope().SetName(scope)
+		}
+		require.Empty(t, h.feed(md))
+	}
+	assert.Zero(t, h.refused("duplicate"))
+	assert.Zero(t, h.refused("reset"))
+	assert.Equal(t, int64(2*(calm-1)), h.counter("otelcol_processor_anomaly_scored_datapoints", ""))
 }
 
 // FuzzConservation feeds whatever decodes as OTLP: all of it must come out unchanged and first, and each point must be
