@@ -16,6 +16,16 @@ const (
 // configuration, a restart or a scaling. Its resource is the changed entity.
 const EventDeploymentChanged EventName = "deployment.changed"
 
+// AttrDeploymentChangeKind says on a deployment.changed record what was done. A restart and a scaling change nothing that
+// could be the cause of anything; any other value, or none, may.
+const AttrDeploymentChangeKind = "deployment.change.kind"
+
+// Values of [AttrDeploymentChangeKind] that are treatments.
+const (
+	ChangeRestart = "restart"
+	ChangeScaling = "scaling"
+)
+
 // Attributes of incident events. They are flat so that OTTL conditions and routing can use them.
 const (
 	AttrIncidentID          = "incident.id"

@@ -16,6 +16,8 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"go.opentelemetry.io/collector/confmap/xconfmap"
+
 	"github.com/paramedic-otel/paramedic/benchmark/internal/loop"
 	"github.com/paramedic-otel/paramedic/internal/shop"
 	"github.com/paramedic-otel/paramedic/semconv"
@@ -23,6 +25,7 @@ import (
 
 type options struct {
 	learn, watch, calm time.Duration
+	bucket, lateness   time.Duration
 	seeds              int
 	rate               float64
 	fault              string
@@ -34,6 +37,8 @@ func main() {
 	flag.DurationVar(&o.learn, "learn", 3*time.Minute, "simulated time before a fault")
 	flag.DurationVar(&o.watch, "watch", 2*time.Minute, "simulated time to watch a fault, and again its cure")
 	flag.DurationVar(&o.calm, "calm", time.Hour, "simulated time without a fault for each seed; 0 is none")
+	flag.DurationVar(&o.bucket, "bucket", 0, "width of a bucket and of the graph's intervals; 0 takes the defaults")
+	flag.DurationVar(&o.lateness, "lateness", 0, "how long the graph waits for late spans, and the incidents one second more; 0 takes the defaults")
 	flag.IntVar(&o.seeds, "seeds", 3, "how many seeds to try")
 	flag.Float64Var(&o.rate, "rate", shop.DefaultConfig().Rate, "mean user requests a second")
 	flag.StringVar(&o.fault, "fault", "", "only this kind of fault")
@@ -111,7 +116,17 @@ func newRunner(ctx context.Context, seed uint64, o options, w io.Writer) (*runne
 	if err != nil {
 		return nil, err
 	}
-	l, err := loop.New(ctx, loop.Default())
+	configs := loop.Default()
+	if o.bucket > 0 {
+		configs.Incident.Bucket, configs.Tracegraph.FlushInterval = o.bucket, o.bucket
+	}
+	if o.lateness > 0 {
+		configs.Incident.Lateness, configs.Tracegraph.Lateness = o.lateness+time.Second, o.lateness
+	}
+	if err := xconfmap.Validate(configs.Incident); err != nil {
+		return nil, fmt.Errorf("incident: %w", err)
+	}
+	l, err := loop.New(ctx, configs)
 	if err != nil {
 		return nil, err
 	}

@@ -236,10 +236,11 @@ func kindOfCause(symptoms []*symptom, c rootcause.Candidate, changed, surges boo
 	}
 }
 
-// changedBefore reports whether an entity was changed before the incident began. What is changed later is a treatment.
+// changedBefore reports whether an entity was changed before the incident was found. What is changed later is a treatment.
 func (e *engine) changedBefore(i *incident, entity semconv.Entity) bool {
-	return slices.ContainsFunc(i.state.Changes, func(c semconv.Change) bool {
-		return c.Entity == entity && !c.Time.After(i.state.StartedAt.Add(e.cfg.Bucket))
+	return slices.ContainsFunc(e.changes.list, func(c change) bool {
+		return c.Entity == entity && !c.treatment && !c.Time.After(i.state.DetectedAt) &&
+			!c.Time.Before(i.state.StartedAt.Add(-e.cfg.ChangeWindow))
 	})
 }
 
@@ -322,7 +323,7 @@ func (e *engine) changesNear(start, now time.Time) []semconv.Change {
 	var out []semconv.Change
 	for _, c := range e.changes.list {
 		if !c.Time.Before(start.Add(-e.cfg.ChangeWindow)) && !c.Time.After(now) {
-			out = append(out, c)
+			out = append(out, c.Change)
 		}
 	}
 	return out

@@ -118,7 +118,10 @@ func (e *engine) ingestLogs(ld plog.Logs) (newest time.Time) {
 				case semconv.IsIncidentEvent(lr):
 					// Our own events tell nothing new.
 				case ok && semconv.EventName(lr.EventName()) == semconv.EventDeploymentChanged:
-					e.changes.add(semconv.Change{Time: at, Entity: entity, Summary: changeSummary(resource, lr)})
+					e.changes.add(change{
+						Change:    semconv.Change{Time: at, Entity: entity, Summary: changeSummary(resource, lr)},
+						treatment: isTreatment(lr),
+					})
 				case known:
 					e.observeRecord(entity.Name, at, lr)
 				}
@@ -173,20 +176,32 @@ func recordCount(rl plog.ResourceLogs) int {
 // maxChanges bounds the changes that are remembered.
 const maxChanges = 500
 
-// changes are the newest changes of workloads.
-type changes struct {
-	list []semconv.Change
+// change is a change of a workload.
+type change struct {
+	semconv.Change
+	// treatment is set for what changes nothing that could be a cause.
+	treatment bool
 }
 
-func (c *changes) add(change semconv.Change) {
+func isTreatment(lr plog.LogRecord) bool {
+	kind := str(lr.Attributes(), semconv.AttrDeploymentChangeKind)
+	return kind == semconv.ChangeRestart || kind == semconv.ChangeScaling
+}
+
+// changes are the newest changes of workloads.
+type changes struct {
+	list []change
+}
+
+func (c *changes) add(added change) {
 	if len(c.list) >= maxChanges {
 		c.list = slices.Delete(c.list, 0, 1)
 	}
-	c.list = append(c.list, change)
+	c.list = append(c.list, added)
 }
 
 func (c *changes) forget(before time.Time) {
-	c.list = slices.DeleteFunc(c.list, func(change semconv.Change) bool { return change.Time.Before(before) })
+	c.list = slices.DeleteFunc(c.list, func(old change) bool { return old.Time.Before(before) })
 }
 
 // changeSummary says what a change event is about.
