@@ -175,7 +175,7 @@ func (e *engine) describeCause(i *incident, c rootcause.Candidate, buckets int) 
 	if c.OwnFailures+c.OwnSeconds+c.NetworkSeconds > 0 {
 		cause.Evidence = append(cause.Evidence, ownImpact(i, c))
 	}
-	cause.Kind = kindOfCause(mine, c, e.changedBefore(i, entity), e.surges(entity, buckets))
+	cause.Kind = kindOfCause(mine, c, e.changedBefore(i, entity), e.surges(entity, 1) || e.surges(entity, buckets))
 	for _, s := range mine {
 		if s.class == classSignal && s.kind == cause.Kind {
 			for k, v := range s.resource {
@@ -244,7 +244,7 @@ func (e *engine) changedBefore(i *incident, entity semconv.Entity) bool {
 	})
 }
 
-// surges reports whether an entity gets far more requests than usual.
+// surges reports whether an entity got far more requests than usual in the last buckets.
 func (e *engine) surges(entity semconv.Entity, buckets int) bool {
 	requests, usual, known := 0.0, 0.0, 0.0
 	e.edges.Edges(func(k edgehealth.Key) {
