@@ -37,8 +37,10 @@ const (
 
 // A surge is at least so many times the usual requests to a service, and so many more.
 const (
-	surgeRatio    = 1.7
-	surgeRequests = 10
+	surgeRatio    = 1.4
+	surgeRequests = 8
+	// surgeSpread is how many standard deviations of the usual number, as calls come by chance, it is above it.
+	surgeSpread = 3
 	// surgeBuckets is from how many buckets it must be known what is usual.
 	surgeBuckets = 12
 )
@@ -246,16 +248,21 @@ func (e *engine) changedBefore(i *incident, entity semconv.Entity) bool {
 
 // surges reports whether an entity got far more requests than usual in the last buckets.
 func (e *engine) surges(entity semconv.Entity, buckets int) bool {
-	requests, usual, known := 0.0, 0.0, 0.0
+	requests, failures, usual, known := 0.0, 0.0, 0.0, 0.0
 	e.edges.Edges(func(k edgehealth.Key) {
 		if entityOf(k.Server) == entity {
 			impact := e.edges.Impact(k, buckets)
 			requests += impact.Requests
+			failures += impact.Failures
 			usual += impact.UsualRequests
 			known = max(known, impact.UsualBuckets)
 		}
 	})
-	return known >= surgeBuckets && requests >= surgeRatio*usual && requests-usual >= surgeRequests
+	if failures >= hopeless*requests {
+		// Who gets no answer asks again.
+		return false
+	}
+	return known >= surgeBuckets && requests >= surgeRatio*usual && requests-usual >= max(surgeRequests, surgeSpread*math.Sqrt(usual))
 }
 
 // unclear reports whether a service fails for a reason that the graph may know a moment later: calls that it usually makes

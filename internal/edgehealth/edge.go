@@ -46,7 +46,7 @@ func (e *edge) add(slot int, s *Sample) {
 
 func (e *edge) retire(slot int, exposure *excess.Counts, l excess.Learning) {
 	requests := float64(e.requests[slot])
-	if requests > 0 {
+	if requests > 0 && e.normalAt(slot) {
 		keep := math.Exp2(-1 / l.HalfLife)
 		e.busy = e.busy*keep + 1
 		e.busyRequests = e.busyRequests*keep + requests
@@ -56,6 +56,11 @@ func (e *edge) retire(slot int, exposure *excess.Counts, l excess.Learning) {
 	e.server.retire(slot, l)
 	e.client.retire(slot, l)
 	e.requests[slot] = 0
+}
+
+// normalAt reports whether nothing was abnormal about the edge in a slot.
+func (e *edge) normalAt(slot int) bool {
+	return e.calls.Usable(slot) && e.failures.Usable(slot) && e.server.slow.Usable(slot) && e.client.slow.Usable(slot)
 }
 
 // clear forgets the counts that are in the ring.
@@ -138,7 +143,7 @@ func (e *edge) impact(tl *excess.Timeline, exposure *excess.Counts, n int) Impac
 	calls := e.calls.Past()
 	for i := int64(n) + 1; i < excess.Lookback; i++ {
 		slot := excess.SlotOf(tl.Next() - 1 - i)
-		if e.requests[slot] > 0 {
+		if e.requests[slot] > 0 && e.normalAt(slot) {
 			usual.Events += float64(e.requests[slot])
 			usual.Exposure++
 		}
