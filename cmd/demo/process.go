@@ -2,11 +2,14 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
+	mathrand "math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
+	"strconv"
 	"time"
 )
 
@@ -91,17 +94,23 @@ func (p *process) lastLines(n int) []string {
 	return out
 }
 
-// freePorts returns loopback ports that nothing listens on.
+// freePorts returns loopback ports that nothing listens on. They lie below those that the kernel takes for outgoing
+// connections: a client that tries such a port again and again may in the end connect to itself.
 func freePorts(n int) ([]int, error) {
+	const lowest, span, tries = 15000, 15000, 1000
 	var ports []int
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	for range tries {
+		if len(ports) == n {
+			return ports, nil
+		}
+		port := lowest + mathrand.IntN(span)
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 		if err != nil {
-			return nil, err
+			continue
 		}
 		// Open until all are found, or the same port may be given twice.
 		defer l.Close()
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+		ports = append(ports, port)
 	}
-	return ports, nil
+	return nil, errors.New("no loopback port is free")
 }

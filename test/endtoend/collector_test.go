@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -159,12 +161,27 @@ func (c *collector) exec() {
 	})
 }
 
+// given holds the ports that were handed out.
+var given sync.Map
+
+// freeAddress returns an address that nobody listens on and that no other call returns. Its port lies below those that the
+// kernel takes for outgoing connections: a client that tries such a port again and again may in the end connect to itself.
 func freeAddress(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	return l.Addr().String()
+	const lowest, ports, tries = 15000, 15000, 1000
+	for range tries {
+		port := lowest + rand.IntN(ports)
+		if _, taken := given.LoadOrStore(port, true); taken {
+			continue
+		}
+		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+		if l, err := net.Listen("tcp", address); err == nil {
+			require.NoError(t, l.Close())
+			return address
+		}
+	}
+	t.Fatal("no port is free")
+	return ""
 }
 
 // healthy reports whether the health check says that all components run.
