@@ -40,7 +40,7 @@ const (
 	surgeRatio    = 1.4
 	surgeRequests = 8
 	// surgeSpread is how many standard deviations of the usual number, as calls come by chance, it is above it.
-	surgeSpread = 3
+	surgeSpread = 4
 	// surgeBuckets is from how many buckets it must be known what is usual.
 	surgeBuckets = 12
 )
@@ -248,20 +248,16 @@ func (e *engine) changedBefore(i *incident, entity semconv.Entity) bool {
 
 // surges reports whether an entity got far more requests than usual in the last buckets.
 func (e *engine) surges(entity semconv.Entity, buckets int) bool {
-	requests, failures, usual, known := 0.0, 0.0, 0.0, 0.0
+	requests, usual, known := 0.0, 0.0, 0.0
 	e.edges.Edges(func(k edgehealth.Key) {
 		if entityOf(k.Server) == entity {
 			impact := e.edges.Impact(k, buckets)
-			requests += impact.Requests
-			failures += impact.Failures
+			// Who fails is asked again: that is no surge.
+			requests += impact.Requests - impact.Failures
 			usual += impact.UsualRequests
 			known = max(known, impact.UsualBuckets)
 		}
 	})
-	if failures >= hopeless*requests {
-		// Who gets no answer asks again.
-		return false
-	}
 	return known >= surgeBuckets && requests >= surgeRatio*usual && requests-usual >= max(surgeRequests, surgeSpread*math.Sqrt(usual))
 }
 
