@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -34,7 +36,7 @@ func start(name, logPath, path string, args, env []string) (*process, error) {
 		return nil, err
 	}
 	defer log.Close() // the child has its own handle
-	cmd := exec.Command(path, args...)
+	cmd := exec.CommandContext(context.Background(), path, args...)
 	cmd.Env = append(os.Environ(), env...)
 	cmd.Stdout, cmd.Stderr = log, log
 	isolate(cmd)
@@ -53,7 +55,7 @@ func start(name, logPath, path string, args, env []string) (*process, error) {
 func (p *process) ended() error {
 	select {
 	case <-p.gone:
-		return fmt.Errorf("%s ended: %v", p.name, p.err)
+		return fmt.Errorf("%s ended: %w", p.name, cmp.Or(p.err, errors.New("without an error")))
 	default:
 		return nil
 	}
@@ -104,7 +106,7 @@ func freePorts(n int) ([]int, error) {
 			return ports, nil
 		}
 		port := lowest + mathrand.IntN(span)
-		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 		if err != nil {
 			continue
 		}

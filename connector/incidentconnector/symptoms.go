@@ -206,7 +206,7 @@ func (e *engine) noteSignals(now time.Time) {
 			delete(e.signals.held, key)
 			continue
 		}
-		if s.run < e.cfg.Persistence && !(s.saturated(e.cfg) && e.opensAlone(s)) {
+		if s.run < e.cfg.Persistence && (!s.saturated(e.cfg) || !e.opensAlone(s)) {
 			continue
 		}
 		trend := excess.Persisting

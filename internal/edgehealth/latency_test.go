@@ -14,9 +14,21 @@ func TestBin(t *testing.T) {
 		seconds float64
 		want    int
 	}{
-		{-1, 0}, {0, 0}, {0.001, 0}, {math.NaN(), 0}, {math.Inf(-1), 0},
-		{0.0011, 1}, {0.0014, 1}, {0.00142, 2}, {0.0021, 3}, {0.1, 14}, {1.1, 21},
-		{1000, bins - 1}, {1e300, bins - 1}, {math.MaxFloat64, bins - 1}, {math.Inf(1), bins - 1},
+		{-1, 0},
+		{0, 0},
+		{0.001, 0},
+		{math.NaN(), 0},
+		{math.Inf(-1), 0},
+		{0.0011, 1},
+		{0.0014, 1},
+		{0.00142, 2},
+		{0.0021, 3},
+		{0.1, 14},
+		{1.1, 21},
+		{1000, bins - 1},
+		{1e300, bins - 1},
+		{math.MaxFloat64, bins - 1},
+		{math.Inf(1), bins - 1},
 	} {
 		assert.Equal(t, c.want, Bin(c.seconds), c.seconds)
 	}

@@ -68,10 +68,16 @@ func TestFindings(t *testing.T) {
 				m.Observe(Record{Service: "shop", Bucket: b, Message: fmt.Sprintf("e%c failed", 'a'+byte(i)+10*byte(b%2)), Error: true})
 			}
 		}, []finding{{NewError, "", ""}}, nil},
-		"missing step": {func(m *Model, b int64) { visit(m, b, 10, "begin", "charge") },
-			[]finding{{MissingStep, "ship", "charge"}, {MissingRecord, "ship", ""}}, []FindingKind{NewError}},
-		"other step instead": {func(m *Model, b int64) { visit(m, b, 10, "begin", "refuse") },
-			[]finding{{MissingStep, "charge", "begin"}}, []FindingKind{NewError}},
+		"missing step": {
+			func(m *Model, b int64) { visit(m, b, 10, "begin", "charge") },
+			[]finding{{MissingStep, "ship", "charge"}, {MissingRecord, "ship", ""}},
+			[]FindingKind{NewError},
+		},
+		"other step instead": {
+			func(m *Model, b int64) { visit(m, b, 10, "begin", "refuse") },
+			[]finding{{MissingStep, "charge", "begin"}},
+			[]FindingKind{NewError},
+		},
 		"new messages that are no errors": {func(m *Model, b int64) {
 			visit(m, b, 10, "begin", "charge", "ship")
 			for range 10 {

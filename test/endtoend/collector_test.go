@@ -2,6 +2,7 @@ package endtoend
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -289,7 +290,7 @@ func (c *collector) incidents() []semconv.IncidentEvent {
 	lines := bufio.NewReader(f)
 	for {
 		line, err := lines.ReadBytes('\n')
-		if err == io.EOF { // what has no newline yet is still being written
+		if errors.Is(err, io.EOF) { // what has no newline yet is still being written
 			return events
 		}
 		require.NoError(c.t, err)

@@ -3,6 +3,7 @@ package endtoend
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os/exec"
 	"path/filepath"
 	"sync"
@@ -49,7 +50,8 @@ func runTool(t testing.TB, name string, args ...string) ran {
 	began := time.Now()
 	err := cmd.Run()
 	r := ran{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode(), time.Since(began)}
-	if _, exited := err.(*exec.ExitError); err != nil && !exited {
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
 		require.NoError(t, err, "run %s", name)
 	}
 	return r
