@@ -74,8 +74,6 @@ type Model struct {
 	// entry is the node that stands for callers outside the graph.
 	entry  Node
 	window excess.Window
-	// Refused counts samples of edges past the limit, Late those of closed buckets.
-	Refused, Late int64
 }
 
 // New returns an empty Model. The node entry stands for callers outside the graph.
@@ -94,7 +92,6 @@ func (m *Model) Observe(key Key, bucket int64, s *Sample) bool {
 	e := m.edges[key]
 	if e == nil {
 		if len(m.edges) >= m.limits.MaxEdges {
-			m.Refused++
 			return false
 		}
 		e = newEdge(key, bucket)
@@ -102,10 +99,7 @@ func (m *Model) Observe(key Key, bucket int64, s *Sample) bool {
 		i, _ := slices.BinarySearchFunc(m.sorted, key, func(e *edge, k Key) int { return compareKeys(e.key, k) })
 		m.sorted = slices.Insert(m.sorted, i, e)
 	}
-	slot, exact := m.timeline.Slot(bucket)
-	if !exact && bucket < m.timeline.Next() {
-		m.Late++
-	}
+	slot := m.timeline.Slot(bucket)
 	e.add(slot, s)
 	if s.Requests > 0 {
 		e.last = max(e.last, bucket)

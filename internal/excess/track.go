@@ -37,16 +37,9 @@ func (t *Timeline) Started() bool { return t.started }
 func (t *Timeline) Start(bucket int64) { t.next, t.started = bucket, true }
 
 // Slot returns where a bucket's counts are held. A bucket that was closed already counts into the first open one, and
-// one too far ahead into the last that is held; exact is false then.
-func (t *Timeline) Slot(bucket int64) (slot int, exact bool) {
-	exact = true
-	if bucket < t.next {
-		bucket, exact = t.next, false
-	}
-	if last := t.next + Lookahead - 1; bucket > last {
-		bucket, exact = last, false
-	}
-	return SlotOf(bucket), exact
+// one too far ahead into the last that is held.
+func (t *Timeline) Slot(bucket int64) int {
+	return SlotOf(min(max(bucket, t.next), t.next+Lookahead-1))
 }
 
 // Close closes the bucket Next and calls retire with the slot whose counts leave the ring to make room.

@@ -81,8 +81,8 @@ type Model struct {
 	queue  []queued
 	window excess.Window
 	// Refused counts records of services past the limit, records whose template found no room, and contexts that had to
-	// make room for others; Late counts records of closed buckets.
-	Refused, Late int64
+	// make room for others.
+	Refused int64
 }
 
 type contextKey struct {
@@ -134,10 +134,7 @@ func (m *Model) Observe(r Record) {
 		m.names = append(m.names, r.Service)
 	}
 	s.last = max(s.last, r.Bucket)
-	slot, exact := m.timeline.Slot(r.Bucket)
-	if !exact && r.Bucket < m.timeline.Next() {
-		m.Late++
-	}
+	slot := m.timeline.Slot(r.Bucket)
 	message := r.Message
 	if r.Template != "" {
 		message = r.Template
@@ -163,7 +160,7 @@ func (m *Model) Observe(r Record) {
 	key := contextKey{s.index, r.Context}
 	last, known := m.contexts[key]
 	if known {
-		lastSlot, _ := m.timeline.Slot(last.bucket)
+		lastSlot := m.timeline.Slot(last.bucket)
 		s.template(last.template).followedBy(id, lastSlot)
 	} else {
 		m.remember(key, r.Bucket)
@@ -179,7 +176,7 @@ func (m *Model) NoteRequests(name string, bucket int64) {
 	if s == nil {
 		return
 	}
-	slot, _ := m.timeline.Slot(bucket)
+	slot := m.timeline.Slot(bucket)
 	s.busy[slot] = 1
 	for _, t := range s.templates {
 		if t.written[slot] == 0 {
