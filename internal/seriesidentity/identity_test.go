@@ -72,6 +72,31 @@ func TestDifferentSeriesHaveDifferentKeys(t *testing.T) {
 	put("series without attributes", e.Series(m, pcommon.NewMap()))
 }
 
+// Sums must not hide anything: values that change places, numbers that lie close together.
+func TestSetsOfAttributesAreKeptApart(t *testing.T) {
+	var e Encoder
+	seen := map[Key]bool{}
+	put := func(kv ...any) {
+		k := e.Resource(attrs(kv...))
+		require.False(t, seen[k], kv)
+		seen[k] = true
+	}
+	put("a", "1")
+	put("a", "1", "b", "2")
+	put("a", "2", "b", "1")
+	for i := range int64(300) {
+		for j := range int64(300) {
+			put("i", i, "j", j)
+		}
+		put("i", float64(i), "j", i)
+	}
+	halves := map[uint64]bool{}
+	for k := range seen {
+		halves[k.Hi], halves[^k.Lo] = true, true
+	}
+	assert.Len(t, halves, 2*len(seen), "each half is a good hash by itself")
+}
+
 func TestDeepValuesAreBounded(t *testing.T) {
 	v := pcommon.NewValueSlice()
 	inner := v
