@@ -63,7 +63,7 @@ func detect(ctx context.Context, f *file, shift time.Duration) (scores []float64
 	cfg := config()
 	var said *float64
 	var onset time.Time
-	var e episodes
+	var e scoring.Episode
 	p, err := scoring.New(ctx, cfg, func(s scoring.Score) {
 		v := s.Value()
 		said, onset = &v, s.Onset()
@@ -80,7 +80,7 @@ func detect(ctx context.Context, f *file, shift time.Duration) (scores []float64
 			return nil, fmt.Errorf("%s, row %d: %w", f.key, i+1, err)
 		}
 		if said != nil {
-			scores[i] = e.write(*said, onset, cfg.MinScore)
+			scores[i] = toWrite(&e, *said, onset, cfg.MinScore)
 		}
 	}
 	return scores, nil
@@ -98,24 +98,13 @@ func point(f *file, i int, shift time.Duration) pmetric.Metrics {
 	return md
 }
 
-// episodes tells the point that opens an episode from those in which it merely goes on.
-type episodes struct {
-	open  bool
-	onset time.Time
-}
-
-// write turns a score that the processor sent into the one to write: as it is when it opens an episode, else below the
+// toWrite returns the score to write for one that the processor sent: as it is when it opens an episode, else below the
 // threshold and in the same order.
-func (e *episodes) write(score float64, onset time.Time, threshold float64) float64 {
-	if score < threshold {
-		e.open = false
-		return score * threshold / 2
+func toWrite(e *scoring.Episode, score float64, onset time.Time, threshold float64) float64 {
+	if e.Opens(score, onset, threshold) {
+		return score
 	}
-	if e.open && onset.Equal(e.onset) {
-		return score * threshold / 2
-	}
-	e.open, e.onset = true, onset
-	return score
+	return score * threshold / 2
 }
 
 // write writes the result files and the threshold.

@@ -13,6 +13,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/paramedic-otel/paramedic/benchmark/internal/scoring"
 )
 
 const steady, broken = "real/steady.csv", "real/broken.csv"
@@ -152,7 +154,7 @@ func TestShiftsPrintTheMeanAndWriteEach(t *testing.T) {
 }
 
 func TestEpisodesAlarmOnce(t *testing.T) {
-	var e episodes
+	var e scoring.Episode
 	first, second := time.Unix(100, 0), time.Unix(200, 0)
 	for i, step := range []struct {
 		score float64
@@ -166,7 +168,7 @@ func TestEpisodesAlarmOnce(t *testing.T) {
 		{0.96, second, 0.96},           // opened again
 		{0.96, second, 0.96 * 0.9 / 2}, // goes on
 	} {
-		assert.InDelta(t, step.want, e.write(step.score, step.onset, 0.9), 1e-12, "step %d", i)
+		assert.InDelta(t, step.want, toWrite(&e, step.score, step.onset, 0.9), 1e-12, "step %d", i)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/processor"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.uber.org/zap"
 
 	"github.com/paramedic-otel/paramedic/processor/anomalyprocessor"
@@ -26,14 +27,13 @@ type Score struct {
 	Point    pmetric.NumberDataPoint
 }
 
-// At is the time of the scored point, Onset that of the first point of its episode.
-func (s Score) At() time.Time    { return s.Point.Timestamp().AsTime() }
+// Onset is the time of the first point of the episode.
 func (s Score) Onset() time.Time { return s.Point.StartTimestamp().AsTime() }
 
 // Value is the score, 0 to 1.
 func (s Score) Value() float64 { return s.Point.DoubleValue() }
 
-// Metric and Signal name the scored signal.
+// Metric is the name of the scored metric.
 func (s Score) Metric() string { return s.attribute(semconv.AttrAnomalyMetric) }
 
 // Signal names what of the metric was scored.
@@ -44,9 +44,27 @@ func (s Score) attribute(name string) string {
 	return v.AsString()
 }
 
+// Episode follows the scores of one series and tells the point that opens an episode from those in which it goes on.
+type Episode struct {
+	open  bool
+	onset time.Time
+}
+
+// Opens takes the next score that was sent, and says whether it opens an episode.
+func (e *Episode) Opens(score float64, onset time.Time, threshold float64) bool {
+	if score < threshold {
+		e.open = false
+		return false
+	}
+	opens := !e.open || !onset.Equal(e.onset)
+	e.open, e.onset = true, onset
+	return opens
+}
+
 // Processor is a running anomaly processor.
 type Processor struct {
-	metrics processor.Metrics
+	metrics   processor.Metrics
+	telemetry *componenttest.Telemetry
 }
 
 // DefaultConfig returns the processor's default configuration.
@@ -68,7 +86,8 @@ func NewWithHost(ctx context.Context, cfg *anomalyprocessor.Config, host compone
 	if err != nil {
 		return nil, err
 	}
-	set := componenttest.NewNopTelemetrySettings()
+	telemetry := componenttest.NewTelemetry()
+	set := telemetry.NewTelemetrySettings()
 	set.Logger = zap.NewNop()
 	factory := anomalyprocessor.NewFactory()
 	p, err := factory.CreateMetrics(ctx, processor.Settings{ID: component.NewID(factory.Type()), TelemetrySettings: set}, cfg, sink)
@@ -76,9 +95,9 @@ func NewWithHost(ctx context.Context, cfg *anomalyprocessor.Config, host compone
 		return nil, fmt.Errorf("create anomaly processor: %w", err)
 	}
 	if err := p.Start(ctx, host); err != nil {
-		return nil, errors.Join(fmt.Errorf("start anomaly processor: %w", err), p.Shutdown(ctx))
+		return nil, errors.Join(fmt.Errorf("start anomaly processor: %w", err), p.Shutdown(ctx), telemetry.Shutdown(ctx))
 	}
-	return &Processor{metrics: p}, nil
+	return &Processor{metrics: p, telemetry: telemetry}, nil
 }
 
 // Consume scores metrics; read is called before it returns.
@@ -87,7 +106,25 @@ func (p *Processor) Consume(ctx context.Context, md pmetric.Metrics) error {
 }
 
 // Close shuts the processor down.
-func (p *Processor) Close(ctx context.Context) error { return p.metrics.Shutdown(ctx) }
+func (p *Processor) Close(ctx context.Context) error {
+	return errors.Join(p.metrics.Shutdown(ctx), p.telemetry.Shutdown(ctx))
+}
+
+// Held is the number of series that the processor holds: its signals.
+func (p *Processor) Held() (int64, error) {
+	m, err := p.telemetry.GetMetric("otelcol_processor_anomaly_held_series")
+	if err != nil {
+		return 0, err
+	}
+	var held int64
+	switch data := m.Data.(type) {
+	case metricdata.Gauge[int64]:
+		held = data.DataPoints[0].Value
+	case metricdata.Sum[int64]:
+		held = data.DataPoints[0].Value
+	}
+	return held, nil
+}
 
 // visit hands every score to read. Scores stand in the last scope of a resource.
 func visit(md pmetric.Metrics, read func(Score)) {
