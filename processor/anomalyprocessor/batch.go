@@ -14,7 +14,9 @@ import (
 type batch struct {
 	p   *anomalyProcessor
 	now int64
-	out emitter
+	// latest is the latest time that a point may have.
+	latest int64
+	out    emitter
 
 	// of the metric at hand
 	kind  kind
@@ -84,27 +86,33 @@ func (b *batch) numbers(points pmetric.NumberDataPointSlice) {
 
 // stream finds the stream of a point, or says why the point cannot be scored.
 func (b *batch) stream(attributes pcommon.Map, t int64, flags pmetric.DataPointFlags) (*stream, reason) {
-	if b.kind == kindUnknownTemporality {
-		return nil, refusedTemporality
-	}
-	if flags.NoRecordedValue() {
-		return nil, refusedNoRecordedValue
-	}
 	// The time is checked before a stream is made: nonsense takes no memory.
-	skew := int64(b.p.cfg.MaxClockSkew)
-	if r := (&stream{}).order(t, b.now, skew); r != scored {
-		return nil, r
+	switch {
+	case b.kind == kindUnknownTemporality:
+		return nil, refusedTemporality
+	case flags.NoRecordedValue():
+		return nil, refusedNoRecordedValue
+	case t <= 0:
+		return nil, refusedNoTimestamp
+	case t > b.latest:
+		return nil, refusedFuture
 	}
-	s := b.p.table.find(b.p.encoder.Series(b.key, attributes), b.rules, b.kind)
-	if s == nil {
+	key := b.p.encoder.Series(b.key, attributes)
+	var s *stream
+	if slot, ok := b.p.table.lookup(key); ok {
+		s = b.p.table.streams.at(slot)
+	} else if s = b.p.table.add(key, b.kind, b.now); s == nil {
 		return nil, refusedLimit
 	}
-	r := s.order(t, b.now, skew)
-	if r == scored {
-		// A refused point does not keep the stream: else one whose time lies ahead of all that comes would never end.
-		s.arrived = b.now
+	switch {
+	case t == s.last:
+		return nil, refusedDuplicate
+	case t < s.last:
+		return nil, refusedOutOfOrder
 	}
-	return s, r
+	// A refused point does not keep the stream: else one whose time lies ahead of all that comes would never end.
+	s.arrived = b.now
+	return s, scored
 }
 
 // observe shows a signal its next value and adds what the detector says.
@@ -113,13 +121,13 @@ func (b *batch) observe(s *signal, attributes pcommon.Map, t int64, value, quant
 	if !finite(value) || t <= s.series.Last() {
 		return
 	}
-	v := b.p.params.Observe(&s.series, t, value, s.limits, quantum)
+	v := b.p.params.Observe(&s.series, t, value, b.rules.limits(s.what), quantum)
 	if v.Opened {
 		b.opened++
 	}
 	switch v.State {
 	case baseline.Abnormal, baseline.Recovered, baseline.Adopted:
-		b.out.verdict(b.p.cfg, attributes, s.name, t, &v)
+		b.out.verdict(b.p.cfg, attributes, s.name(), t, &v)
 		b.emitted++
 	default:
 	}

@@ -2,12 +2,10 @@ package anomalyprocessor
 
 import (
 	"go.opentelemetry.io/collector/pdata/pmetric"
-
-	"github.com/paramedic-otel/paramedic/semconv"
 )
 
 // kind is what decides how a metric's points are read. Metrics of different kinds never share state.
-type kind int
+type kind uint8
 
 const (
 	kindNone kind = iota
@@ -61,32 +59,15 @@ func (k kind) cumulative() bool {
 	}
 }
 
-// Positions of the signals of everything that counts.
-const (
-	atRate = iota
-	atMean
-	atP50
-	atP99
-)
-
-// signals returns what is scored of a stream of this kind. A summary's quantiles come as they are met.
-func (k kind) signals(r *rules) []signal {
+// signals returns the number of signals with which a stream of this kind begins, when so many quantiles of histograms are
+// scored. A summary's quantiles come as they are met.
+func (k kind) signals(quantiles int) int {
 	switch k {
-	case kindValue:
-		return []signal{{name: semconv.SignalValue, quantile: -1, limits: &r.value}}
-	case kindDeltaSum, kindCumulativeSum:
-		return []signal{{name: semconv.SignalRate, quantile: -1, limits: &r.rate}}
+	case kindValue, kindDeltaSum, kindCumulativeSum:
+		return 1
 	case kindSummary:
-		return []signal{
-			{name: semconv.SignalRate, quantile: -1, limits: &r.rate},
-			{name: semconv.SignalMean, quantile: -1, limits: &r.mean},
-		}
+		return 2
 	default:
-		return []signal{
-			atRate: {name: semconv.SignalRate, quantile: -1, limits: &r.rate},
-			atMean: {name: semconv.SignalMean, quantile: -1, limits: &r.mean},
-			atP50:  {name: semconv.SignalP50, quantile: 0.5, limits: &r.quantile},
-			atP99:  {name: semconv.SignalP99, quantile: 0.99, limits: &r.quantile},
-		}
+		return 2 + quantiles
 	}
 }

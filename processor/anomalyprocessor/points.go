@@ -65,20 +65,19 @@ func (b *batch) number(p pmetric.NumberDataPoint) reason {
 	}
 	if b.kind == kindValue {
 		s.last = t
-		b.observe(&s.signals[0], p.Attributes(), t, value, 0)
+		b.observe(&s.first, p.Attributes(), t, value, 0)
 		return scored
 	}
 
-	previous := s.previous
-	difference := value - previous.sum
-	if integer && previous.integer != 0 {
+	difference := value - s.sum
+	if integer && s.integer != 0 {
 		// Exact beyond 2^53 too.
-		difference = float64(p.IntValue() - previous.integer)
+		difference = float64(p.IntValue() - s.integer)
 	}
 	seconds, whole, r := s.advance(t, int64(p.StartTimestamp()), b.kind.cumulative(), difference < 0) //nolint:gosec // as above
-	s.previous.sum, s.previous.integer = value, 0
+	s.sum, s.integer = value, 0
 	if integer {
-		s.previous.integer = p.IntValue()
+		s.integer = p.IntValue()
 	}
 	if r != scored {
 		return r
@@ -93,7 +92,7 @@ func (b *batch) number(p pmetric.NumberDataPoint) reason {
 	if difference == math.Trunc(difference) {
 		quantum = 1 / seconds
 	}
-	b.observe(&s.signals[0], p.Attributes(), t, difference/seconds, quantum)
+	b.observe(&s.first, p.Attributes(), t, difference/seconds, quantum)
 	return scored
 }
 
@@ -134,34 +133,39 @@ func (b *batch) distribution(s *stream, attributes pcommon.Map, t, start int64) 
 		return refusedNotANumber
 	}
 	cumulative := b.kind.cumulative()
-	fell := cumulative && c.count < s.previous.count
+	var previous *counts
+	if cumulative {
+		previous = b.p.table.totals.at(s.totals - 1)
+	}
+	fell := cumulative && c.count < previous.count
 	// A restart shows in the start time even when the counts have grown past the old ones.
 	seconds, whole, r := s.advance(t, start, cumulative, fell)
 	difference := &b.p.difference
 	difference.copyFrom(c)
 	if cumulative {
-		if r == scored && !whole && !difference.subtract(&s.previous) {
+		if r == scored && !whole && !difference.subtract(previous) {
 			r = refusedReset
 		}
-		s.previous.copyFrom(c)
+		previous.copyFrom(c)
 	}
 	if r != scored {
 		return r
 	}
-	b.observe(&s.signals[atRate], attributes, t, float64(difference.count)/seconds, 1/seconds)
+	b.observe(&s.first, attributes, t, float64(difference.count)/seconds, 1/seconds)
 	if difference.count == 0 {
 		return scored
 	}
+	sig := b.p.table.next(&s.first)
 	if difference.hasSum {
-		b.observe(&s.signals[atMean], attributes, t, difference.sum/float64(difference.count), 0)
+		b.observe(sig, attributes, t, difference.sum/float64(difference.count), 0)
 	}
-	for i := atP50; i <= atP99; i++ {
+	for sig = b.p.table.next(sig); sig != nil; sig = b.p.table.next(sig) {
 		// With fewer observations the quantile is just the largest of them.
-		if float64(difference.count)*(1-s.signals[i].quantile) < 1-1e-9 {
+		if float64(difference.count)*(1-sig.quantile) < 1-1e-9 {
 			continue
 		}
-		if v, ok := difference.buckets.quantile(s.signals[i].quantile); ok {
-			b.observe(&s.signals[i], attributes, t, v, 0)
+		if v, ok := difference.buckets.quantile(sig.quantile); ok {
+			b.observe(sig, attributes, t, v, 0)
 		}
 	}
 	return scored
@@ -179,17 +183,17 @@ func (b *batch) summary(p pmetric.SummaryDataPoint) reason {
 	if !finite(p.Sum()) {
 		return refusedNotANumber
 	}
-	previous := s.previous
-	seconds, whole, r := s.advance(t, int64(p.StartTimestamp()), true, p.Count() < previous.count) //nolint:gosec // as above
-	s.previous.count, s.previous.sum = p.Count(), p.Sum()
+	count, sum := s.count, s.sum
+	seconds, whole, r := s.advance(t, int64(p.StartTimestamp()), true, p.Count() < count) //nolint:gosec // as above
+	s.count, s.sum = p.Count(), p.Sum()
 	if r == scored {
-		count, sum := p.Count(), p.Sum()
-		if !whole {
-			count, sum = count-previous.count, sum-previous.sum
+		if whole {
+			count, sum = 0, 0
 		}
-		b.observe(&s.signals[atRate], p.Attributes(), t, float64(count)/seconds, 1/seconds)
+		count, sum = p.Count()-count, p.Sum()-sum
+		b.observe(&s.first, p.Attributes(), t, float64(count)/seconds, 1/seconds)
 		if count > 0 {
-			b.observe(&s.signals[atMean], p.Attributes(), t, sum/float64(count), 0)
+			b.observe(b.p.table.next(&s.first), p.Attributes(), t, sum/float64(count), 0)
 		}
 	}
 	// Quantiles are not differences: they can be read from the first point on.
@@ -197,7 +201,7 @@ func (b *batch) summary(p pmetric.SummaryDataPoint) reason {
 		if !(q.Quantile() >= 0 && q.Quantile() <= 1) || !finite(q.Value()) {
 			continue
 		}
-		sig := b.p.table.quantile(s, q.Quantile(), b.rules, b.p.cfg.MaxBuckets)
+		sig := b.p.table.quantile(s, q.Quantile(), b.p.cfg.MaxBuckets)
 		if sig == nil {
 			r = refusedLimit
 			continue

@@ -71,7 +71,7 @@ func newAnomalyProcessor(set processor.Settings, cfg *Config) (*anomalyProcessor
 		logger:    set.Logger,
 		telemetry: telemetry,
 		selector:  sel,
-		table:     table{streams: map[seriesidentity.Key]*stream{}, limit: cfg.MaxSeries},
+		table:     table{limit: cfg.MaxSeries, quantiles: []float64{0.5, 0.99}},
 	}
 	for r := scored + 1; r < reasons; r++ {
 		p.refused[r] = []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(attribute.String("reason", reasonNames[r])))}
@@ -121,7 +121,7 @@ func (p *anomalyProcessor) shutdown(context.Context) error {
 // processMetrics scores every selected point and adds the scores behind it.
 func (p *anomalyProcessor) processMetrics(ctx context.Context, md pmetric.Metrics) (pmetric.Metrics, error) {
 	began := time.Now()
-	b := batch{p: p, now: began.UnixNano()}
+	b := batch{p: p, now: began.UnixNano(), latest: began.Add(p.cfg.MaxClockSkew).UnixNano()}
 	p.mu.Lock()
 	b.score(md)
 	p.held.Store(int64(p.table.held))
@@ -140,15 +140,24 @@ func (p *anomalyProcessor) processMetrics(ctx context.Context, md pmetric.Metric
 	return md, nil
 }
 
+// sweepSlots is how many streams are looked at in one go: a batch waits for no more.
+const sweepSlots = 1024
+
 // expire forgets the series that had no new point for series_ttl.
 func (p *anomalyProcessor) expire(ctx context.Context, now time.Time) {
-	p.mu.Lock()
-	dropped := p.table.expire(now.Add(-p.cfg.SeriesTTL))
-	held := p.table.held
-	p.held.Store(int64(held))
-	p.mu.Unlock()
-	if dropped > 0 {
-		p.telemetry.ProcessorAnomalyExpiredSeries.Add(ctx, int64(dropped))
-		p.logger.Debug("forgot idle series", zap.Int("expired", dropped), zap.Int("held", held))
+	before := now.Add(-p.cfg.SeriesTTL).UnixNano()
+	total, held := 0, 0
+	for next, first := uint32(0), true; (first || next != 0) && ctx.Err() == nil; first = false {
+		p.mu.Lock()
+		var dropped int
+		next, dropped = p.table.sweep(next, sweepSlots, before)
+		held = p.table.held
+		p.held.Store(int64(held))
+		p.mu.Unlock()
+		total += dropped
+	}
+	if total > 0 {
+		p.telemetry.ProcessorAnomalyExpiredSeries.Add(ctx, int64(total))
+		p.logger.Debug("forgot idle series", zap.Int("expired", total), zap.Int("held", held))
 	}
 }

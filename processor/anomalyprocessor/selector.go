@@ -15,6 +15,20 @@ type rules struct {
 	value, rate, mean, quantile baseline.Limits
 }
 
+// limits returns what matters for a signal of the metric.
+func (r *rules) limits(what signalKind) *baseline.Limits {
+	switch what {
+	case signalValue:
+		return &r.value
+	case signalRate:
+		return &r.rate
+	case signalMean:
+		return &r.mean
+	default:
+		return &r.quantile
+	}
+}
+
 // ruleKey is all that the rules of a metric depend on.
 type ruleKey struct{ name, unit string }
 

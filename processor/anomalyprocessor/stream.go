@@ -2,7 +2,6 @@ package anomalyprocessor
 
 import (
 	"strconv"
-	"time"
 
 	"github.com/paramedic-otel/paramedic/internal/baseline"
 	"github.com/paramedic-otel/paramedic/internal/seriesidentity"
@@ -10,7 +9,7 @@ import (
 )
 
 // reason says why a point was not scored.
-type reason int
+type reason uint8
 
 const (
 	scored reason = iota
@@ -28,23 +27,60 @@ const (
 	reasons
 )
 
+// signalKind says what a signal is derived from the points.
+type signalKind uint8
+
+const (
+	signalValue signalKind = iota
+	signalRate
+	signalMean
+	signalQuantile
+)
+
 // signal is one scored series of a stream.
 type signal struct {
-	name     string
+	series baseline.Series
+	// quantile is that of a signalQuantile.
 	quantile float64
-	limits   *baseline.Limits
-	series   baseline.Series
+	// next is the slot of the stream's next signal plus one.
+	next uint32
+	what signalKind
 }
 
-// stream is the state of one identity: what its next point is compared with, and its signals.
+// name is the value of anomaly.signal.
+func (s *signal) name() string {
+	switch s.what {
+	case signalValue:
+		return semconv.SignalValue
+	case signalRate:
+		return semconv.SignalRate
+	case signalMean:
+		return semconv.SignalMean
+	default:
+		return quantileName(s.quantile)
+	}
+}
+
+// stream is the state of one identity: what its next point is compared with, and its signals. It has no pointers.
 type stream struct {
+	key seriesidentity.Key
 	// arrived is when the last point came, on our clock, that was newer than those before.
 	arrived int64
 	// last and start are the timestamps of the last point; last is 0 before the first.
 	last, start int64
-	previous    counts
-	signals     []signal
+	// sum, integer and count are the last totals of a counter or summary.
+	sum     float64
+	integer int64
+	count   uint64
+	// totals is the slot, plus one, of the last counts of a cumulative histogram.
+	totals uint32
+	kind   kind
+	// first is the only signal of most streams; the others are chained to it.
+	first signal
 }
+
+// held says that the record is that of a stream.
+func (s *stream) held() bool { return s.kind != kindNone }
 
 // counts are the running totals of a cumulative point, as far as its type has them.
 type counts struct {
@@ -70,72 +106,6 @@ func (c *counts) subtract(earlier *counts) bool {
 	c.sum -= earlier.sum
 	c.hasSum = c.hasSum && earlier.hasSum
 	return c.buckets.subtract(&earlier.buckets)
-}
-
-// table holds the streams, bounded by the number of their signals.
-type table struct {
-	streams map[seriesidentity.Key]*stream
-	held    int
-	limit   int
-}
-
-// find returns the stream of a key, making it with signals when it is new; nil when there is no room.
-func (t *table) find(key seriesidentity.Key, r *rules, kind kind) *stream {
-	if s, ok := t.streams[key]; ok {
-		return s
-	}
-	signals := kind.signals(r)
-	if t.held+len(signals) > t.limit {
-		return nil
-	}
-	s := &stream{signals: signals}
-	t.streams[key] = s
-	t.held += len(signals)
-	return s
-}
-
-// quantile returns the signal for a summary's quantile, nil when there is no room for a new one.
-func (t *table) quantile(s *stream, q float64, r *rules, limit int) *signal {
-	for i := range s.signals {
-		if s.signals[i].quantile == q {
-			return &s.signals[i]
-		}
-	}
-	if t.held >= t.limit || len(s.signals) >= limit {
-		return nil
-	}
-	t.held++
-	s.signals = append(s.signals, signal{name: quantileName(q), quantile: q, limits: &r.quantile})
-	return &s.signals[len(s.signals)-1]
-}
-
-// expire forgets the streams that had no new point since the given time and returns the number of their signals.
-func (t *table) expire(before time.Time) int {
-	dropped := 0
-	for key, s := range t.streams {
-		if s.arrived < before.UnixNano() {
-			dropped += len(s.signals)
-			delete(t.streams, key)
-		}
-	}
-	t.held -= dropped
-	return dropped
-}
-
-// order says whether a point may follow the stream's last one.
-func (s *stream) order(t, now, skew int64) reason {
-	switch {
-	case t <= 0:
-		return refusedNoTimestamp
-	case t > now+skew:
-		return refusedFuture
-	case t == s.last:
-		return refusedDuplicate
-	case t < s.last:
-		return refusedOutOfOrder
-	default:
-		return scored
-	}
 }
 
 // quantileName is the anomaly.signal of a quantile: 0.5 is p50, 0.999 is p99.9.
