@@ -1,0 +1,34 @@
+// Package anomalystate is the durable form of what the anomaly processor has learnt: records of streams, packed into
+// shards, which are kept in a storage extension while the collector runs and in portable files elsewhere.
+//
+// # Format, version 1
+//
+// All numbers are little-endian. A shard is
+//
+//	magic      4 bytes  "PAS" and 0x01, the version of the format
+//	model      u32      version of the detector's state
+//	identity   u64      fingerprint of how streams are identified
+//	written    i64      wall clock, nanoseconds since 1970
+//	shard      u32      number of the shard; 0 in files
+//	records    u32
+//	length     u32      bytes of the records
+//	records             see Stream
+//	checksum   u64      XXH3 of everything before
+//
+// A portable file is the eight bytes "PARANOM" and 0x01, then shards, each behind its length as u32, then a length of 0,
+// and the number of shards as u32: a file that ends early is known as such, and what precedes the end can be used.
+package anomalystate
+
+import "errors"
+
+// Why a shard, or a record, cannot be used.
+var (
+	// ErrCorrupt: the bytes are not what was written: a wrong checksum, an early end, an impossible length.
+	ErrCorrupt = errors.New("corrupt")
+	// ErrForeign: this is no learnt state, or one of another version of the format.
+	ErrForeign = errors.New("foreign")
+	// ErrModel: learnt by another version of the detector.
+	ErrModel = errors.New("other model version")
+	// ErrIdentity: its streams are identified in another way, so that none would ever be found.
+	ErrIdentity = errors.New("other identity of streams")
+)

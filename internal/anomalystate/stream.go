@@ -1,0 +1,185 @@
+package anomalystate
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+)
+
+// Key is the 128-bit identity of a stream, or of a workload's stream.
+type Key struct{ Hi, Lo uint64 }
+
+// String returns the 32 hexadecimal digits of the key.
+func (k Key) String() string { return fmt.Sprintf("%016x%016x", k.Hi, k.Lo) }
+
+// Stream is what is kept of one stream. The byte slices belong to whoever made it; those of a decoded one are parts of
+// the shard.
+type Stream struct {
+	// Key is the identity of the stream, Workload that of the same stream of any instance; zero when it has none.
+	Key, Workload Key
+	// Kind is the kind of metric that the stream is of.
+	Kind uint8
+	// Arrived is when the last new point came, by our clock; Last and Start are the times of that point. Nanoseconds.
+	Arrived, Last, Start int64
+	// Previous are the running totals of the last point, in an encoding of their owner; empty when nothing is differenced.
+	Previous []byte
+	// Signals are the scored series of the stream.
+	Signals []Signal
+}
+
+// Signal is what is kept of one scored series.
+type Signal struct {
+	// Name is the value of anomaly.signal.
+	Name string
+	// Quantile is the quantile that the signal is, or a negative number.
+	Quantile float64
+	// State is what the detector has learnt, in its own versioned encoding.
+	State []byte
+}
+
+// Bounds of one record: what a decoder accepts, and an encoder must not exceed.
+const (
+	maxName     = 64
+	maxSignals  = 65_536 + 8
+	maxState    = 64 << 10
+	maxPrevious = 2 << 20
+)
+
+// appendStream encodes a record: its length as u32, then key, workload, kind, three times, previous, signals.
+func appendStream(b []byte, s *Stream) []byte {
+	at := len(b)
+	b = append(b, 0, 0, 0, 0)
+	for _, v := range [...]uint64{s.Key.Hi, s.Key.Lo, s.Workload.Hi, s.Workload.Lo} {
+		b = binary.LittleEndian.AppendUint64(b, v)
+	}
+	b = append(b, s.Kind)
+	for _, v := range [...]int64{s.Arrived, s.Last, s.Start} {
+		b = binary.LittleEndian.AppendUint64(b, uint64(v)) //nolint:gosec // taken back unchanged
+	}
+	b = binary.AppendUvarint(b, uint64(len(s.Previous)))
+	b = append(b, s.Previous...)
+	b = binary.AppendUvarint(b, uint64(len(s.Signals)))
+	for i := range s.Signals {
+		sig := &s.Signals[i]
+		b = append(b, byte(len(sig.Name)))
+		b = append(b, sig.Name...)
+		b = binary.LittleEndian.AppendUint64(b, math.Float64bits(sig.Quantile))
+		b = binary.AppendUvarint(b, uint64(len(sig.State)))
+		b = append(b, sig.State...)
+	}
+	binary.LittleEndian.PutUint32(b[at:], uint32(len(b)-at-4)) //nolint:gosec // bounded by the parts
+	return b
+}
+
+// fits reports whether a decoder would accept the record.
+func (s *Stream) fits() bool {
+	if len(s.Previous) > maxPrevious || len(s.Signals) > maxSignals {
+		return false
+	}
+	for i := range s.Signals {
+		if len(s.Signals[i].Name) > maxName || len(s.Signals[i].State) > maxState || math.IsNaN(s.Signals[i].Quantile) {
+			return false
+		}
+	}
+	return true
+}
+
+// reader takes numbers from bytes; after the first failure all are 0.
+type reader struct {
+	rest []byte
+	bad  bool
+}
+
+func (r *reader) bytes(n uint64) []byte {
+	if r.bad || n > uint64(len(r.rest)) {
+		r.bad = true
+		return nil
+	}
+	b := r.rest[:n:n]
+	r.rest = r.rest[n:]
+	return b
+}
+
+func (r *reader) u32() uint32 {
+	if b := r.bytes(4); b != nil {
+		return binary.LittleEndian.Uint32(b)
+	}
+	return 0
+}
+
+func (r *reader) u64() uint64 {
+	if b := r.bytes(8); b != nil {
+		return binary.LittleEndian.Uint64(b)
+	}
+	return 0
+}
+
+func (r *reader) i64() int64 { return int64(r.u64()) } //nolint:gosec // as it was written
+
+func (r *reader) byte() byte {
+	if b := r.bytes(1); b != nil {
+		return b[0]
+	}
+	return 0
+}
+
+// count takes a length that must not exceed most.
+func (r *reader) count(most uint64) uint64 {
+	n, size := binary.Uvarint(r.rest)
+	if r.bad || size <= 0 || n > most {
+		r.bad = true
+		return 0
+	}
+	r.rest = r.rest[size:]
+	return n
+}
+
+// decode reads a record into s, using its memory for the signals again.
+func (s *Stream) decode(data []byte) error {
+	r := reader{rest: data}
+	s.Key = Key{Hi: r.u64(), Lo: r.u64()}
+	s.Workload = Key{Hi: r.u64(), Lo: r.u64()}
+	s.Kind = r.byte()
+	s.Arrived, s.Last, s.Start = r.i64(), r.i64(), r.i64()
+	s.Previous = r.bytes(r.count(maxPrevious))
+	n := r.count(maxSignals)
+	s.Signals = s.Signals[:0]
+	for i := uint64(0); i < n && !r.bad; i++ {
+		var sig Signal
+		length := r.byte()
+		if length > maxName {
+			r.bad = true
+		}
+		sig.Name = signalName(r.bytes(uint64(length)))
+		sig.Quantile = math.Float64frombits(r.u64())
+		sig.State = r.bytes(r.count(maxState))
+		r.bad = r.bad || math.IsNaN(sig.Quantile)
+		s.Signals = append(s.Signals, sig)
+	}
+	if r.bad || len(r.rest) > 0 {
+		return fmt.Errorf("%w record", ErrCorrupt)
+	}
+	return nil
+}
+
+// signalName returns a name without making a string for those that nearly all signals have.
+func signalName(b []byte) string {
+	switch string(b) {
+	case "value":
+		return "value"
+	case "rate":
+		return "rate"
+	case "mean":
+		return "mean"
+	case "ratio":
+		return "ratio"
+	case "p50":
+		return "p50"
+	case "p90":
+		return "p90"
+	case "p99":
+		return "p99"
+	default:
+		return string(b)
+	}
+}
