@@ -6,7 +6,6 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
-	"github.com/paramedic-otel/paramedic/internal/baseline"
 	"github.com/paramedic-otel/paramedic/internal/seriesidentity"
 )
 
@@ -22,23 +21,34 @@ type batch struct {
 	kind  kind
 	key   seriesidentity.Key
 	rules *rules
+	// judged is what is at hand; its resource and metric are set before its points come.
+	judged judged
 
+	tally
+}
+
+// tally is what is counted of a batch.
+type tally struct {
 	seen, emitted, opened int64
 	results               [reasons]int64
 }
 
 func (b *batch) score(md pmetric.Metrics) {
 	for _, rm := range md.ResourceMetrics().All() {
-		resource := b.p.encoder.Resource(rm.Resource().Attributes())
+		b.judged.resource = rm.Resource().Attributes()
+		b.judged.resourceKey = b.p.encoder.Resource(b.judged.resource)
 		b.out = emitter{resource: rm, version: b.p.version}
 		// Scores are added behind; only what came in is scored.
 		scopes := rm.ScopeMetrics()
 		for i, n := 0, scopes.Len(); i < n; i++ {
-			scope := b.p.encoder.Scope(resource, scopes.At(i).Scope().Name())
+			scope := b.p.encoder.Scope(b.judged.resourceKey, scopes.At(i).Scope().Name())
 			for _, m := range scopes.At(i).Metrics().All() {
 				b.metric(scope, m)
 			}
 		}
+	}
+	for _, w := range b.p.watchers {
+		w.done(b, md)
 	}
 }
 
@@ -51,7 +61,7 @@ func (b *batch) metric(scope seriesidentity.Key, m pmetric.Metric) {
 		return
 	}
 	b.key = b.p.encoder.Metric(scope, m.Name(), m.Unit(), int(b.kind))
-	b.out.metric = m.Name()
+	b.judged.metric, b.judged.unit = m.Name(), m.Unit()
 
 	switch m.Type() {
 	case pmetric.MetricTypeGauge:
@@ -112,25 +122,8 @@ func (b *batch) stream(attributes pcommon.Map, t int64, flags pmetric.DataPointF
 	}
 	// A refused point does not keep the stream: else one whose time lies ahead of all that comes would never end.
 	s.arrived = b.now
+	b.judged.stream, b.judged.attributes = s, attributes
 	return s, scored
-}
-
-// observe shows a signal its next value and adds what the detector says.
-func (b *batch) observe(s *signal, attributes pcommon.Map, t int64, value, quantum float64) {
-	// A quantile may stand in a point twice.
-	if !finite(value) || t <= s.series.Last() {
-		return
-	}
-	v := b.p.params.Observe(&s.series, t, value, b.rules.limits(s.what), quantum)
-	if v.Opened {
-		b.opened++
-	}
-	switch v.State {
-	case baseline.Abnormal, baseline.Recovered, baseline.Adopted:
-		b.out.verdict(b.p.cfg, attributes, s.name(), t, &v)
-		b.emitted++
-	default:
-	}
 }
 
 func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }

@@ -4,7 +4,6 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
-	"github.com/paramedic-otel/paramedic/internal/baseline"
 	"github.com/paramedic-otel/paramedic/processor/anomalyprocessor/internal/metadata"
 	"github.com/paramedic-otel/paramedic/semconv"
 )
@@ -29,9 +28,7 @@ type emitter struct {
 	open     bool
 	points   [outputs]pmetric.NumberDataPointSlice
 	made     [outputs]bool
-	// metric is the name of what is being scored.
-	metric  string
-	version string
+	version  string
 }
 
 func (e *emitter) slice(out int) pmetric.NumberDataPointSlice {
@@ -65,29 +62,30 @@ func (e *emitter) slice(out int) pmetric.NumberDataPointSlice {
 	return e.points[out]
 }
 
-func (e *emitter) emit(out int, attributes pcommon.Map, signal string, t int64, value float64) pmetric.NumberDataPoint {
+// emit adds one point about what was judged.
+func (e *emitter) emit(out int, j *judged, value float64) pmetric.NumberDataPoint {
 	p := e.slice(out).AppendEmpty()
-	p.SetTimestamp(pcommon.Timestamp(t)) //nolint:gosec // a scored point's time is positive
+	p.SetTimestamp(pcommon.Timestamp(j.at)) //nolint:gosec // a scored point's time is positive
 	p.SetDoubleValue(value)
 	a := p.Attributes()
-	a.EnsureCapacity(attributes.Len() + 3)
-	attributes.CopyTo(a)
-	a.PutStr(semconv.AttrAnomalyMetric, e.metric)
-	a.PutStr(semconv.AttrAnomalySignal, signal)
+	a.EnsureCapacity(j.attributes.Len() + 3)
+	j.attributes.CopyTo(a)
+	a.PutStr(semconv.AttrAnomalyMetric, j.metric)
+	a.PutStr(semconv.AttrAnomalySignal, j.signal.name())
 	a.PutStr(semconv.AttrAnomalyDetector, detectorName)
 	return p
 }
 
 // verdict adds what there is to say about one scored point.
-func (e *emitter) verdict(cfg *Config, attributes pcommon.Map, signal string, t int64, v *baseline.Verdict) {
-	score := e.emit(outScore, attributes, signal, t, v.Score)
-	score.SetStartTimestamp(pcommon.Timestamp(v.Onset)) //nolint:gosec // the time of a scored point
+func (e *emitter) verdict(cfg *Config, j *judged) {
+	score := e.emit(outScore, j, j.verdict.Score)
+	score.SetStartTimestamp(pcommon.Timestamp(j.verdict.Onset)) //nolint:gosec // the time of a scored point
 	if cfg.EmitDeviation {
-		e.emit(outDeviation, attributes, signal, t, v.Deviation)
+		e.emit(outDeviation, j, j.verdict.Deviation)
 	}
 	if cfg.EmitBand {
-		e.emit(outExpected, attributes, signal, t, v.Expected)
-		e.emit(outLower, attributes, signal, t, v.Lower)
-		e.emit(outUpper, attributes, signal, t, v.Upper)
+		e.emit(outExpected, j, j.verdict.Expected)
+		e.emit(outLower, j, j.verdict.Lower)
+		e.emit(outUpper, j, j.verdict.Upper)
 	}
 }

@@ -3,7 +3,6 @@ package anomalyprocessor
 import (
 	"math"
 
-	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 )
 
@@ -65,7 +64,7 @@ func (b *batch) number(p pmetric.NumberDataPoint) reason {
 	}
 	if b.kind == kindValue {
 		s.last = t
-		b.observe(&s.first, p.Attributes(), t, value, 0)
+		b.observe(&s.first, t, value, 0)
 		return scored
 	}
 
@@ -92,7 +91,7 @@ func (b *batch) number(p pmetric.NumberDataPoint) reason {
 	if difference == math.Trunc(difference) {
 		quantum = 1 / seconds
 	}
-	b.observe(&s.first, p.Attributes(), t, difference/seconds, quantum)
+	b.observe(&s.first, t, difference/seconds, quantum)
 	return scored
 }
 
@@ -108,7 +107,7 @@ func (b *batch) histogram(p pmetric.HistogramDataPoint) reason {
 	c := &b.p.current
 	c.count, c.sum, c.hasSum = p.Count(), p.Sum(), p.HasSum()
 	c.buckets.loadExplicit(p)
-	return b.distribution(s, p.Attributes(), t, int64(p.StartTimestamp())) //nolint:gosec // as above
+	return b.distribution(s, t, int64(p.StartTimestamp())) //nolint:gosec // as above
 }
 
 func (b *batch) exponential(p pmetric.ExponentialHistogramDataPoint) reason {
@@ -123,11 +122,11 @@ func (b *batch) exponential(p pmetric.ExponentialHistogramDataPoint) reason {
 	c := &b.p.current
 	c.count, c.sum, c.hasSum = p.Count(), p.Sum(), p.HasSum()
 	c.buckets.loadExponential(p)
-	return b.distribution(s, p.Attributes(), t, int64(p.StartTimestamp())) //nolint:gosec // as above
+	return b.distribution(s, t, int64(p.StartTimestamp())) //nolint:gosec // as above
 }
 
 // distribution scores the counts of a histogram point, which lie in b.p.current.
-func (b *batch) distribution(s *stream, attributes pcommon.Map, t, start int64) reason {
+func (b *batch) distribution(s *stream, t, start int64) reason {
 	c := &b.p.current
 	if c.hasSum && !finite(c.sum) {
 		return refusedNotANumber
@@ -151,13 +150,13 @@ func (b *batch) distribution(s *stream, attributes pcommon.Map, t, start int64) 
 	if r != scored {
 		return r
 	}
-	b.observe(&s.first, attributes, t, float64(difference.count)/seconds, 1/seconds)
+	b.observe(&s.first, t, float64(difference.count)/seconds, 1/seconds)
 	if difference.count == 0 {
 		return scored
 	}
 	sig := b.p.table.next(&s.first)
 	if difference.hasSum {
-		b.observe(sig, attributes, t, difference.sum/float64(difference.count), 0)
+		b.observe(sig, t, difference.sum/float64(difference.count), 0)
 	}
 	for sig = b.p.table.next(sig); sig != nil; sig = b.p.table.next(sig) {
 		// With fewer observations the quantile is just the largest of them.
@@ -165,7 +164,7 @@ func (b *batch) distribution(s *stream, attributes pcommon.Map, t, start int64) 
 			continue
 		}
 		if v, ok := difference.buckets.quantile(sig.quantile); ok {
-			b.observe(sig, attributes, t, v, 0)
+			b.observe(sig, t, v, 0)
 		}
 	}
 	return scored
@@ -191,9 +190,9 @@ func (b *batch) summary(p pmetric.SummaryDataPoint) reason {
 			count, sum = 0, 0
 		}
 		count, sum = p.Count()-count, p.Sum()-sum
-		b.observe(&s.first, p.Attributes(), t, float64(count)/seconds, 1/seconds)
+		b.observe(&s.first, t, float64(count)/seconds, 1/seconds)
 		if count > 0 {
-			b.observe(b.p.table.next(&s.first), p.Attributes(), t, sum/float64(count), 0)
+			b.observe(b.p.table.next(&s.first), t, sum/float64(count), 0)
 		}
 	}
 	// Quantiles are not differences: they can be read from the first point on.
@@ -206,7 +205,7 @@ func (b *batch) summary(p pmetric.SummaryDataPoint) reason {
 			r = refusedLimit
 			continue
 		}
-		b.observe(sig, p.Attributes(), t, q.Value(), 0)
+		b.observe(sig, t, q.Value(), 0)
 	}
 	return r
 }

@@ -27,6 +27,8 @@ type anomalyProcessor struct {
 	telemetry *metadata.TelemetryBuilder
 	refused   [reasons][]metric.AddOption
 	held      atomic.Int64
+	// watchers are set before the first batch.
+	watchers []watcher
 
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
@@ -36,6 +38,8 @@ type anomalyProcessor struct {
 	selector *selector
 	table    table
 	encoder  seriesidentity.Encoder
+	// batch is the one at hand; here it costs no allocation.
+	batch batch
 	// current is where the counts of the point at hand are read into, difference where the last ones are taken away.
 	current, difference counts
 }
@@ -121,23 +125,30 @@ func (p *anomalyProcessor) shutdown(context.Context) error {
 // processMetrics scores every selected point and adds the scores behind it.
 func (p *anomalyProcessor) processMetrics(ctx context.Context, md pmetric.Metrics) (pmetric.Metrics, error) {
 	began := time.Now()
-	b := batch{p: p, now: began.UnixNano(), latest: began.Add(p.cfg.MaxClockSkew).UnixNano()}
 	p.mu.Lock()
-	b.score(md)
+	p.batch = batch{p: p, now: began.UnixNano(), latest: began.Add(p.cfg.MaxClockSkew).UnixNano()}
+	p.batch.score(md)
+	seen := p.batch.tally
+	// The metrics are no longer ours once they are passed on.
+	p.batch = batch{}
 	p.held.Store(int64(p.table.held))
 	p.mu.Unlock()
 
-	p.telemetry.ProcessorAnomalySeenDatapoints.Add(ctx, b.seen)
-	p.telemetry.ProcessorAnomalyScoredDatapoints.Add(ctx, b.results[scored])
+	p.count(ctx, &seen)
+	p.telemetry.ProcessorAnomalyEvaluationDuration.Record(ctx, time.Since(began).Seconds())
+	return md, nil
+}
+
+func (p *anomalyProcessor) count(ctx context.Context, n *tally) {
+	p.telemetry.ProcessorAnomalySeenDatapoints.Add(ctx, n.seen)
+	p.telemetry.ProcessorAnomalyScoredDatapoints.Add(ctx, n.results[scored])
 	for r := scored + 1; r < reasons; r++ {
-		if n := b.results[r]; n > 0 {
+		if n := n.results[r]; n > 0 {
 			p.telemetry.ProcessorAnomalyRefusedDatapoints.Add(ctx, n, p.refused[r]...)
 		}
 	}
-	p.telemetry.ProcessorAnomalyEmittedScores.Add(ctx, b.emitted)
-	p.telemetry.ProcessorAnomalyOpenedEpisodes.Add(ctx, b.opened)
-	p.telemetry.ProcessorAnomalyEvaluationDuration.Record(ctx, time.Since(began).Seconds())
-	return md, nil
+	p.telemetry.ProcessorAnomalyEmittedScores.Add(ctx, n.emitted)
+	p.telemetry.ProcessorAnomalyOpenedEpisodes.Add(ctx, n.opened)
 }
 
 // sweepSlots is how many streams are looked at in one go: a batch waits for no more.

@@ -17,8 +17,8 @@ type table struct {
 	// held counts signals.
 	held, limit int
 	// idle is how long, in nanoseconds, a stream must have had no point to make room for a new one; 0 is never.
-	idle    int64
-	hand    uint32
+	idle int64
+	hand uint32
 	// evicted counts the signals that made room, until somebody reads it.
 	evicted int64
 }
