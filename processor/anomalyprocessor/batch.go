@@ -29,8 +29,8 @@ type batch struct {
 
 // tally is what is counted of a batch.
 type tally struct {
-	seen, emitted, opened int64
-	results               [reasons]int64
+	seen, emitted, opened, evicted int64
+	results                        [reasons]int64
 }
 
 func (b *batch) score(md pmetric.Metrics) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"slices"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
@@ -19,8 +20,14 @@ type Config struct {
 	Include []string `mapstructure:"include"`
 	Exclude []string `mapstructure:"exclude"`
 
-	// MaxSeries bounds the series held in memory. A histogram has four: rate, mean, p50 and p99.
+	// Quantiles are what is scored of histograms, besides rate and mean. Each takes the memory of a series.
+	Quantiles []float64 `mapstructure:"quantiles"`
+
+	// MaxSeries bounds the series held in memory. A histogram has two, and one for each of Quantiles.
 	MaxSeries int `mapstructure:"max_series"`
+	// EvictAfter is the time without a new point after which a series makes room for a new one when MaxSeries is reached;
+	// 0 refuses all new series then.
+	EvictAfter time.Duration `mapstructure:"evict_after"`
 	// SeriesTTL is the time without a new point after which a series is forgotten.
 	SeriesTTL time.Duration `mapstructure:"series_ttl"`
 	// MaxBuckets bounds the buckets of a histogram point and the quantiles of a summary point.
@@ -30,8 +37,8 @@ type Config struct {
 
 	// MinScore is the score from which on a series is abnormal and its score is sent.
 	MinScore float64 `mapstructure:"min_score"`
-	// ExpectedAnomaliesPerDay is the prior of the score: how many abnormal episodes a day to expect of a series.
-	ExpectedAnomaliesPerDay float64 `mapstructure:"expected_anomalies_per_day"`
+	// Sensitivity is the number of false alarms to expect of a calm series in a week.
+	Sensitivity float64 `mapstructure:"sensitivity"`
 	// WarmUp is what must have been seen of a series before it is judged.
 	WarmUp WarmUp `mapstructure:"warm_up"`
 	// Memory is the time constant with which old values are forgotten.
@@ -103,20 +110,25 @@ func (d *Direction) UnmarshalText(text []byte) error {
 
 func createDefaultConfig() component.Config {
 	return &Config{
-		MaxSeries:               100_000,
-		SeriesTTL:               time.Hour,
-		MaxBuckets:              1024,
-		MaxClockSkew:            10 * time.Minute,
-		MinScore:                0.95,
-		ExpectedAnomaliesPerDay: 0.3,
-		WarmUp:                  WarmUp{Points: 20, Duration: 5 * time.Minute},
-		Memory:                  30 * time.Minute,
-		LevelShiftAfter:         time.Hour,
-		Cooldown:                5 * time.Minute,
-		Habituation:             2 * time.Hour,
-		EmitDeviation:           true,
+		Quantiles:       []float64{0.5, 0.9, 0.99},
+		MaxSeries:       100_000,
+		EvictAfter:      5 * time.Minute,
+		SeriesTTL:       time.Hour,
+		MaxBuckets:      1024,
+		MaxClockSkew:    10 * time.Minute,
+		MinScore:        0.95,
+		Sensitivity:     0.1,
+		WarmUp:          WarmUp{Points: 20, Duration: 5 * time.Minute},
+		Memory:          30 * time.Minute,
+		LevelShiftAfter: time.Hour,
+		Cooldown:        5 * time.Minute,
+		Habituation:     2 * time.Hour,
+		EmitDeviation:   true,
 	}
 }
+
+// maxQuantiles bounds the series that a histogram has.
+const maxQuantiles = 16
 
 // Validate implements xconfmap.Validator.
 func (c *Config) Validate() error {
@@ -126,6 +138,20 @@ func (c *Config) Validate() error {
 	patterns(fail, "exclude", c.Exclude)
 	if c.MaxSeries < 1 || c.MaxSeries > 100_000_000 {
 		fail("max_series must be between 1 and 100000000, got %d; it bounds memory", c.MaxSeries)
+	}
+	if len(c.Quantiles) > maxQuantiles {
+		fail("quantiles must be at most %d, got %d; each takes the memory of a series", maxQuantiles, len(c.Quantiles))
+	}
+	for i, q := range c.Quantiles {
+		if !(q > 0 && q < 1) {
+			fail("quantiles::%d must be greater than 0 and less than 1, got %v", i, q)
+		}
+		if slices.Contains(c.Quantiles[:i], q) {
+			fail("quantiles::%d must not stand twice, got %v", i, q)
+		}
+	}
+	if c.EvictAfter < 0 {
+		fail("evict_after must not be negative, got %s; 0 switches eviction off", c.EvictAfter)
 	}
 	if c.SeriesTTL < time.Minute {
 		fail("series_ttl must be at least 1m, got %s", c.SeriesTTL)
@@ -139,8 +165,8 @@ func (c *Config) Validate() error {
 	if !(c.MinScore > 0 && c.MinScore < 1) {
 		fail("min_score must be greater than 0 and less than 1, got %v", c.MinScore)
 	}
-	if !(c.ExpectedAnomaliesPerDay > 0 && c.ExpectedAnomaliesPerDay <= 1000) {
-		fail("expected_anomalies_per_day must be greater than 0 and at most 1000, got %v; more is more sensitive", c.ExpectedAnomaliesPerDay)
+	if !(c.Sensitivity > 0 && c.Sensitivity <= 1000) {
+		fail("sensitivity must be greater than 0 and at most 1000, got %v; it is the false alarms a calm series and week", c.Sensitivity)
 	}
 	if c.Memory < time.Minute {
 		fail("memory must be at least 1m, got %s", c.Memory)
@@ -211,7 +237,7 @@ func (c *Config) params() baseline.Params {
 		LevelShiftAfter: c.LevelShiftAfter,
 		Cooldown:        c.Cooldown,
 		Habituation:     c.Habituation,
-		AnomaliesPerDay: c.ExpectedAnomaliesPerDay,
+		AnomaliesPerDay: anomaliesPerDay(c.Sensitivity, c.MinScore),
 		MinScore:        c.MinScore,
 	}
 }

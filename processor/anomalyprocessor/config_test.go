@@ -36,20 +36,22 @@ func TestConfigFull(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, xconfmap.Validate(cfg))
 	assert.Equal(t, &Config{
-		Include:                 []string{`http\..*`, `traces_service_graph_.*`},
-		Exclude:                 []string{`http\.client\..*`},
-		MaxSeries:               5000,
-		SeriesTTL:               30 * time.Minute,
-		MaxBuckets:              160,
-		MaxClockSkew:            2 * time.Minute,
-		MinScore:                0.9,
-		ExpectedAnomaliesPerDay: 2,
-		WarmUp:                  WarmUp{Points: 60, Duration: 15 * time.Minute},
-		Memory:                  2 * time.Hour,
-		LevelShiftAfter:         3 * time.Hour,
-		Cooldown:                10 * time.Minute,
-		Habituation:             time.Hour,
-		EmitBand:                true,
+		Include:         []string{`http\..*`, `traces_service_graph_.*`},
+		Exclude:         []string{`http\.client\..*`},
+		MaxSeries:       5000,
+		SeriesTTL:       30 * time.Minute,
+		MaxBuckets:      160,
+		MaxClockSkew:    2 * time.Minute,
+		MinScore:        0.9,
+		Quantiles:       []float64{0.5, 0.999},
+		EvictAfter:      time.Minute,
+		Sensitivity:     2,
+		WarmUp:          WarmUp{Points: 60, Duration: 15 * time.Minute},
+		Memory:          2 * time.Hour,
+		LevelShiftAfter: 3 * time.Hour,
+		Cooldown:        10 * time.Minute,
+		Habituation:     time.Hour,
+		EmitBand:        true,
 		Policies: []Policy{
 			{Match: `http\.server\.request\.duration`, Direction: DirectionBoth, MinAbsolute: number(0.02), MinRelative: number(0.5)},
 			{Match: ".*free.*", Direction: DirectionDown},
@@ -71,7 +73,10 @@ func TestConfigWrong(t *testing.T) {
 		"max_buckets must be between 1 and 65536, got 0; it bounds memory",
 		"max_clock_skew must not be negative, got -1s",
 		"min_score must be greater than 0 and less than 1, got 1",
-		"expected_anomalies_per_day must be greater than 0 and at most 1000, got 0; more is more sensitive",
+		"sensitivity must be greater than 0 and at most 1000, got 0; it is the false alarms a calm series and week",
+		"quantiles::1 must not stand twice, got 0.5",
+		"quantiles::2 must be greater than 0 and less than 1, got 1",
+		"evict_after must not be negative, got -1s; 0 switches eviction off",
 		"memory must be at least 1m, got 1s",
 		"level_shift_after must be at least 1m, got 1s; a shorter time would learn faults as normal",
 		"cooldown must not be negative, got -1s",
@@ -89,4 +94,9 @@ func TestConfigWrong(t *testing.T) {
 func TestConfigDirection(t *testing.T) {
 	_, err := load(t, "anomaly/direction")
 	assert.ErrorContains(t, err, `direction must be up, down or both, got "sideways"`)
+}
+
+func TestConfigGone(t *testing.T) {
+	_, err := load(t, "anomaly/gone")
+	assert.ErrorContains(t, err, "expected_anomalies_per_day is gone: write sensitivity, the false alarms to expect of a calm series in a week")
 }

@@ -75,7 +75,7 @@ func newAnomalyProcessor(set processor.Settings, cfg *Config) (*anomalyProcessor
 		logger:    set.Logger,
 		telemetry: telemetry,
 		selector:  sel,
-		table:     table{limit: cfg.MaxSeries, quantiles: []float64{0.5, 0.99}},
+		table:     table{limit: cfg.MaxSeries, idle: int64(cfg.EvictAfter), quantiles: cfg.Quantiles},
 	}
 	for r := scored + 1; r < reasons; r++ {
 		p.refused[r] = []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(attribute.String("reason", reasonNames[r])))}
@@ -132,6 +132,7 @@ func (p *anomalyProcessor) processMetrics(ctx context.Context, md pmetric.Metric
 	// The metrics are no longer ours once they are passed on.
 	p.batch = batch{}
 	p.held.Store(int64(p.table.held))
+	seen.evicted, p.table.evicted = p.table.evicted, 0
 	p.mu.Unlock()
 
 	p.count(ctx, &seen)
@@ -149,6 +150,7 @@ func (p *anomalyProcessor) count(ctx context.Context, n *tally) {
 	}
 	p.telemetry.ProcessorAnomalyEmittedScores.Add(ctx, n.emitted)
 	p.telemetry.ProcessorAnomalyOpenedEpisodes.Add(ctx, n.opened)
+	p.telemetry.ProcessorAnomalyEvictedSeries.Add(ctx, n.evicted)
 }
 
 // sweepSlots is how many streams are looked at in one go: a batch waits for no more.

@@ -130,7 +130,7 @@ func TestMillionSeriesAreBoundedAndCounted(t *testing.T) {
 
 func TestIdleSeriesExpireAndMakeRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHarness(t, func(c *Config) { c.MaxSeries, c.SeriesTTL = 2, 10*time.Minute })
+		h := newHarness(t, func(c *Config) { c.MaxSeries, c.SeriesTTL, c.EvictAfter = 2, 10*time.Minute, 0 })
 		send := func(i int64) {
 			md := gauge("g", "1", time.Now(), 1)
 			md.ResourceMetrics().At(0).Resource().Attributes().PutInt("i", i)
@@ -147,6 +147,41 @@ func TestIdleSeriesExpireAndMakeRoom(t *testing.T) {
 		send(3)
 		assert.Equal(t, int64(1), h.refused("limit"))
 		metadatatest.AssertEqualProcessorAnomalyHeldSeries(t, h.telemetry, []metricdata.DataPoint[int64]{{Value: 2}}, metricdatatest.IgnoreTimestamp())
+	})
+}
+
+// At max_series, a series that has been idle for evict_after makes room; one that goes on does not.
+func TestIdleSeriesMakeRoomWhenItIsScarce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t, func(c *Config) { c.MaxSeries, c.EvictAfter = 20, 5*time.Minute })
+		send := func(i int64) {
+			md := gauge("g", "1", time.Now(), 1)
+			md.ResourceMetrics().At(0).Resource().Attributes().PutInt("i", i)
+			h.feed(md)
+		}
+		for i := range int64(20) {
+			send(i)
+		}
+		for range 5 {
+			time.Sleep(time.Minute - time.Millisecond)
+			for i := range int64(10) {
+				send(i)
+			}
+		}
+		send(100)
+		assert.Equal(t, int64(1), h.refused("limit"), "none has been idle for long enough")
+		time.Sleep(time.Second)
+		for i := int64(100); i < 120; i++ {
+			send(i)
+			time.Sleep(time.Millisecond)
+		}
+		assert.Equal(t, int64(11), h.refused("limit"))
+		assert.Equal(t, int64(10), h.counter("otelcol_processor_anomaly_evicted_series", ""))
+		seen := h.counter("otelcol_processor_anomaly_scored_datapoints", "")
+		for i := range int64(10) {
+			send(i)
+		}
+		assert.Equal(t, seen+10, h.counter("otelcol_processor_anomaly_scored_datapoints", ""), "those that went on are still held")
 	})
 }
 

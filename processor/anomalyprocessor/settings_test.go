@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pmetric"
 
 	"github.com/paramedic-otel/paramedic/semconv"
 )
@@ -68,16 +70,36 @@ func TestSettings(t *testing.T) {
 		assert.Equal(t, int64(1), h.refused("buckets"))
 	})
 	t.Run("min_score", func(t *testing.T) {
-		faint := with(func(s *story) { s.fault = 100 + 12 })
-		loose := tell(t, faint, func(c *Config) { c.MinScore = 0.01 })
-		strict := tell(t, faint, func(c *Config) { c.MinScore = 0.999999 })
-		assert.Greater(t, len(loose), len(strict))
+		strict := tell(t, usual, func(c *Config) { c.MinScore = 0.9999 })
+		require.NotEmpty(t, strict)
+		assert.GreaterOrEqual(t, strict[1].value, 0.9999, "how often a calm series alarms is for sensitivity to say")
 	})
-	t.Run("expected_anomalies_per_day", func(t *testing.T) {
+	t.Run("sensitivity", func(t *testing.T) {
 		faint := with(func(s *story) { s.fault = 100 + 12 })
-		many := tell(t, faint, func(c *Config) { c.ExpectedAnomaliesPerDay = 100 })
-		few := tell(t, faint, func(c *Config) { c.ExpectedAnomaliesPerDay = 1e-6 })
+		many := tell(t, faint, func(c *Config) { c.Sensitivity = 100 })
+		few := tell(t, faint, func(c *Config) { c.Sensitivity = 1e-6 })
 		assert.Greater(t, len(many), len(few))
+	})
+	t.Run("quantiles", func(t *testing.T) {
+		slow := func(change func(*Config)) map[string]bool {
+			h := newHarness(t, change)
+			for n := 1; n <= calm+changed; n++ {
+				md, m := metrics("http.server.request.duration", "s")
+				m.SetEmptyHistogram().SetAggregationTemporality(pmetric.AggregationTemporalityDelta)
+				p := m.Histogram().DataPoints().AppendEmpty()
+				explicit(p, 1+2*min(1, max(0, n-calm)), 100, 1)
+				stamp(p, at(n-1, minute), at(n, minute))
+				h.feed(md)
+			}
+			signals := map[string]bool{}
+			for _, s := range h.scores {
+				signals[s.signal] = true
+			}
+			return signals
+		}
+		assert.Equal(t, map[string]bool{"p50": true, "p90": true, "p99": true}, slow(func(*Config) {}))
+		assert.Equal(t, map[string]bool{"p75": true}, slow(func(c *Config) { c.Quantiles = []float64{0.75} }))
+		assert.Empty(t, slow(func(c *Config) { c.Quantiles = nil }))
 	})
 	t.Run("warm_up", func(t *testing.T) {
 		assert.Empty(t, tell(t, usual, func(c *Config) { c.WarmUp.Points = 1000 }))

@@ -185,7 +185,7 @@ func TestHistograms(t *testing.T) {
 		return 1, 100, 0.15 + 0.001*float64(n%3)
 	}
 	// 10 below, 80 in (0.1, 0.2], 10 above: half of them lie below 0.15, and 99 % below 0.2 + 0.9 of the next bucket.
-	latency := map[string]float64{semconv.SignalMean: 0.151, semconv.SignalP50: 0.15, semconv.SignalP99: 0.38}
+	latency := map[string]float64{semconv.SignalMean: 0.151, semconv.SignalP50: 0.15, semconv.SignalP90: 0.2, semconv.SignalP99: 0.38}
 	t.Run("delta", func(t *testing.T) {
 		expect(t, latency, func(n int, changed bool) pmetric.Metrics {
 			bucket, count, mean := slow(n, changed)
@@ -210,7 +210,7 @@ func TestHistograms(t *testing.T) {
 		})
 	})
 	t.Run("a quantile of too few observations is not scored", func(t *testing.T) {
-		expect(t, map[string]float64{semconv.SignalMean: 0.151, semconv.SignalP50: 0.15}, func(n int, changed bool) pmetric.Metrics {
+		expect(t, map[string]float64{semconv.SignalMean: 0.151, semconv.SignalP50: 0.15, semconv.SignalP90: 0.2}, func(n int, changed bool) pmetric.Metrics {
 			bucket, _, mean := slow(n, changed)
 			return histogram(n, pmetric.AggregationTemporalityDelta, nil, bucket, 50, mean)
 		})
@@ -273,7 +273,7 @@ func TestExponentialHistograms(t *testing.T) {
 			return md
 		}
 	}
-	want := map[string]float64{semconv.SignalMean: 33.1, semconv.SignalP50: math.Exp2(40.5 / 8), semconv.SignalP99: math.Exp2(40.99 / 8)}
+	want := map[string]float64{semconv.SignalMean: 33.1, semconv.SignalP50: math.Exp2(40.5 / 8), semconv.SignalP90: math.Exp2(40.9 / 8), semconv.SignalP99: math.Exp2(40.99 / 8)}
 	t.Run("delta", func(t *testing.T) { expect(t, want, feed(false)) })
 	t.Run("cumulative, scale changes", func(t *testing.T) { expect(t, want, feed(true)) })
 }

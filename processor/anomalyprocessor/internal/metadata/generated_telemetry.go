@@ -30,6 +30,7 @@ type TelemetryBuilder struct {
 	registrations                      []metric.Registration
 	ProcessorAnomalyEmittedScores      metric.Int64Counter
 	ProcessorAnomalyEvaluationDuration metric.Float64Histogram
+	ProcessorAnomalyEvictedSeries      metric.Int64Counter
 	ProcessorAnomalyExpiredSeries      metric.Int64Counter
 	ProcessorAnomalyHeldSeries         metric.Int64ObservableGauge
 	ProcessorAnomalyLimitSeries        metric.Int64ObservableGauge
@@ -119,6 +120,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithDescription("Time that scoring one batch took. [Development]"),
 		metric.WithUnit("s"),
 		metric.WithExplicitBucketBoundaries([]float64{1e-05, 0.0001, 0.001, 0.01, 0.1, 1, 10}...),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorAnomalyEvictedSeries, err = builder.meter.Int64Counter(
+		"otelcol_processor_anomaly_evicted_series",
+		metric.WithDescription("Idle series forgotten to make room for new ones (evict_after). [Development]"),
+		metric.WithUnit("{series}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorAnomalyExpiredSeries, err = builder.meter.Int64Counter(

@@ -30,6 +30,7 @@ func TestSetupTelemetry(t *testing.T) {
 	}))
 	tb.ProcessorAnomalyEmittedScores.Add(context.Background(), 1)
 	tb.ProcessorAnomalyEvaluationDuration.Record(context.Background(), 1)
+	tb.ProcessorAnomalyEvictedSeries.Add(context.Background(), 1)
 	tb.ProcessorAnomalyExpiredSeries.Add(context.Background(), 1)
 	tb.ProcessorAnomalyOpenedEpisodes.Add(context.Background(), 1)
 	tb.ProcessorAnomalyRefusedDatapoints.Add(context.Background(), 1)
@@ -40,6 +41,9 @@ func TestSetupTelemetry(t *testing.T) {
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorAnomalyEvaluationDuration(t, testTel,
 		[]metricdata.HistogramDataPoint[float64]{{}}, metricdatatest.IgnoreValue(),
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorAnomalyEvictedSeries(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorAnomalyExpiredSeries(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
