@@ -34,7 +34,7 @@ func streams(n int) []anomalystate.Stream {
 	for i := range all {
 		s := &all[i]
 		s.Key = anomalystate.Key{Hi: r.Uint64(), Lo: r.Uint64()}
-		s.Workload = anomalystate.Key{Hi: r.Uint64(), Lo: r.Uint64()}
+		s.Workload = r.Uint64()
 		s.Kind = uint8(r.Uint32())
 		s.Arrived, s.Last, s.Start = r.Int64(), -r.Int64(), r.Int64()
 		s.Previous = blob(r.IntN(50))
@@ -118,7 +118,7 @@ func TestLyingShard(t *testing.T) {
 		"more records":   func(b []byte) { binary.LittleEndian.PutUint32(b[28:], 3) },
 		"fewer records":  func(b []byte) { binary.LittleEndian.PutUint32(b[28:], 1) },
 		"length":         func(b []byte) { binary.LittleEndian.PutUint32(b[32:], 1) },
-		"record's end":   func(b []byte) { binary.LittleEndian.PutUint32(b[36:], 60) },
+		"record's end":   func(b []byte) { binary.LittleEndian.PutUint32(b[36:], 50) },
 		"endless record": func(b []byte) { binary.LittleEndian.PutUint32(b[36:], 1<<31) },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -6,7 +6,7 @@ import (
 	"math"
 )
 
-// Key is the 128-bit identity of a stream, or of a workload's stream.
+// Key is the 128-bit identity of a stream.
 type Key struct{ Hi, Lo uint64 }
 
 // String returns the 32 hexadecimal digits of the key.
@@ -15,8 +15,9 @@ func (k Key) String() string { return fmt.Sprintf("%016x%016x", k.Hi, k.Lo) }
 // Stream is what is kept of one stream. The byte slices belong to whoever made it; those of a decoded one are parts of
 // the shard.
 type Stream struct {
-	// Key is the identity of the stream, Workload that of the same stream of any instance; zero when it has none.
-	Key, Workload Key
+	Key Key
+	// Workload identifies the same stream of any instance of its workload; 0 when it has none.
+	Workload uint64
 	// Kind is the kind of metric that the stream is of.
 	Kind uint8
 	// Arrived is when the last new point came, by our clock; Last and Start are the times of that point. Nanoseconds.
@@ -49,7 +50,7 @@ const (
 func appendStream(b []byte, s *Stream) []byte {
 	at := len(b)
 	b = append(b, 0, 0, 0, 0)
-	for _, v := range [...]uint64{s.Key.Hi, s.Key.Lo, s.Workload.Hi, s.Workload.Lo} {
+	for _, v := range [...]uint64{s.Key.Hi, s.Key.Lo, s.Workload} {
 		b = binary.LittleEndian.AppendUint64(b, v)
 	}
 	b = append(b, s.Kind)
@@ -138,7 +139,7 @@ func (r *reader) count(most uint64) uint64 {
 func (s *Stream) decode(data []byte) error {
 	r := reader{rest: data}
 	s.Key = Key{Hi: r.u64(), Lo: r.u64()}
-	s.Workload = Key{Hi: r.u64(), Lo: r.u64()}
+	s.Workload = r.u64()
 	s.Kind = r.byte()
 	s.Arrived, s.Last, s.Start = r.i64(), r.i64(), r.i64()
 	s.Previous = r.bytes(r.count(maxPrevious))
