@@ -3,7 +3,6 @@ package anomalyprocessor
 import (
 	"errors"
 	"fmt"
-	"math"
 	"regexp"
 	"slices"
 	"time"
@@ -70,42 +69,6 @@ type WarmUp struct {
 
 	// prevent unkeyed literal initialization
 	_ struct{}
-}
-
-// Policy says which deviations of some metrics matter.
-type Policy struct {
-	// Match is a regular expression that must match the whole metric name.
-	Match string `mapstructure:"match"`
-	// Direction is the direction in which a deviation matters.
-	Direction Direction `mapstructure:"direction"`
-	// MinAbsolute is the smallest deviation that matters, in the unit of the series.
-	MinAbsolute *float64 `mapstructure:"min_absolute"`
-	// MinRelative is the smallest deviation that matters, as a share of the level.
-	MinRelative *float64 `mapstructure:"min_relative"`
-
-	// prevent unkeyed literal initialization
-	_ struct{}
-}
-
-// Direction is the direction in which a deviation matters.
-type Direction string
-
-// The directions; none set leaves the choice to the built-in defaults.
-const (
-	DirectionUp   Direction = "up"
-	DirectionDown Direction = "down"
-	DirectionBoth Direction = "both"
-)
-
-// UnmarshalText implements encoding.TextUnmarshaler.
-func (d *Direction) UnmarshalText(text []byte) error {
-	switch v := Direction(text); v {
-	case DirectionUp, DirectionDown, DirectionBoth:
-		*d = v
-		return nil
-	default:
-		return fmt.Errorf("direction must be up, down or both, got %q", text)
-	}
 }
 
 func createDefaultConfig() component.Config {
@@ -191,27 +154,6 @@ func (w *WarmUp) Validate() error {
 	}
 	if w.Duration < 0 {
 		errs = append(errs, fmt.Errorf("duration must not be negative, got %s", w.Duration))
-	}
-	return errors.Join(errs...)
-}
-
-// Validate implements xconfmap.Validator.
-func (p *Policy) Validate() error {
-	var errs []error
-	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	if p.Match == "" {
-		fail("match must not be empty; write .* for all metrics")
-	} else if _, err := compile(p.Match); err != nil {
-		fail("match must be a regular expression: %w", err)
-	}
-	if p.Direction == "" && p.MinAbsolute == nil && p.MinRelative == nil {
-		fail("one of direction, min_absolute and min_relative must be set")
-	}
-	if v := p.MinAbsolute; v != nil && !(*v >= 0 && *v <= math.MaxFloat64) {
-		fail("min_absolute must be a finite number of at least 0, got %v", *v)
-	}
-	if v := p.MinRelative; v != nil && !(*v >= 0 && *v <= math.MaxFloat64) {
-		fail("min_relative must be a finite number of at least 0, got %v", *v)
 	}
 	return errors.Join(errs...)
 }

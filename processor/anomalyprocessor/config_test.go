@@ -53,7 +53,7 @@ func TestConfigFull(t *testing.T) {
 		Habituation:     time.Hour,
 		EmitBand:        true,
 		Policies: []Policy{
-			{Match: `http\.server\.request\.duration`, Direction: DirectionBoth, MinAbsolute: number(0.02), MinRelative: number(0.5)},
+			{Match: `http\.server\.request\.duration`, Direction: DirectionBoth, MinAbsolute: number(0.02), MinRelative: number(0.5), ValidRange: &Range{Min: number(0), Max: number(3600)}},
 			{Match: ".*free.*", Direction: DirectionDown},
 		},
 	}, cfg)
@@ -84,7 +84,10 @@ func TestConfigWrong(t *testing.T) {
 		"warm_up: points must be between 8 and 1000000, got 1; fewer say nothing about a series",
 		"duration must not be negative, got -1s",
 		"policies::0: match must not be empty; write .* for all metrics",
-		"one of direction, min_absolute and min_relative must be set",
+		"one of direction, min_absolute, min_relative and valid_range must be set",
+		"policies::3::valid_range: one of min and max must be set",
+		"policies::4::valid_range: min must be less than max, got 1 and 1",
+		"policies::5::valid_range: min and max must be numbers",
 		"policies::1: match must be a regular expression: error parsing regexp: missing argument to repetition operator: `*`",
 		"policies::2: min_absolute must be a finite number of at least 0, got -1",
 		"min_relative must be a finite number of at least 0, got NaN",

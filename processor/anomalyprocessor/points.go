@@ -63,6 +63,9 @@ func (b *batch) number(p pmetric.NumberDataPoint) reason {
 		return refusedNotANumber
 	}
 	if b.kind == kindValue {
+		if value < b.rules.least || value > b.rules.most {
+			return refusedInvalid
+		}
 		s.last = t
 		b.observe(&s.first, t, value, 0)
 		return scored

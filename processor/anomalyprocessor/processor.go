@@ -49,6 +49,7 @@ var reasonNames = [reasons]string{
 	refusedBuckets:         "buckets",
 	refusedDuplicate:       "duplicate",
 	refusedFuture:          "future",
+	refusedInvalid:         "invalid",
 	refusedLimit:           "limit",
 	refusedNoRecordedValue: "no_recorded_value",
 	refusedNoTimestamp:     "no_timestamp",

@@ -48,7 +48,9 @@ func TestRefusals(t *testing.T) {
 		"far future": {"future", one(func(p pmetric.NumberDataPoint) {
 			p.SetTimestamp(pcommon.NewTimestampFromTime(time.Now().Add(time.Hour)))
 		})},
-		"no temporality": {"temporality", unspecified()},
+		"below its valid range": {"invalid", one(func(p pmetric.NumberDataPoint) { p.SetDoubleValue(-0.001) })},
+		"above its valid range": {"invalid", one(func(p pmetric.NumberDataPoint) { p.SetIntValue(1001) })},
+		"no temporality":        {"temporality", unspecified()},
 		"many buckets": {"buckets", wide(func(m pmetric.Metric) {
 			m.SetEmptyHistogram().SetAggregationTemporality(pmetric.AggregationTemporalityDelta)
 			m.Histogram().DataPoints().AppendEmpty().BucketCounts().FromRaw(make([]uint64, 1025))
@@ -67,7 +69,9 @@ func TestRefusals(t *testing.T) {
 		})},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := newHarness(t)
+			h := newHarness(t, func(c *Config) {
+				c.Policies = []Policy{{Match: "g", ValidRange: &Range{Min: number(0), Max: number(1000)}}}
+			})
 			r := seeded(1)
 			for n := 1; n <= calm; n++ {
 				h.feed(gauge("g", "1", at(n, minute), 10+r.NormFloat64()))

@@ -2,6 +2,7 @@ package anomalyprocessor
 
 import (
 	"fmt"
+	"math"
 	"regexp"
 	"slices"
 	"strings"
@@ -13,6 +14,8 @@ import (
 // rules are what the configuration says about a metric; nil stands for "not selected".
 type rules struct {
 	value, rate, mean, quantile baseline.Limits
+	// least and most are the ends of the valid range of values.
+	least, most float64
 }
 
 // limits returns what matters for a signal of the metric.
@@ -109,16 +112,30 @@ func (s *selector) selected(name string) bool {
 func (s *selector) decide(name, unit string) *rules {
 	level := levelLimits(name, unit, true)
 	sample := levelLimits(name, unit, false)
-	r := &rules{value: level, rate: rateLimits(name, unit), mean: sample, quantile: sample}
+	r := &rules{value: level, rate: rateLimits(name, unit), mean: sample, quantile: sample, least: math.Inf(-1), most: math.Inf(1)}
+	if isRatio(name) {
+		// Less than nothing is how some say that they do not know.
+		r.least = 0
+	}
 	for _, p := range s.policies {
 		if p.match.MatchString(name) {
 			for _, l := range []*baseline.Limits{&r.value, &r.rate, &r.mean, &r.quantile} {
 				p.apply(l)
 			}
+			if v := p.ValidRange; v != nil {
+				r.least, r.most = ending(v.Min, math.Inf(-1)), ending(v.Max, math.Inf(1))
+			}
 			break
 		}
 	}
 	return r
+}
+
+func ending(v *float64, open float64) float64 {
+	if v == nil {
+		return open
+	}
+	return *v
 }
 
 func (p *compiledPolicy) apply(l *baseline.Limits) {
@@ -161,6 +178,8 @@ func levelLimits(name, unit string, state bool) baseline.Limits {
 		return baseline.Limits{MinAbsolute: 0.05, MinRelative: 0.1}
 	case isFailure(name):
 		return baseline.Limits{MinRelative: 0.5, IgnoreDown: true}
+	case state && isQueue(name):
+		return baseline.Limits{MinAbsolute: 2, MinRelative: 0.1, IgnoreDown: true}
 	case unit == "{cpu}":
 		return baseline.Limits{MinAbsolute: 0.05, MinRelative: 0.2}
 	case state && (unit == "By" || strings.HasSuffix(name, "_bytes")):
@@ -204,4 +223,16 @@ var failures = []string{"fail", "error", "exception", "dropped", "refused", "rej
 
 func isFailure(name string) bool {
 	return slices.ContainsFunc(failures, func(word string) bool { return strings.Contains(name, word) })
+}
+
+// queues are words in the names of metrics that count what waits: a shorter queue is never bad.
+var queues = []string{"queue", "backlog", "lag", "pending", "waiting"}
+
+func isQueue(name string) bool {
+	for word := range strings.FieldsFuncSeq(name, func(r rune) bool { return r == '.' || r == '_' || r == '-' || r == '/' }) {
+		if slices.Contains(queues, word) {
+			return true
+		}
+	}
+	return false
 }

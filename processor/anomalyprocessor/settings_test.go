@@ -1,6 +1,7 @@
 package anomalyprocessor
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -217,6 +218,11 @@ func TestDefaultPolicies(t *testing.T) {
 		"process.memory.usage":                      {"By", 1 << 20, 0.1, false, 0.3, false, 1024},
 		"db.client.connection.count":                {"{connection}", 2, 0.2, false, 0.3, false, 0},
 		"container.cpu.usage":                       {"{cpu}", 0.05, 0.2, false, 0.3, false, 0},
+		"messaging.queue.depth":                     {"{message}", 2, 0.1, true, 0.3, false, 0},
+		"kafka.consumer_group.lag":                  {"1", 2, 0.1, true, 0.3, false, 0},
+		"jvm.thread.waiting":                        {"", 2, 0.1, true, 0.3, false, 0},
+		"feature.flags":                             {"", 0, 0.1, false, 0.3, false, 0},
+		"http.client.errors":                        {"{error}", 0, 0.5, true, 0.5, true, 0},
 		"system.cpu.time":                           {"s", 0.005, 0.25, true, 0.1, false, 0.05},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -228,6 +234,8 @@ func TestDefaultPolicies(t *testing.T) {
 			assert.InDelta(t, tc.rateAbsoluteFloor, r.rate.MinAbsolute, 0)
 			assert.Equal(t, tc.rateIgnoreDown, r.rate.IgnoreDown)
 			assert.False(t, r.value.IgnoreUp || r.rate.IgnoreUp)
+			assert.Equal(t, isRatio(name), r.least == 0, "a share is never negative")
+			assert.True(t, math.IsInf(r.most, 1), "but may exceed what was meant to be all")
 		})
 	}
 }

@@ -16,6 +16,7 @@ const (
 	refusedBuckets
 	refusedDuplicate
 	refusedFuture
+	refusedInvalid
 	refusedLimit
 	refusedNoRecordedValue
 	refusedNoTimestamp
