@@ -181,42 +181,70 @@ func calmDays(o *options) time.Duration {
 	return time.Duration(orDefault(o.days, 28) * 24 * float64(time.Hour))
 }
 
-// thresholds are the values of min_score that are tried.
-var thresholds = []float64{0.5, 0.8, 0.9, 0.95, 0.99, 0.999}
+// thresholds are the values of min_score that are tried, sensitivities those of sensitivity.
+var (
+	thresholds    = []float64{0.5, 0.8, 0.9, 0.95, 0.99, 0.999}
+	sensitivities = []float64{0.01, 0.03, 0.1, 0.3, 1, 3, 10}
+)
 
-// calibration counts the alarms on calm series at several thresholds.
+// calibration counts the alarms on calm series: at several settings of sensitivity, which says how many to expect, and
+// how many of those of the default sensitivity have a score beyond several thresholds.
 func calibration(ctx context.Context, o *options, out io.Writer) error {
-	fmt.Fprintf(out, "alarms on calm series, per series and day: %d series of each kind, %s, a point every %s\n",
-		o.series, calmDays(o), orDefault(o.interval, time.Minute))
-	t := table(out)
-	fmt.Fprint(t, "noise \\ min_score")
+	fmt.Fprintf(out, "calm series: %d of each kind, %s, a point every %s\n", o.series, calmDays(o), orDefault(o.interval, time.Minute))
+	seriesDays := float64(o.series) * calmDays(o).Hours() / 24
+
 	var columns []map[string]int
-	for _, threshold := range thresholds {
+	for _, sensitivity := range sensitivities {
 		cfg := scoring.DefaultConfig()
-		cfg.MinScore = threshold
-		cfg.EmitDeviation = false
+		cfg.Sensitivity = sensitivity
 		counts, err := alarmsOn(ctx, cfg, o)
 		if err != nil {
 			return err
 		}
 		columns = append(columns, counts)
-		fmt.Fprintf(t, "\t%v", threshold)
+	}
+	calmTable(out, "alarms per series and week, at sensitivity", sensitivities, columns, seriesDays/7)
+
+	columns = nil
+	for _, threshold := range thresholds {
+		cfg := scoring.DefaultConfig()
+		// The prior that makes the score what it is stays as it is by default; only the threshold moves.
+		cfg.Sensitivity *= odds(cfg.MinScore) / odds(threshold)
+		cfg.MinScore = threshold
+		counts, err := alarmsOn(ctx, cfg, o)
+		if err != nil {
+			return err
+		}
+		columns = append(columns, counts)
+	}
+	calmTable(out, "alarms per series and day, at a score of", thresholds, columns, seriesDays)
+	return nil
+}
+
+// odds is what sensitivity and the prior of the score are joined by: the prior is proportional to sensitivity times it.
+func odds(score float64) float64 { return score / (1 - score) }
+
+// calmTable prints alarms divided by exposure, the number of series times the time that the unit of the table names.
+func calmTable(out io.Writer, title string, settings []float64, columns []map[string]int, exposure float64) {
+	t := table(out)
+	fmt.Fprint(t, title)
+	for _, v := range settings {
+		fmt.Fprintf(t, "\t%v", v)
 	}
 	fmt.Fprintln(t, "\t")
-	seriesDays := float64(o.series) * calmDays(o).Hours() / 24
 	totals := make([]int, len(columns))
 	for _, n := range noises {
 		fmt.Fprint(t, n.name)
 		for i, c := range columns {
-			fmt.Fprintf(t, "\t%.4f", float64(c[n.name])/seriesDays)
+			fmt.Fprintf(t, "\t%.4f", float64(c[n.name])/exposure)
 			totals[i] += c[n.name]
 		}
 		fmt.Fprintln(t, "\t")
 	}
-	fmt.Fprint(t, "all")
+	fmt.Fprint(t, "mean")
 	for _, n := range totals {
-		fmt.Fprintf(t, "\t%.4f", float64(n)/seriesDays/float64(len(noises)))
+		fmt.Fprintf(t, "\t%.4f", float64(n)/exposure/float64(len(noises)))
 	}
 	fmt.Fprintln(t, "\t")
-	return t.Flush()
+	t.Flush()
 }

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"runtime"
+	"slices"
+	"syscall"
+	"time"
+)
+
+// meter adds up the CPU time of the process, user and system, and keeps the wall time of each step.
+type meter struct {
+	cpu     time.Duration
+	latency []time.Duration
+}
+
+// step runs and measures f.
+func (m *meter) step(f func() error) error {
+	cpu, began := cpuTime(), time.Now()
+	err := f()
+	took, used := time.Since(began), cpuTime()-cpu
+	m.cpu += used
+	m.latency = append(m.latency, took)
+	return err
+}
+
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		panic("getrusage of this process: " + err.Error())
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// perPoint is the CPU time in nanoseconds of one of a step's points.
+func (m *meter) perPoint(points int) float64 {
+	return float64(m.cpu.Nanoseconds()) / float64(len(m.latency)*points)
+}
+
+// at is a quantile of the latencies.
+func (m *meter) at(q float64) time.Duration {
+	sorted := slices.Sorted(slices.Values(m.latency))
+	return sorted[min(len(sorted)-1, int(q*float64(len(sorted))))]
+}
+
+func (m *meter) latencies() string {
+	return fmt.Sprintf("%s\t%s\t%s", ms(m.at(0.5)), ms(m.at(0.99)), ms(m.at(1)))
+}
+
+func ms(d time.Duration) string { return fmt.Sprintf("%.2f ms", d.Seconds()*1000) }
+
+// heap is what is in use after a collection.
+func heap() uint64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC() // what the first one finalised
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// mallocs is the number of objects ever allocated.
+func mallocs() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.Mallocs
+}
+
+func machine(out io.Writer) {
+	fmt.Fprintf(out, "%s, %d of %d CPUs, %s/%s\n", runtime.Version(), runtime.GOMAXPROCS(0), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH)
+}
