@@ -5,6 +5,7 @@
 //	go run ./benchmark/anomaly -delay
 //	go run ./benchmark/anomaly -calibration
 //	go run ./benchmark/anomaly -cost
+//	go run ./benchmark/anomaly -overhead -collector bin/otelcol-paramedic
 package main
 
 import (
@@ -28,6 +29,8 @@ type options struct {
 	watch    time.Duration
 	series   int
 	worst    int
+
+	collector string
 }
 
 // measurement is one table that can be asked for.
@@ -43,6 +46,7 @@ func measurements() []*measurement {
 		{name: "delay", usage: "detection delay on the shop's faults", run: delay},
 		{name: "calibration", usage: "false alarms on calm noise against sensitivity and score", run: calibration},
 		{name: "cost", usage: "CPU, allocations, memory and latency of a point, beside scale marks", run: cost},
+		{name: "overhead", usage: "CPU that the processor adds to a collector", run: overhead},
 	}
 }
 
@@ -60,6 +64,7 @@ func main() {
 	flag.DurationVar(&o.watch, "watch", 2*time.Minute, "-delay: simulated time to watch a fault")
 	flag.IntVar(&o.series, "series", 40, "-calibration: series of each kind of noise")
 	flag.IntVar(&o.worst, "worst", 10, "-week: how many of the worst series to print")
+	flag.StringVar(&o.collector, "collector", "", "-overhead: the built collector")
 	flag.Parse()
 	asked := false
 	for _, m := range all {
