@@ -41,7 +41,7 @@ var monday = time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)
 
 func newWatcher(ctx context.Context, o *options, start time.Time, seed uint64) (*watcher, error) {
 	cfg := shop.DefaultConfig()
-	cfg.Seed, cfg.Rate, cfg.Start = seed, o.rate, start
+	cfg.Seed, cfg.Rate, cfg.Start, cfg.MetricsOnly = seed, o.rate, start, true
 	cfg.MetricsInterval = orDefault(o.interval, cfg.MetricsInterval)
 	sim, err := shop.New(cfg)
 	if err != nil {

@@ -22,6 +22,9 @@ type Config struct {
 	Period time.Duration
 	// MetricsInterval is the time between two metric exports, in whole seconds.
 	MetricsInterval time.Duration
+	// MetricsOnly leaves out traces and logs, which take most of the time that a simulation takes. The metrics are the
+	// same with it and without.
+	MetricsOnly bool
 	// MaxPending bounds the spans and log records that wait for their time; more are dropped and counted.
 	MaxPending int
 	// Faults are injected by themselves when their time comes.

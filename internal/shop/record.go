@@ -179,6 +179,9 @@ func (f *facts) value(b []byte, name string, tookNanos int64) []byte {
 }
 
 func (r *request) log(span *spanRecord, severity plog.SeverityNumber, template string, at int64, fail *failure) {
+	if r.sim.cfg.MetricsOnly {
+		return
+	}
 	r.sim.addLog(logRecord{
 		at: at, trace: r.trace, span: span.id, svc: span.pod.svc, pod: span.pod, severity: severity,
 		body: r.facts.expand(template, at-span.start), failure: fail,

@@ -169,8 +169,10 @@ func (s *Simulation) Tick() (ptrace.Traces, pmetric.Metrics, plog.Logs) {
 	for i := range spans {
 		s.observe(&spans[i])
 	}
-	traces := encodeSpans(spans, s.ticks)
-	logs := encodeLogs(records)
+	traces, logs := ptrace.NewTraces(), plog.NewLogs()
+	if !s.cfg.MetricsOnly {
+		traces, logs = encodeSpans(spans, s.ticks), encodeLogs(records)
+	}
 	for _, svc := range s.services {
 		svc.recent.advance()
 	}

@@ -141,6 +141,26 @@ func TestMetricsInterval(t *testing.T) {
 	}
 }
 
+func TestMetricsOnlyLeavesTheMetricsAsTheyAre(t *testing.T) {
+	cfg := config()
+	fault, err := shop.ParseFault("bad-deploy@5s+10s")
+	require.NoError(t, err)
+	cfg.Faults = []shop.ScheduledFault{fault}
+	full := newShop(t, cfg)
+	cfg.MetricsOnly = true
+	lean := newShop(t, cfg)
+	for range 40 {
+		_, want, _ := full.Tick()
+		traces, got, logs := lean.Tick()
+		assert.Zero(t, traces.SpanCount()+logs.LogRecordCount())
+		wantBytes, err := (&pmetric.ProtoMarshaler{}).MarshalMetrics(want)
+		require.NoError(t, err)
+		gotBytes, err := (&pmetric.ProtoMarshaler{}).MarshalMetrics(got)
+		require.NoError(t, err)
+		assert.Equal(t, wantBytes, gotBytes)
+	}
+}
+
 func TestPendingRecordsAreBounded(t *testing.T) {
 	cfg := config()
 	cfg.MaxPending = 10
