@@ -15,6 +15,15 @@ const (
 	MetricAnomalyExpected = "anomaly.expected"
 	MetricAnomalyLower    = "anomaly.lower"
 	MetricAnomalyUpper    = "anomaly.upper"
+	// MetricAnomalyContribution is a gauge in [0, 1]: the share that a statistic has in the evidence of a score. It carries
+	// [AttrAnomalyStatistic].
+	MetricAnomalyContribution = "anomaly.contribution"
+	// MetricAnomalyExplanation is a gauge in [0, 1]: the score of a point, abnormal or not, of a series that is to be
+	// explained. It carries [AttrAnomalyReason]. Nothing acts on it.
+	MetricAnomalyExplanation = "anomaly.explanation"
+	// MetricAnomalyShadowScore is what [MetricAnomalyScore] would be, from a detector or a configuration that runs in
+	// shadow. Nothing acts on it.
+	MetricAnomalyShadowScore = "anomaly.shadow.score"
 )
 
 // Attributes of the anomaly metrics.
@@ -25,6 +34,26 @@ const (
 	AttrAnomalySignal = "anomaly.signal"
 	// AttrAnomalyDetector names the detector that gave the score.
 	AttrAnomalyDetector = "anomaly.detector"
+	// AttrAnomalyStatistic names the statistic of a detector that an [MetricAnomalyContribution] is of.
+	AttrAnomalyStatistic = "anomaly.statistic"
+	// AttrAnomalyReason says why a point is abnormal or not; see the Reason constants.
+	AttrAnomalyReason = "anomaly.reason"
+)
+
+// Values of [AttrAnomalyReason].
+const (
+	// ReasonAbnormal and ReasonRecovered are those of the points of an episode and of the one that ends it.
+	ReasonAbnormal  = "abnormal"
+	ReasonRecovered = "recovered"
+	// ReasonNormal is that of a point within, or not far enough outside of, what was learnt.
+	ReasonNormal = "normal"
+	// The others are those of points that lie far outside and are not abnormal: too little is known of the series; an
+	// episode is just over; the policy says that such a deviation does not matter; it has come often; it has stayed.
+	ReasonWarmUp       = "warm_up"
+	ReasonCooldown     = "cooldown"
+	ReasonPolicy       = "policy"
+	ReasonHabituated   = "habituated"
+	ReasonLevelAdopted = "level_adopted"
 )
 
 // Values of [AttrAnomalySignal].
@@ -36,4 +65,6 @@ const (
 	SignalP90   = "p90"
 	SignalP99   = "p99"
 	SignalRatio = "ratio"
+	// SignalMissing is that of a series that came regularly and has stopped.
+	SignalMissing = "missing"
 )

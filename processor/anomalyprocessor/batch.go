@@ -15,7 +15,11 @@ type batch struct {
 	now int64
 	// latest is the latest time that a point may have.
 	latest int64
-	out    emitter
+	// out adds to the resource at hand, other to that of the handle elsewhereOf.
+	out, other  emitter
+	elsewhereOf uint32
+	// resource is the handle of the resource at hand, 0 as long as it has no stream.
+	resource uint32
 
 	// of the metric at hand
 	kind  kind
@@ -29,14 +33,20 @@ type batch struct {
 
 // tally is what is counted of a batch.
 type tally struct {
-	seen, emitted, opened, evicted int64
-	results                        [reasons]int64
+	seen, emitted, opened, evicted   int64
+	missing, unreported, unexplained int64
+	results                          [reasons]int64
+	unflagged                        [whys]int64
+	alarms                           [bys]int64
 }
 
 func (b *batch) score(md pmetric.Metrics) {
-	for _, rm := range md.ResourceMetrics().All() {
+	all := md.ResourceMetrics()
+	for i, n := 0, all.Len(); i < n; i++ {
+		rm := all.At(i)
 		b.judged.resource = rm.Resource().Attributes()
 		b.judged.resourceKey = b.p.encoder.Resource(b.judged.resource)
+		b.enter()
 		b.out = emitter{resource: rm, version: b.p.version}
 		// Scores are added behind; only what came in is scored.
 		scopes := rm.ScopeMetrics()
@@ -47,8 +57,32 @@ func (b *batch) score(md pmetric.Metrics) {
 			}
 		}
 	}
+	b.leave()
+	b.look(md)
 	for _, w := range b.p.watchers {
 		w.done(b, md)
+	}
+	b.emitted += b.p.table.close(md, b.p.version)
+}
+
+// enter goes to the resource whose key is at hand, which is held until leave.
+func (b *batch) enter() {
+	b.leave()
+	if _, ok := b.p.table.resources.byKey[b.judged.resourceKey]; ok {
+		b.resource = b.p.table.resources.enter(b.judged.resourceKey)
+	}
+}
+
+func (b *batch) leave() {
+	b.p.table.resources.leave(b.resource, &b.p.table.texts)
+	b.resource = 0
+}
+
+// attach makes a stream known to the resource at hand.
+func (b *batch) attach(s *stream) {
+	s.resource = b.p.table.resources.enter(b.judged.resourceKey)
+	if b.resource == 0 {
+		b.resource = b.p.table.resources.enter(b.judged.resourceKey)
 	}
 }
 
@@ -123,6 +157,15 @@ func (b *batch) stream(attributes pcommon.Map, t int64, flags pmetric.DataPointF
 	// A refused point does not keep the stream: else one whose time lies ahead of all that comes would never end.
 	s.arrived = b.now
 	b.judged.stream, b.judged.attributes = s, attributes
+	if s.resource == 0 {
+		b.attach(s)
+	}
+	res := b.p.table.resources.all.at(s.resource - 1)
+	res.last = max(res.last, t)
+	if s.absence != present {
+		b.found(s, t)
+	}
+	b.pace(s, t)
 	return s, scored
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/config/configoptional"
 
 	"github.com/paramedic-otel/paramedic/internal/baseline"
 )
@@ -54,6 +55,13 @@ type Config struct {
 	// EmitBand adds anomaly.expected, anomaly.lower and anomaly.upper to every score sent.
 	EmitBand bool `mapstructure:"emit_band"`
 
+	// Missing says when a series that has stopped is missing.
+	Missing Missing `mapstructure:"missing"`
+	// Explain selects series of which every point is explained.
+	Explain Explain `mapstructure:"explain"`
+	// Shadow is a second configuration that is compared with this one.
+	Shadow configoptional.Optional[Shadow] `mapstructure:"shadow"`
+
 	// Policies say which deviations matter. The first one that matches decides what it sets; the rest comes from the
 	// built-in defaults.
 	Policies []Policy `mapstructure:"policies"`
@@ -86,6 +94,9 @@ func createDefaultConfig() component.Config {
 		LevelShiftAfter: time.Hour,
 		Cooldown:        5 * time.Minute,
 		Habituation:     2 * time.Hour,
+		Missing:         Missing{After: 5 * time.Minute, MaxSeries: 1000},
+		Explain:         Explain{MaxSeries: 100},
+		Shadow:          configoptional.Default(Shadow{}),
 		EmitDeviation:   true,
 	}
 }
@@ -128,6 +139,12 @@ func (c *Config) Validate() error {
 	if !(c.MinScore > 0 && c.MinScore < 1) {
 		fail("min_score must be greater than 0 and less than 1, got %v", c.MinScore)
 	}
+	detector(c, fail)
+	return errors.Join(errs...)
+}
+
+// detector checks what configures the default detector.
+func detector(c *Config, fail func(string, ...any)) {
 	if !(c.Sensitivity > 0 && c.Sensitivity <= 1000) {
 		fail("sensitivity must be greater than 0 and at most 1000, got %v; it is the false alarms a calm series and week", c.Sensitivity)
 	}
@@ -143,7 +160,6 @@ func (c *Config) Validate() error {
 	if c.Habituation < 0 {
 		fail("habituation must not be negative, got %s; 0 switches it off", c.Habituation)
 	}
-	return errors.Join(errs...)
 }
 
 // Validate implements xconfmap.Validator.

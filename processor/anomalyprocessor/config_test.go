@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/config/configoptional"
 	"go.opentelemetry.io/collector/confmap/confmaptest"
 	"go.opentelemetry.io/collector/confmap/xconfmap"
 )
@@ -24,6 +25,8 @@ func load(t *testing.T, id string) (*Config, error) {
 
 func number(v float64) *float64 { return &v }
 
+func duration(d time.Duration) *time.Duration { return &d }
+
 func TestConfigDefault(t *testing.T) {
 	cfg, err := load(t, "anomaly")
 	require.NoError(t, err)
@@ -35,6 +38,10 @@ func TestConfigFull(t *testing.T) {
 	cfg, err := load(t, "anomaly/full")
 	require.NoError(t, err)
 	require.NoError(t, xconfmap.Validate(cfg))
+	shadow := Shadow{
+		Sensitivity: number(1), WarmUp: &WarmUp{Points: 30, Duration: time.Minute}, Memory: duration(time.Hour),
+		LevelShiftAfter: duration(2 * time.Hour), Cooldown: duration(time.Minute), Habituation: duration(3 * time.Hour), Emit: true,
+	}
 	assert.Equal(t, &Config{
 		Include:         []string{`http\..*`, `traces_service_graph_.*`},
 		Exclude:         []string{`http\.client\..*`},
@@ -52,6 +59,9 @@ func TestConfigFull(t *testing.T) {
 		Cooldown:        10 * time.Minute,
 		Habituation:     time.Hour,
 		EmitBand:        true,
+		Missing:         Missing{After: 10 * time.Minute, MaxSeries: 50},
+		Explain:         Explain{Metrics: []string{`http\..*`}, MaxSeries: 10},
+		Shadow:          configoptional.Some(shadow),
 		Policies: []Policy{
 			{Match: `http\.server\.request\.duration`, Direction: DirectionBoth, MinAbsolute: number(0.02), MinRelative: number(0.5), ValidRange: &Range{Min: number(0), Max: number(3600)}},
 			{Match: ".*free.*", Direction: DirectionDown},
@@ -83,6 +93,13 @@ func TestConfigWrong(t *testing.T) {
 		"habituation must not be negative, got -1s; 0 switches it off",
 		"warm_up: points must be between 8 and 1000000, got 1; fewer say nothing about a series",
 		"duration must not be negative, got -1s",
+		"missing: after must be at least 1s, or 0 to switch it off, got 1ms",
+		"max_series must be between 1 and 1000000, got 0; it bounds what is sent",
+		"explain: metrics::0: must be a regular expression: error parsing regexp: missing closing ): `^(?:()$`",
+		"max_series must be between 1 and 1000000, got 0; it bounds what is sent",
+		"warm_up: points must be between 8 and 1000000, got 1; fewer say nothing about a series",
+		"shadow: sensitivity must be greater than 0 and at most 1000, got -1; it is the false alarms a calm series and week",
+		"cooldown must not be negative, got -1s",
 		"policies::0: match must not be empty; write .* for all metrics",
 		"one of direction, min_absolute, min_relative and valid_range must be set",
 		"policies::3::valid_range: one of min and max must be set",

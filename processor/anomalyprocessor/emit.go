@@ -8,20 +8,36 @@ import (
 	"github.com/paramedic-otel/paramedic/semconv"
 )
 
-// detectorName is the value of anomaly.detector.
-const detectorName = "baseline"
+// The values of anomaly.detector.
+const (
+	detectorBaseline = "baseline"
+	detectorAbsence  = "absence"
+)
 
-// The metrics that are added, in the order in which they are.
+// The metrics that are added.
 const (
 	outScore = iota
 	outDeviation
 	outExpected
 	outLower
 	outUpper
+	outExplanation
+	outShadow
 	outputs
 )
 
-// emitter adds scores to one resource's metrics, in a scope of their own behind all others.
+// added describes the metrics that are added. Those without a unit have that of the scored signal.
+var added = [outputs]struct{ name, description, unit string }{
+	outScore:       {semconv.MetricAnomalyScore, "Confidence that the series is in an abnormal regime.", "1"},
+	outDeviation:   {semconv.MetricAnomalyDeviation, "Signed distance from the expected value in units of the series' own normal spread.", "1"},
+	outExpected:    {semconv.MetricAnomalyExpected, "Learnt level of the series, in the unit of the scored signal.", ""},
+	outLower:       {semconv.MetricAnomalyLower, "Lower end of the band that holds 96 % of the normal points.", ""},
+	outUpper:       {semconv.MetricAnomalyUpper, "Upper end of the band that holds 96 % of the normal points.", ""},
+	outExplanation: {semconv.MetricAnomalyExplanation, "Score of every point, with the reason why it is abnormal or not.", "1"},
+	outShadow:      {semconv.MetricAnomalyShadowScore, "Score of a configuration in shadow.", "1"},
+}
+
+// emitter adds points to one resource's metrics, in a scope of their own behind all others.
 type emitter struct {
 	resource pmetric.ResourceMetrics
 	scope    pmetric.ScopeMetrics
@@ -29,6 +45,13 @@ type emitter struct {
 	points   [outputs]pmetric.NumberDataPointSlice
 	made     [outputs]bool
 	version  string
+}
+
+// subject is what an added point is about.
+type subject struct {
+	metric, signal, detector string
+	attributes               pcommon.Map
+	at                       int64
 }
 
 func (e *emitter) slice(out int) pmetric.NumberDataPointSlice {
@@ -40,52 +63,48 @@ func (e *emitter) slice(out int) pmetric.NumberDataPointSlice {
 	}
 	if !e.made[out] {
 		m := e.scope.Metrics().AppendEmpty()
-		name, description := semconv.MetricAnomalyScore, "Confidence that the series is in an abnormal regime."
-		switch out {
-		case outDeviation:
-			name, description = semconv.MetricAnomalyDeviation, "Signed distance from the expected value in units of the series' own normal spread."
-		case outExpected:
-			name, description = semconv.MetricAnomalyExpected, "Learnt level of the series, in the unit of the scored signal."
-		case outLower:
-			name, description = semconv.MetricAnomalyLower, "Lower end of the band that holds 96 % of the normal points."
-		case outUpper:
-			name, description = semconv.MetricAnomalyUpper, "Upper end of the band that holds 96 % of the normal points."
-		}
-		m.SetName(name)
-		m.SetDescription(description)
-		if out == outScore || out == outDeviation {
-			m.SetUnit("1")
-		}
+		m.SetName(added[out].name)
+		m.SetDescription(added[out].description)
+		m.SetUnit(added[out].unit)
 		e.points[out] = m.SetEmptyGauge().DataPoints()
 		e.made[out] = true
 	}
 	return e.points[out]
 }
 
-// emit adds one point about what was judged.
-func (e *emitter) emit(out int, j *judged, value float64) pmetric.NumberDataPoint {
+// emit adds one point.
+func (e *emitter) emit(out int, about *subject, value float64) pmetric.NumberDataPoint {
 	p := e.slice(out).AppendEmpty()
-	p.SetTimestamp(pcommon.Timestamp(j.at)) //nolint:gosec // a scored point's time is positive
+	p.SetTimestamp(pcommon.Timestamp(about.at)) //nolint:gosec // a scored point's time is positive
 	p.SetDoubleValue(value)
 	a := p.Attributes()
-	a.EnsureCapacity(j.attributes.Len() + 3)
-	j.attributes.CopyTo(a)
-	a.PutStr(semconv.AttrAnomalyMetric, j.metric)
-	a.PutStr(semconv.AttrAnomalySignal, j.signal.name())
-	a.PutStr(semconv.AttrAnomalyDetector, detectorName)
+	a.EnsureCapacity(about.attributes.Len() + 4)
+	about.attributes.CopyTo(a)
+	a.PutStr(semconv.AttrAnomalyMetric, about.metric)
+	a.PutStr(semconv.AttrAnomalySignal, about.signal)
+	a.PutStr(semconv.AttrAnomalyDetector, about.detector)
 	return p
 }
 
+// score adds a score of an episode that began at onset.
+func (e *emitter) score(out int, about *subject, score float64, onset int64) {
+	p := e.emit(out, about, score)
+	p.SetStartTimestamp(pcommon.Timestamp(onset)) //nolint:gosec // the time of a scored point
+}
+
 // verdict adds what there is to say about one scored point.
-func (e *emitter) verdict(cfg *Config, j *judged) {
-	score := e.emit(outScore, j, j.verdict.Score)
-	score.SetStartTimestamp(pcommon.Timestamp(j.verdict.Onset)) //nolint:gosec // the time of a scored point
+func (e *emitter) verdict(cfg *Config, about *subject, j *judged) {
+	e.score(outScore, about, j.verdict.Score, j.verdict.Onset)
 	if cfg.EmitDeviation {
-		e.emit(outDeviation, j, j.verdict.Deviation)
+		e.emit(outDeviation, about, j.verdict.Deviation)
 	}
 	if cfg.EmitBand {
-		e.emit(outExpected, j, j.verdict.Expected)
-		e.emit(outLower, j, j.verdict.Lower)
-		e.emit(outUpper, j, j.verdict.Upper)
+		e.band(about, j)
 	}
+}
+
+func (e *emitter) band(about *subject, j *judged) {
+	e.emit(outExpected, about, j.verdict.Expected)
+	e.emit(outLower, about, j.verdict.Lower)
+	e.emit(outUpper, about, j.verdict.Upper)
 }

@@ -25,6 +25,7 @@ func createMetrics(ctx context.Context, set processor.Settings, cfg component.Co
 	if err != nil {
 		return nil, err
 	}
+	p.next = next
 	return processorhelper.NewMetrics(ctx, set, cfg, next, p.processMetrics,
 		processorhelper.WithStart(p.start),
 		processorhelper.WithShutdown(p.shutdown),

@@ -2,6 +2,7 @@ package anomalyprocessor
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -30,14 +31,20 @@ type harness struct {
 	telemetry *componenttest.Telemetry
 	processor processor.Metrics
 	scores    []score
+	// added are the scores, and what else was said of a point.
+	added []score
 }
 
 // score is one anomaly.score point, with what came beside it.
 type score struct {
 	metric, signal, detector string
-	attributes               map[string]any
-	at, onset                time.Time
-	value                    float64
+	attributes, resource     map[string]any
+	// reason is that of its explanation.
+	reason string
+	// scored says that it is a point of anomaly.score, not only of something else that was added.
+	scored    bool
+	at, onset time.Time
+	value     float64
 	// beside holds the other anomaly metrics of the same point by name.
 	beside map[string]float64
 }
@@ -74,9 +81,16 @@ func (h *harness) feed(md pmetric.Metrics) []score {
 	require.NoError(h.t, h.processor.ConsumeMetrics(h.t.Context(), md))
 	require.Len(h.t, h.sink.AllMetrics(), 1)
 	out := h.sink.AllMetrics()[0]
-	got := split(h.t, out)
+	all := split(h.t, out, before.ResourceMetrics().Len())
 	require.Equal(h.t, encode(h.t, before), encode(h.t, out), "the input must pass unchanged, before all scores")
+	var got []score
+	for _, s := range all {
+		if s.scored {
+			got = append(got, s)
+		}
+	}
 	h.scores = append(h.scores, got...)
+	h.added = append(h.added, all...)
 	return got
 }
 
@@ -87,39 +101,54 @@ func encode(t *testing.T, md pmetric.Metrics) []byte {
 	return data
 }
 
-// split takes the scores out of what a processor sent.
-func split(t *testing.T, md pmetric.Metrics) []score {
+// split takes what was added out of what a processor sent for so many resources, and returns the points of anomaly.score.
+func split(t *testing.T, md pmetric.Metrics, resources int) []score {
 	t.Helper()
 	var all []score
-	for _, rm := range md.ResourceMetrics().All() {
+	n := 0
+	md.ResourceMetrics().RemoveIf(func(rm pmetric.ResourceMetrics) bool {
+		n++
 		seen, ours := 0, rm.ScopeMetrics().Len()-1
 		rm.ScopeMetrics().RemoveIf(func(sm pmetric.ScopeMetrics) bool {
 			if seen++; seen-1 != ours || sm.Scope().Name() != metadata.ScopeName {
 				return false
 			}
-			all = append(all, scoresOf(t, sm)...)
+			all = append(all, scoresOf(t, rm.Resource(), sm)...)
 			return true
 		})
-	}
+		return n > resources
+	})
 	return all
 }
 
-func scoresOf(t *testing.T, sm pmetric.ScopeMetrics) []score {
+// scoresOf reads what was added: a score for each point of anomaly.score, and for each other point that has none.
+func scoresOf(t *testing.T, resource pcommon.Resource, sm pmetric.ScopeMetrics) []score {
 	t.Helper()
 	var all []score
-	for i, m := range sm.Metrics().All() {
-		require.Equal(t, i == 0, m.Name() == semconv.MetricAnomalyScore)
-		for j, p := range m.Gauge().DataPoints().All() {
-			if i > 0 {
-				all[j].beside[m.Name()] = p.DoubleValue()
-				continue
-			}
+	index := map[string]int{}
+	for _, m := range sm.Metrics().All() {
+		for _, p := range m.Gauge().DataPoints().All() {
 			s := score{
 				attributes: p.Attributes().AsRaw(), at: p.Timestamp().AsTime(), onset: p.StartTimestamp().AsTime(),
-				value: p.DoubleValue(), beside: map[string]float64{},
+				beside: map[string]float64{}, resource: resource.Attributes().AsRaw(),
 			}
+			s.reason = take(s.attributes, semconv.AttrAnomalyReason)
 			s.metric, s.signal, s.detector = take(s.attributes, semconv.AttrAnomalyMetric), take(s.attributes, semconv.AttrAnomalySignal), take(s.attributes, semconv.AttrAnomalyDetector)
-			all = append(all, s)
+			key := fmt.Sprint(s.metric, s.signal, s.detector, s.attributes, s.at)
+			i, known := index[key]
+			if !known {
+				i = len(all)
+				index[key] = i
+				all = append(all, s)
+			}
+			if s.reason != "" {
+				all[i].reason = s.reason
+			}
+			if m.Name() == semconv.MetricAnomalyScore {
+				all[i].scored, all[i].value, all[i].onset = true, p.DoubleValue(), s.onset
+				continue
+			}
+			all[i].beside[m.Name()] = p.DoubleValue()
 		}
 	}
 	return all
@@ -161,7 +190,7 @@ func at(n int, interval time.Duration) time.Time { return begin.Add(time.Duratio
 
 func seeded(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 1)) }
 
-// counter returns the value of one of our counters, for one reason if it has that attribute.
+// counter returns the value of one of our counters, for one value of its attribute if it has one.
 func (h *harness) counter(name, reason string) int64 {
 	h.t.Helper()
 	m, err := h.telemetry.GetMetric(name)
@@ -170,7 +199,7 @@ func (h *harness) counter(name, reason string) int64 {
 	}
 	total := int64(0)
 	for _, p := range m.Data.(metricdata.Sum[int64]).DataPoints {
-		if v, ok := p.Attributes.Value("reason"); !ok || v.AsString() == reason {
+		if it := p.Attributes.Iter(); !it.Next() || it.Attribute().Value.AsString() == reason {
 			total += p.Value
 		}
 	}

@@ -1,6 +1,8 @@
 package anomalyprocessor
 
 import (
+	"math"
+
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
@@ -25,6 +27,11 @@ type judged struct {
 	verdict        baseline.Verdict
 }
 
+// subject returns what is said of it by a detector. It may allocate.
+func (j *judged) subject(detector string) subject {
+	return subject{metric: j.metric, signal: j.signal.name(), detector: detector, attributes: j.attributes, at: j.at}
+}
+
 // watcher sees all that was judged: where detectors of more than one signal, or in shadow, are attached. It is called
 // under the processor's lock, and must neither keep nor change what it is shown.
 type watcher interface {
@@ -43,16 +50,38 @@ func (b *batch) observe(sig *signal, t int64, value, quantum float64) {
 	j := &b.judged
 	j.signal, j.at, j.value, j.quantum, j.limits = sig, t, value, quantum, b.rules.limits(sig.what)
 	j.verdict = b.p.params.Observe(&sig.series, t, value, j.limits, quantum)
-	if j.verdict.Opened {
-		b.opened++
-	}
-	switch j.verdict.State {
-	case baseline.Abnormal, baseline.Recovered, baseline.Adopted:
-		b.out.verdict(b.p.cfg, j)
-		b.emitted++
-	default:
+	if v := &j.verdict; v.State != baseline.Normal || v.Adopted || math.Abs(v.Deviation) >= notable {
+		b.remark(j)
+	} else if b.rules.explain {
+		b.explain(j, whyNormal)
 	}
 	for _, w := range b.p.watchers {
 		w.judged(b, j)
+	}
+}
+
+// remark says what there is to say of a point that is not simply normal.
+func (b *batch) remark(j *judged) {
+	v := &j.verdict
+	why := b.p.why(j)
+	switch v.State {
+	case baseline.Abnormal, baseline.Recovered, baseline.Adopted:
+		if v.Opened {
+			b.opened++
+			// What is abnormal can vanish, and has to be closed then.
+			b.p.table.describe(j.stream, j.metric, j.resource, j.attributes)
+		}
+		j.signal.turned = v.Onset
+		if v.State != baseline.Abnormal {
+			j.signal.turned = j.at
+		}
+		about := j.subject(detectorBaseline)
+		b.out.verdict(b.p.cfg, &about, j)
+		b.emitted++
+	default:
+	}
+	b.unflagged[why]++
+	if b.rules.explain {
+		b.explain(j, why)
 	}
 }

@@ -9,6 +9,16 @@ import (
 // shortest is the shortest interval, in nanoseconds, over which a rate means anything.
 const shortest = 1_000_000
 
+// advance moves the stream of a point on, and notes when the process that counts began anew.
+func (b *batch) advance(s *stream, t, start int64, fell bool) (seconds float64, whole bool, r reason) {
+	cumulative := b.kind.cumulative()
+	if cumulative && s.last != 0 && start > s.last {
+		res := b.p.table.resources.all.at(s.resource - 1)
+		res.restarted = max(res.restarted, start)
+	}
+	return s.advance(t, start, cumulative, fell)
+}
+
 // advance moves the stream to a point and returns the seconds that its difference covers. fell says that a cumulative
 // value is smaller than the last one; whole, that the point's value itself is the difference, because the counter
 // began anew after the last point or because it is a delta.
@@ -76,7 +86,7 @@ func (b *batch) number(p pmetric.NumberDataPoint) reason {
 		// Exact beyond 2^53 too.
 		difference = float64(p.IntValue() - s.integer)
 	}
-	seconds, whole, r := s.advance(t, int64(p.StartTimestamp()), b.kind.cumulative(), difference < 0) //nolint:gosec // as above
+	seconds, whole, r := b.advance(s, t, int64(p.StartTimestamp()), difference < 0) //nolint:gosec // as above
 	s.sum, s.integer = value, 0
 	if integer {
 		s.integer = p.IntValue()
@@ -141,7 +151,7 @@ func (b *batch) distribution(s *stream, t, start int64) reason {
 	}
 	fell := cumulative && c.count < previous.count
 	// A restart shows in the start time even when the counts have grown past the old ones.
-	seconds, whole, r := s.advance(t, start, cumulative, fell)
+	seconds, whole, r := b.advance(s, t, start, fell)
 	difference := &b.p.difference
 	difference.copyFrom(c)
 	if cumulative {
@@ -186,7 +196,7 @@ func (b *batch) summary(p pmetric.SummaryDataPoint) reason {
 		return refusedNotANumber
 	}
 	count, sum := s.count, s.sum
-	seconds, whole, r := s.advance(t, int64(p.StartTimestamp()), true, p.Count() < count) //nolint:gosec // as above
+	seconds, whole, r := b.advance(s, t, int64(p.StartTimestamp()), p.Count() < count) //nolint:gosec // as above
 	s.count, s.sum = p.Count(), p.Sum()
 	if r == scored {
 		if whole {

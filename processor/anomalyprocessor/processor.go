@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/processor"
 	"go.opentelemetry.io/otel/attribute"
@@ -26,7 +27,11 @@ type anomalyProcessor struct {
 	logger    *zap.Logger
 	telemetry *metadata.TelemetryBuilder
 	refused   [reasons][]metric.AddOption
+	unflagged [whys][]metric.AddOption
+	alarms    [bys][]metric.AddOption
 	held      atomic.Int64
+	// next gets what is to be said between batches.
+	next consumer.Metrics
 	// watchers are set before the first batch.
 	watchers []watcher
 
@@ -80,6 +85,15 @@ func newAnomalyProcessor(set processor.Settings, cfg *Config) (*anomalyProcessor
 	}
 	for r := scored + 1; r < reasons; r++ {
 		p.refused[r] = []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(attribute.String("reason", reasonNames[r])))}
+	}
+	for w := whyCooldown; w < whys; w++ {
+		p.unflagged[w] = []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(attribute.String("why", whyNames[w])))}
+	}
+	for by := range p.alarms {
+		p.alarms[by] = []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(attribute.String("by", byNames[by])))}
+	}
+	if s := cfg.Shadow.Get(); s != nil {
+		p.watchers = append(p.watchers, &shadow{params: s.over(cfg).params(), emit: s.Emit})
 	}
 	return p, nil
 }
@@ -152,23 +166,44 @@ func (p *anomalyProcessor) count(ctx context.Context, n *tally) {
 	p.telemetry.ProcessorAnomalyEmittedScores.Add(ctx, n.emitted)
 	p.telemetry.ProcessorAnomalyOpenedEpisodes.Add(ctx, n.opened)
 	p.telemetry.ProcessorAnomalyEvictedSeries.Add(ctx, n.evicted)
+	p.telemetry.ProcessorAnomalyMissingSeries.Add(ctx, n.missing)
+	p.telemetry.ProcessorAnomalyUnreportedSeries.Add(ctx, n.unreported)
+	p.telemetry.ProcessorAnomalyUnexplainedDatapoints.Add(ctx, n.unexplained)
+	for w := whyCooldown; w < whys; w++ {
+		if n := n.unflagged[w]; n > 0 {
+			p.telemetry.ProcessorAnomalyUnflaggedDatapoints.Add(ctx, n, p.unflagged[w]...)
+		}
+	}
+	for by, n := range n.alarms {
+		if n > 0 {
+			p.telemetry.ProcessorAnomalyComparedAlarms.Add(ctx, n, p.alarms[by]...)
+		}
+	}
 }
 
 // sweepSlots is how many streams are looked at in one go: a batch waits for no more.
 const sweepSlots = 1024
 
-// expire forgets the series that had no new point for series_ttl.
+// expire forgets the series that had no new point for series_ttl, and closes their episodes.
 func (p *anomalyProcessor) expire(ctx context.Context, now time.Time) {
 	before := now.Add(-p.cfg.SeriesTTL).UnixNano()
 	total, held := 0, 0
 	for next, first := uint32(0), true; (first || next != 0) && ctx.Err() == nil; first = false {
+		closing := pmetric.NewMetrics()
 		p.mu.Lock()
 		var dropped int
-		next, dropped = p.table.sweep(next, sweepSlots, before)
+		next, dropped = p.table.sweep(next, sweepSlots, before, now.UnixNano())
+		closed := p.table.close(closing, p.version)
 		held = p.table.held
 		p.held.Store(int64(held))
 		p.mu.Unlock()
 		total += dropped
+		p.telemetry.ProcessorAnomalyEmittedScores.Add(ctx, closed)
+		if closed > 0 {
+			if err := p.next.ConsumeMetrics(ctx, closing); err != nil {
+				p.logger.Warn("closing scores of forgotten series were refused", zap.Int64("scores", closed), zap.Error(err))
+			}
+		}
 	}
 	if total > 0 {
 		p.telemetry.ProcessorAnomalyExpiredSeries.Add(ctx, int64(total))

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/config/configoptional"
 	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/confmap/xconfmap"
 )
@@ -50,6 +51,9 @@ func TestReadmeDefaults(t *testing.T) {
 			name = prefix + name
 			switch f := v.Field(i); f.Kind() {
 			case reflect.Struct:
+				if _, ok := f.Interface().(configoptional.Optional[Shadow]); ok {
+					f = reflect.ValueOf(Shadow{})
+				}
 				check(name+".", f)
 			case reflect.Slice, reflect.String, reflect.Pointer:
 				assert.Contains(t, documented, name)

@@ -16,6 +16,8 @@ type rules struct {
 	value, rate, mean, quantile baseline.Limits
 	// least and most are the ends of the valid range of values.
 	least, most float64
+	// explain says that every point is explained.
+	explain bool
 }
 
 // limits returns what matters for a signal of the metric.
@@ -37,8 +39,8 @@ type ruleKey struct{ name, unit string }
 
 // selector decides by name which metrics are scored and which deviations of theirs matter.
 type selector struct {
-	include, exclude []*regexp.Regexp
-	policies         []compiledPolicy
+	include, exclude, explain []*regexp.Regexp
+	policies                  []compiledPolicy
 	// known remembers decisions, because expressions are slow. Past limit it begins anew.
 	known map[ruleKey]*rules
 	limit int
@@ -57,6 +59,9 @@ func newSelector(cfg *Config) (*selector, error) {
 	}
 	if s.exclude, err = compileAll(cfg.Exclude); err != nil {
 		return nil, fmt.Errorf("compile exclude: %w", err)
+	}
+	if s.explain, err = compileAll(cfg.Explain.Metrics); err != nil {
+		return nil, fmt.Errorf("compile explain: %w", err)
 	}
 	for _, p := range cfg.Policies {
 		match, err := compile(p.Match)
@@ -97,10 +102,10 @@ func (s *selector) rules(name, unit string) *rules {
 }
 
 func (s *selector) selected(name string) bool {
-	switch name {
-	case semconv.MetricAnomalyScore, semconv.MetricAnomalyDeviation, semconv.MetricAnomalyExpected,
-		semconv.MetricAnomalyLower, semconv.MetricAnomalyUpper:
-		return false
+	for i := range added {
+		if name == added[i].name {
+			return false
+		}
 	}
 	matches := func(re *regexp.Regexp) bool { return re.MatchString(name) }
 	if len(s.include) > 0 && !slices.ContainsFunc(s.include, matches) {
@@ -117,6 +122,7 @@ func (s *selector) decide(name, unit string) *rules {
 		// Less than nothing is how some say that they do not know.
 		r.least = 0
 	}
+	r.explain = slices.ContainsFunc(s.explain, func(re *regexp.Regexp) bool { return re.MatchString(name) })
 	for _, p := range s.policies {
 		if p.match.MatchString(name) {
 			for _, l := range []*baseline.Limits{&r.value, &r.rate, &r.mean, &r.quantile} {

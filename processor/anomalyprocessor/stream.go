@@ -43,9 +43,13 @@ type signal struct {
 	series baseline.Series
 	// quantile is that of a signalQuantile.
 	quantile float64
-	// next is the slot of the stream's next signal plus one.
-	next uint32
-	what signalKind
+	// turned is the onset of the open episode, or the end of the last one.
+	turned int64
+	// next is the slot of the stream's next signal plus one, shadow that of its state in shadow.
+	next, shadow uint32
+	what         signalKind
+	// explained says that every point is.
+	explained bool
 }
 
 // name is the value of anomaly.signal.
@@ -73,6 +77,14 @@ type stream struct {
 	sum     float64
 	integer int64
 	count   uint64
+	// told is the time of the last score that said it is missing.
+	told int64
+	// gap is the longest recent pause, in nanoseconds, and seen the number of pauses.
+	gap  float32
+	seen uint32
+	// resource and text are the handles of its resource and, once they are needed, of its metric's name and attributes.
+	resource, text uint32
+	absence        absence
 	// totals is the slot, plus one, of the last counts of a cumulative histogram.
 	totals uint32
 	kind   kind

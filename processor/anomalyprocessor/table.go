@@ -1,6 +1,7 @@
 package anomalyprocessor
 
 import (
+	"github.com/paramedic-otel/paramedic/internal/baseline"
 	"github.com/paramedic-otel/paramedic/internal/seriesidentity"
 )
 
@@ -12,6 +13,16 @@ type table struct {
 	// signals are those of a stream beyond its first; totals the running counts of cumulative histograms.
 	signals slab[signal]
 	totals  slab[counts]
+	// shadows are the states of signals in shadow.
+	shadows   slab[baseline.Series]
+	resources resources
+	texts     texts
+	// vanished are streams that were forgotten while abnormal, until somebody closes their episodes.
+	vanished []vanished
+	// missing and explained count streams and signals that are.
+	missing, explained int
+	// watched is the slot that is looked at next for being missing.
+	watched uint32
 	// quantiles are what is scored of a histogram.
 	quantiles []float64
 	// held counts signals.
@@ -112,15 +123,21 @@ func (t *table) quantile(s *stream, q float64, limit int) *signal {
 }
 
 // drop forgets a stream and returns the number of its signals.
-func (t *table) drop(slot uint32) int {
+func (t *table) drop(slot uint32, now int64) int {
 	s := t.streams.at(slot)
+	t.vanish(s, now)
 	t.index.remove(s.key, slot)
+	t.release(&s.first)
 	n := 1
 	for at := s.first.next; at != 0; n++ {
-		following := t.signals.at(at - 1).next
+		sig := t.signals.at(at - 1)
+		following := sig.next
+		t.release(sig)
 		t.signals.give(at - 1)
 		at = following
 	}
+	t.texts.drop(s.text)
+	t.resources.leave(s.resource, &t.texts)
 	if s.totals != 0 {
 		t.totals.give(s.totals - 1)
 	}
@@ -129,13 +146,23 @@ func (t *table) drop(slot uint32) int {
 	return n
 }
 
+// release gives back what belongs to a signal.
+func (t *table) release(s *signal) {
+	if s.shadow != 0 {
+		t.shadows.give(s.shadow - 1)
+	}
+	if s.explained {
+		t.explained--
+	}
+}
+
 // sweep looks at n slots from one on, forgets the streams of them that had no new point since the given time, and
 // returns the slot to go on with, 0 behind the last, and the number of signals forgotten.
-func (t *table) sweep(from uint32, n int, before int64) (next uint32, dropped int) {
+func (t *table) sweep(from uint32, n int, before, now int64) (next uint32, dropped int) {
 	end := min(t.streams.size, from+uint32(n)) //nolint:gosec // a small number
 	for slot := from; slot < end; slot++ {
 		if s := t.streams.at(slot); s.held() && s.arrived < before {
-			dropped += t.drop(slot)
+			dropped += t.drop(slot, now)
 		}
 	}
 	if end == t.streams.size {
@@ -158,7 +185,7 @@ func (t *table) evict(n int, now int64) bool {
 			t.hand = 0
 		}
 		if s := t.streams.at(t.hand); s.held() && now-s.arrived >= t.idle {
-			t.evicted += int64(t.drop(t.hand))
+			t.evicted += int64(t.drop(t.hand, now))
 		}
 		t.hand++
 		if t.held+n <= t.limit {

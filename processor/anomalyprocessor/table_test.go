@@ -45,7 +45,7 @@ func TestTableAgainstAMap(t *testing.T) {
 		case tab.streams.at(slot).kind != want:
 			t.Fatal("another stream was found")
 		case n%2 == 0:
-			require.Equal(t, want.signals(3), tab.drop(slot))
+			require.Equal(t, want.signals(3), tab.drop(slot, 0))
 			delete(held, k)
 		}
 	}
@@ -54,7 +54,7 @@ func TestTableAgainstAMap(t *testing.T) {
 		total += k.signals(3)
 	}
 	assert.Equal(t, total, tab.held)
-	next, dropped := tab.sweep(0, 1<<30, 1)
+	next, dropped := tab.sweep(0, 1<<30, 1, 1)
 	assert.Zero(t, next)
 	assert.Equal(t, total, dropped)
 	assert.Zero(t, tab.held)

@@ -200,7 +200,7 @@ func FuzzConservation(f *testing.F) {
 				}
 			}
 			require.NoError(t, h.processor.ConsumeMetrics(t.Context(), again))
-			split(t, again)
+			split(t, again, md.ResourceMetrics().Len())
 			require.Equal(t, encode(t, md), encode(t, again))
 		}
 		seen := h.counter("otelcol_processor_anomaly_seen_datapoints", "")

@@ -25,19 +25,24 @@ func Tracer(settings component.TelemetrySettings) trace.Tracer {
 // TelemetryBuilder provides an interface for components to report telemetry
 // as defined in metadata and user config.
 type TelemetryBuilder struct {
-	meter                              metric.Meter
-	mu                                 sync.Mutex
-	registrations                      []metric.Registration
-	ProcessorAnomalyEmittedScores      metric.Int64Counter
-	ProcessorAnomalyEvaluationDuration metric.Float64Histogram
-	ProcessorAnomalyEvictedSeries      metric.Int64Counter
-	ProcessorAnomalyExpiredSeries      metric.Int64Counter
-	ProcessorAnomalyHeldSeries         metric.Int64ObservableGauge
-	ProcessorAnomalyLimitSeries        metric.Int64ObservableGauge
-	ProcessorAnomalyOpenedEpisodes     metric.Int64Counter
-	ProcessorAnomalyRefusedDatapoints  metric.Int64Counter
-	ProcessorAnomalyScoredDatapoints   metric.Int64Counter
-	ProcessorAnomalySeenDatapoints     metric.Int64Counter
+	meter                                 metric.Meter
+	mu                                    sync.Mutex
+	registrations                         []metric.Registration
+	ProcessorAnomalyComparedAlarms        metric.Int64Counter
+	ProcessorAnomalyEmittedScores         metric.Int64Counter
+	ProcessorAnomalyEvaluationDuration    metric.Float64Histogram
+	ProcessorAnomalyEvictedSeries         metric.Int64Counter
+	ProcessorAnomalyExpiredSeries         metric.Int64Counter
+	ProcessorAnomalyHeldSeries            metric.Int64ObservableGauge
+	ProcessorAnomalyLimitSeries           metric.Int64ObservableGauge
+	ProcessorAnomalyMissingSeries         metric.Int64Counter
+	ProcessorAnomalyOpenedEpisodes        metric.Int64Counter
+	ProcessorAnomalyRefusedDatapoints     metric.Int64Counter
+	ProcessorAnomalyScoredDatapoints      metric.Int64Counter
+	ProcessorAnomalySeenDatapoints        metric.Int64Counter
+	ProcessorAnomalyUnexplainedDatapoints metric.Int64Counter
+	ProcessorAnomalyUnflaggedDatapoints   metric.Int64Counter
+	ProcessorAnomalyUnreportedSeries      metric.Int64Counter
 }
 
 // TelemetryBuilderOption applies changes to default builder.
@@ -109,6 +114,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	}
 	builder.meter = Meter(settings)
 	var err, errs error
+	builder.ProcessorAnomalyComparedAlarms, err = builder.meter.Int64Counter(
+		"otelcol_processor_anomaly_compared_alarms",
+		metric.WithDescription("Abnormal points of the active configuration, of the one in shadow, or of both. [Development]"),
+		metric.WithUnit("{datapoints}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ProcessorAnomalyEmittedScores, err = builder.meter.Int64Counter(
 		"otelcol_processor_anomaly_emitted_scores",
 		metric.WithDescription("Anomaly scores added to the telemetry. [Development]"),
@@ -146,6 +157,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{series}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ProcessorAnomalyMissingSeries, err = builder.meter.Int64Counter(
+		"otelcol_processor_anomaly_missing_series",
+		metric.WithDescription("Series that came regularly, stopped, and were reported. [Development]"),
+		metric.WithUnit("{series}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ProcessorAnomalyOpenedEpisodes, err = builder.meter.Int64Counter(
 		"otelcol_processor_anomaly_opened_episodes",
 		metric.WithDescription("Abnormal episodes of a series that began. [Development]"),
@@ -168,6 +185,24 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_processor_anomaly_seen_datapoints",
 		metric.WithDescription("Data points of selected metrics that came in; the scored and the refused ones together. [Development]"),
 		metric.WithUnit("{datapoints}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorAnomalyUnexplainedDatapoints, err = builder.meter.Int64Counter(
+		"otelcol_processor_anomaly_unexplained_datapoints",
+		metric.WithDescription("Values that were to be explained and were not, because of explain.max_series. [Development]"),
+		metric.WithUnit("{datapoints}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorAnomalyUnflaggedDatapoints, err = builder.meter.Int64Counter(
+		"otelcol_processor_anomaly_unflagged_datapoints",
+		metric.WithDescription("Values that were not abnormal although too little is known of them or they lie far from what is expected. [Development]"),
+		metric.WithUnit("{datapoints}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorAnomalyUnreportedSeries, err = builder.meter.Int64Counter(
+		"otelcol_processor_anomaly_unreported_series",
+		metric.WithDescription("Series that are missing and were not reported, because of missing.max_series. [Development]"),
+		metric.WithUnit("{series}"),
 	)
 	errs = errors.Join(errs, err)
 	return &builder, errs

@@ -28,14 +28,22 @@ func TestSetupTelemetry(t *testing.T) {
 		observer.Observe(1)
 		return nil
 	}))
+	tb.ProcessorAnomalyComparedAlarms.Add(context.Background(), 1)
 	tb.ProcessorAnomalyEmittedScores.Add(context.Background(), 1)
 	tb.ProcessorAnomalyEvaluationDuration.Record(context.Background(), 1)
 	tb.ProcessorAnomalyEvictedSeries.Add(context.Background(), 1)
 	tb.ProcessorAnomalyExpiredSeries.Add(context.Background(), 1)
+	tb.ProcessorAnomalyMissingSeries.Add(context.Background(), 1)
 	tb.ProcessorAnomalyOpenedEpisodes.Add(context.Background(), 1)
 	tb.ProcessorAnomalyRefusedDatapoints.Add(context.Background(), 1)
 	tb.ProcessorAnomalyScoredDatapoints.Add(context.Background(), 1)
 	tb.ProcessorAnomalySeenDatapoints.Add(context.Background(), 1)
+	tb.ProcessorAnomalyUnexplainedDatapoints.Add(context.Background(), 1)
+	tb.ProcessorAnomalyUnflaggedDatapoints.Add(context.Background(), 1)
+	tb.ProcessorAnomalyUnreportedSeries.Add(context.Background(), 1)
+	AssertEqualProcessorAnomalyComparedAlarms(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorAnomalyEmittedScores(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
@@ -54,6 +62,9 @@ func TestSetupTelemetry(t *testing.T) {
 	AssertEqualProcessorAnomalyLimitSeries(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorAnomalyMissingSeries(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorAnomalyOpenedEpisodes(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
@@ -64,6 +75,15 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorAnomalySeenDatapoints(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorAnomalyUnexplainedDatapoints(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorAnomalyUnflaggedDatapoints(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorAnomalyUnreportedSeries(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 
