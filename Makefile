@@ -55,10 +55,14 @@ generate:
 	@echo "==> ocb"
 	@$(TOOL) builder --config builder-config.yaml --skip-compilation
 
-# DATA is a folder of recorded faults in the layout of benchmark/nezha's README.
+# DATA is a folder of recorded faults in the layout of benchmark/nezha's README, NAB one in that of benchmark/nab's.
 .PHONY: benchmark
-benchmark:
+benchmark: otelcol-paramedic
 	go run ./benchmark/shop
+	go run ./benchmark/anomaly -week -delay -calibration -cost -million
+	go run ./benchmark/anomaly -overhead -collector $(BIN)/otelcol-paramedic
+	@if [ -n "$(NAB)" ]; then go run ./benchmark/nab -data "$(NAB)" -shifts 8; \
+	  else echo "benchmark/nab was not run: set NAB to a folder of the Numenta Anomaly Benchmark"; fi
 	go test -run '^$$' -bench . -benchmem ./internal/... ./connector/... ./processor/...
 	@if [ -n "$(DATA)" ]; then go run ./benchmark/nezha -data "$(DATA)" -out nezha.jsonl; \
 	  else echo "benchmark/nezha was not run: set DATA to a day of recorded faults"; fi

@@ -5,6 +5,7 @@
 //	go run ./benchmark/anomaly -delay
 //	go run ./benchmark/anomaly -calibration
 //	go run ./benchmark/anomaly -cost
+//	go run ./benchmark/anomaly -million
 //	go run ./benchmark/anomaly -overhead -collector bin/otelcol-paramedic
 package main
 
@@ -46,6 +47,7 @@ func measurements() []*measurement {
 		{name: "delay", usage: "detection delay on the shop's faults", run: delay},
 		{name: "calibration", usage: "false alarms on calm noise against sensitivity and score", run: calibration},
 		{name: "cost", usage: "CPU, allocations, memory and latency of a point, beside scale marks", run: cost},
+		{name: "million", usage: "memory and latency of a million series", run: million},
 		{name: "overhead", usage: "CPU that the processor adds to a collector", run: overhead},
 	}
 }
@@ -61,7 +63,7 @@ func main() {
 	flag.DurationVar(&o.interval, "interval", 0, "time between two points; 0 is 5s, with -calibration 1m")
 	flag.Float64Var(&o.days, "days", 0, "simulated days; 0 is 7, with -calibration 28")
 	flag.DurationVar(&o.learn, "learn", time.Hour, "-delay: simulated time before a fault")
-	flag.DurationVar(&o.watch, "watch", 2*time.Minute, "-delay: simulated time to watch a fault")
+	flag.DurationVar(&o.watch, "watch", 2*time.Minute, "-delay: simulated time to watch a fault; -million: time to measure")
 	flag.IntVar(&o.series, "series", 40, "-calibration: series of each kind of noise")
 	flag.IntVar(&o.worst, "worst", 10, "-week: how many of the worst series to print")
 	flag.StringVar(&o.collector, "collector", "", "-overhead: the built collector")

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pmetric"
+
+	"github.com/paramedic-otel/paramedic/benchmark/internal/scoring"
+)
+
+const (
+	millionSeries = 1_000_000
+	millionLearn  = 3 // passes before the measured time
+)
+
+// million measures a million series in one process, with the garbage collector as it is and each batch decoded just before it is
+// scored, as in a collector.
+func million(ctx context.Context, o *options, out io.Writer) (err error) {
+	var marshaler pmetric.ProtoMarshaler
+	var unmarshaler pmetric.ProtoUnmarshaler
+	encoded := make([][]byte, millionSeries/batchSize)
+	f := newFiller()
+	for i := range encoded {
+		md := batchOf(i)
+		f.fill(md, monday)
+		if encoded[i], err = marshaler.MarshalMetrics(md); err != nil {
+			return err
+		}
+	}
+	before := heap()
+
+	cfg := scoring.DefaultConfig()
+	cfg.MaxSeries = millionSeries
+	p, err := scoring.New(ctx, cfg, func(scoring.Score) {})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.Close(ctx)) }()
+	now := monday
+	pass := func(use func(pmetric.Metrics) error) error {
+		now = now.Add(time.Minute)
+		for _, data := range encoded {
+			md, err := unmarshaler.UnmarshalMetrics(data)
+			if err != nil {
+				return err
+			}
+			f.fill(md, now)
+			if err := use(md); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for range millionLearn {
+		if err := pass(func(md pmetric.Metrics) error { return p.Consume(ctx, md) }); err != nil {
+			return err
+		}
+	}
+	var m meter
+	for began := time.Now(); time.Since(began) < o.watch; {
+		if err := pass(func(md pmetric.Metrics) error { return m.step(func() error { return p.Consume(ctx, md) }) }); err != nil {
+			return err
+		}
+	}
+	held, err := p.Held()
+	if err != nil {
+		return err
+	}
+	size := heap() - before
+	peak, err := peakMemory()
+	if err != nil {
+		return err
+	}
+	machine(out)
+	t := table(out)
+	fmt.Fprintf(t, "series\theap of the processor\tbytes a series\tpeak memory of the process\tof it the generator's input\tCPU a point\tbatches\tP50\tP99\tmax\t\n")
+	fmt.Fprintf(t, "%d\t%d MiB\t%.0f\t%d MiB\t%d MiB\t%.0f ns\t%d\t%s\t\n", held, size>>20, float64(size)/millionSeries, peak>>20, before>>20,
+		m.perPoint(batchSize), len(m.latency), m.latencies())
+	runtime.KeepAlive(encoded)
+	return t.Flush()
+}
+
+// peakMemory is the most that the process has had resident, in bytes.
+func peakMemory() (uint64, error) {
+	data, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(data)) {
+		if kib, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			n, err := strconv.ParseUint(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(kib), "kB")), 10, 64)
+			return n << 10, err
+		}
+	}
+	return 0, errors.New("/proc/self/status must have a line VmHWM")
+}
