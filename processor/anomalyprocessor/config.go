@@ -62,6 +62,9 @@ type Config struct {
 	// Shadow is a second configuration that is compared with this one.
 	Shadow configoptional.Optional[Shadow] `mapstructure:"shadow"`
 
+	// Entities judge all signals of an entity together.
+	Entities configoptional.Optional[Entities] `mapstructure:"entities"`
+
 	// Policies say which deviations matter. The first one that matches decides what it sets; the rest comes from the
 	// built-in defaults.
 	Policies []Policy `mapstructure:"policies"`
@@ -97,6 +100,7 @@ func createDefaultConfig() component.Config {
 		Missing:         Missing{After: 5 * time.Minute, MaxSeries: 1000},
 		Explain:         Explain{MaxSeries: 100},
 		Shadow:          configoptional.Default(Shadow{}),
+		Entities:        configoptional.Default(defaultEntities()),
 		EmitDeviation:   true,
 	}
 }

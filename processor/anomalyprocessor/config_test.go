@@ -11,6 +11,8 @@ import (
 	"go.opentelemetry.io/collector/config/configoptional"
 	"go.opentelemetry.io/collector/confmap/confmaptest"
 	"go.opentelemetry.io/collector/confmap/xconfmap"
+
+	"github.com/paramedic-otel/paramedic/processor/anomalyprocessor/internal/entitydetector"
 )
 
 func load(t *testing.T, id string) (*Config, error) {
@@ -62,6 +64,10 @@ func TestConfigFull(t *testing.T) {
 		Missing:         Missing{After: 10 * time.Minute, MaxSeries: 50},
 		Explain:         Explain{Metrics: []string{`http\..*`}, MaxSeries: 10},
 		Shadow:          configoptional.Some(shadow),
+		Entities: configoptional.Some(Entities{
+			By: []string{"service.name", "k8s.pod.name"}, Interval: 30 * time.Second, MaxEntities: 50, MaxSignals: 16, WarmUp: 200,
+			TopSignals: 5, Seed: 7, Detectors: []EntityDetector{{Type: entitydetector.IsolationForest, Shadow: true}, {Type: entitydetector.Fusion}},
+		}),
 		Policies: []Policy{
 			{Match: `http\.server\.request\.duration`, Direction: DirectionBoth, MinAbsolute: number(0.02), MinRelative: number(0.5), ValidRange: &Range{Min: number(0), Max: number(3600)}},
 			{Match: ".*free.*", Direction: DirectionDown},
@@ -100,6 +106,14 @@ func TestConfigWrong(t *testing.T) {
 		"warm_up: points must be between 8 and 1000000, got 1; fewer say nothing about a series",
 		"shadow: sensitivity must be greater than 0 and at most 1000, got -1; it is the false alarms a calm series and week",
 		"cooldown must not be negative, got -1s",
+		"entities: by must name 1 to 8 resource attributes, got 0",
+		"interval must be 0 or between 1s and 1h, got 1ms",
+		"max_entities must be between 1 and 100000, got 0; it bounds memory",
+		"max_signals must be between 2 and 128, got 1; it bounds memory and time",
+		"warm_up must be between 32 and 100000, got 1; fewer looks say nothing about an entity",
+		"top_signals must be between 0 and 16, got 17",
+		`detectors::1: type must not stand twice, got "fusion"`,
+		"detectors::2: type must be set, to one of [isolation_forest autoencoder fusion]",
 		"policies::0: match must not be empty; write .* for all metrics",
 		"one of direction, min_absolute, min_relative and valid_range must be set",
 		"policies::3::valid_range: one of min and max must be set",

@@ -23,18 +23,22 @@ const (
 	outUpper
 	outExplanation
 	outShadow
+	outContribution
+	outInformationGain
 	outputs
 )
 
 // added describes the metrics that are added. Those without a unit have that of the scored signal.
 var added = [outputs]struct{ name, description, unit string }{
-	outScore:       {semconv.MetricAnomalyScore, "Confidence that the series is in an abnormal regime.", "1"},
-	outDeviation:   {semconv.MetricAnomalyDeviation, "Signed distance from the expected value in units of the series' own normal spread.", "1"},
-	outExpected:    {semconv.MetricAnomalyExpected, "Learnt level of the series, in the unit of the scored signal.", ""},
-	outLower:       {semconv.MetricAnomalyLower, "Lower end of the band that holds 96 % of the normal points.", ""},
-	outUpper:       {semconv.MetricAnomalyUpper, "Upper end of the band that holds 96 % of the normal points.", ""},
-	outExplanation: {semconv.MetricAnomalyExplanation, "Score of every point, with the reason why it is abnormal or not.", "1"},
-	outShadow:      {semconv.MetricAnomalyShadowScore, "Score of a configuration in shadow.", "1"},
+	outScore:           {semconv.MetricAnomalyScore, "Confidence that the series is in an abnormal regime.", "1"},
+	outDeviation:       {semconv.MetricAnomalyDeviation, "Signed distance from the expected value in units of the series' own normal spread.", "1"},
+	outExpected:        {semconv.MetricAnomalyExpected, "Learnt level of the series, in the unit of the scored signal.", ""},
+	outLower:           {semconv.MetricAnomalyLower, "Lower end of the band that holds 96 % of the normal points.", ""},
+	outUpper:           {semconv.MetricAnomalyUpper, "Upper end of the band that holds 96 % of the normal points.", ""},
+	outExplanation:     {semconv.MetricAnomalyExplanation, "Score of every point, with the reason why it is abnormal or not.", "1"},
+	outShadow:          {semconv.MetricAnomalyShadowScore, "Score of a configuration in shadow.", "1"},
+	outContribution:    {semconv.MetricAnomalyContribution, "Share of a signal or statistic in a score.", "1"},
+	outInformationGain: {semconv.MetricAnomalyInformationGain, "How much knowing a signal tells, on the average, of its entity's state.", "bit"},
 }
 
 // emitter adds points to one resource's metrics, in a scope of their own behind all others.

@@ -28,20 +28,28 @@ type TelemetryBuilder struct {
 	meter                                 metric.Meter
 	mu                                    sync.Mutex
 	registrations                         []metric.Registration
+	ProcessorAnomalyAssembledVectors      metric.Int64Counter
 	ProcessorAnomalyComparedAlarms        metric.Int64Counter
 	ProcessorAnomalyEmittedScores         metric.Int64Counter
+	ProcessorAnomalyEntityVerdicts        metric.Int64Counter
 	ProcessorAnomalyEvaluationDuration    metric.Float64Histogram
 	ProcessorAnomalyEvictedSeries         metric.Int64Counter
 	ProcessorAnomalyExpiredSeries         metric.Int64Counter
+	ProcessorAnomalyFormedEntities        metric.Int64Counter
+	ProcessorAnomalyHeldEntities          metric.Int64ObservableGauge
 	ProcessorAnomalyHeldSeries            metric.Int64ObservableGauge
+	ProcessorAnomalyLimitEntities         metric.Int64ObservableGauge
 	ProcessorAnomalyLimitSeries           metric.Int64ObservableGauge
 	ProcessorAnomalyMissingSeries         metric.Int64Counter
 	ProcessorAnomalyOpenedEpisodes        metric.Int64Counter
 	ProcessorAnomalyRefusedDatapoints     metric.Int64Counter
+	ProcessorAnomalyRefusedEntities       metric.Int64Counter
+	ProcessorAnomalyRefusedSignals        metric.Int64Counter
 	ProcessorAnomalyScoredDatapoints      metric.Int64Counter
 	ProcessorAnomalySeenDatapoints        metric.Int64Counter
 	ProcessorAnomalyUnexplainedDatapoints metric.Int64Counter
 	ProcessorAnomalyUnflaggedDatapoints   metric.Int64Counter
+	ProcessorAnomalyUnjoinedDatapoints    metric.Int64Counter
 	ProcessorAnomalyUnreportedSeries      metric.Int64Counter
 }
 
@@ -56,12 +64,42 @@ func (tbof telemetryBuilderOptionFunc) apply(mb *TelemetryBuilder) {
 	tbof(mb)
 }
 
+// RegisterProcessorAnomalyHeldEntitiesCallback sets callback for observable ProcessorAnomalyHeldEntities metric.
+func (builder *TelemetryBuilder) RegisterProcessorAnomalyHeldEntitiesCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ProcessorAnomalyHeldEntities, obs: o})
+		return nil
+	}, builder.ProcessorAnomalyHeldEntities)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
 // RegisterProcessorAnomalyHeldSeriesCallback sets callback for observable ProcessorAnomalyHeldSeries metric.
 func (builder *TelemetryBuilder) RegisterProcessorAnomalyHeldSeriesCallback(cb metric.Int64Callback) error {
 	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
 		cb(ctx, &observerInt64{inst: builder.ProcessorAnomalyHeldSeries, obs: o})
 		return nil
 	}, builder.ProcessorAnomalyHeldSeries)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterProcessorAnomalyLimitEntitiesCallback sets callback for observable ProcessorAnomalyLimitEntities metric.
+func (builder *TelemetryBuilder) RegisterProcessorAnomalyLimitEntitiesCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ProcessorAnomalyLimitEntities, obs: o})
+		return nil
+	}, builder.ProcessorAnomalyLimitEntities)
 	if err != nil {
 		return err
 	}
@@ -114,6 +152,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	}
 	builder.meter = Meter(settings)
 	var err, errs error
+	builder.ProcessorAnomalyAssembledVectors, err = builder.meter.Int64Counter(
+		"otelcol_processor_anomaly_assembled_vectors",
+		metric.WithDescription("Looks at all signals of an entity together. [Development]"),
+		metric.WithUnit("{vectors}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ProcessorAnomalyComparedAlarms, err = builder.meter.Int64Counter(
 		"otelcol_processor_anomaly_compared_alarms",
 		metric.WithDescription("Abnormal points of the active configuration, of the one in shadow, or of both. [Development]"),
@@ -124,6 +168,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_processor_anomaly_emitted_scores",
 		metric.WithDescription("Anomaly scores added to the telemetry. [Development]"),
 		metric.WithUnit("{scores}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorAnomalyEntityVerdicts, err = builder.meter.Int64Counter(
+		"otelcol_processor_anomaly_entity_verdicts",
+		metric.WithDescription("Verdicts of a detector of entities, by whether a series' own detector agrees. [Development]"),
+		metric.WithUnit("{verdicts}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorAnomalyEvaluationDuration, err = builder.meter.Float64Histogram(
@@ -145,10 +195,28 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{series}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ProcessorAnomalyFormedEntities, err = builder.meter.Int64Counter(
+		"otelcol_processor_anomaly_formed_entities",
+		metric.WithDescription("Times that the signals of an entity were settled. [Development]"),
+		metric.WithUnit("{entities}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorAnomalyHeldEntities, err = builder.meter.Int64ObservableGauge(
+		"otelcol_processor_anomaly_held_entities",
+		metric.WithDescription("Entities whose state is held in memory. [Development]"),
+		metric.WithUnit("{entities}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ProcessorAnomalyHeldSeries, err = builder.meter.Int64ObservableGauge(
 		"otelcol_processor_anomaly_held_series",
 		metric.WithDescription("Series whose state is held in memory. [Development]"),
 		metric.WithUnit("{series}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorAnomalyLimitEntities, err = builder.meter.Int64ObservableGauge(
+		"otelcol_processor_anomaly_limit_entities",
+		metric.WithDescription("Entities that may be held at most (entities.max_entities). [Development]"),
+		metric.WithUnit("{entities}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorAnomalyLimitSeries, err = builder.meter.Int64ObservableGauge(
@@ -175,6 +243,18 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{datapoints}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ProcessorAnomalyRefusedEntities, err = builder.meter.Int64Counter(
+		"otelcol_processor_anomaly_refused_entities",
+		metric.WithDescription("Resources whose entity is not judged because there is no room (entities.max_entities). [Development]"),
+		metric.WithUnit("{resources}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorAnomalyRefusedSignals, err = builder.meter.Int64Counter(
+		"otelcol_processor_anomaly_refused_signals",
+		metric.WithDescription("Signals or series left out of an entity because there is no room (entities.max_signals). [Development]"),
+		metric.WithUnit("{signals}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ProcessorAnomalyScoredDatapoints, err = builder.meter.Int64Counter(
 		"otelcol_processor_anomaly_scored_datapoints",
 		metric.WithDescription("Data points of selected metrics from which series were learnt and, after their warm-up, scored. [Development]"),
@@ -196,6 +276,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	builder.ProcessorAnomalyUnflaggedDatapoints, err = builder.meter.Int64Counter(
 		"otelcol_processor_anomaly_unflagged_datapoints",
 		metric.WithDescription("Values that were not abnormal although too little is known of them or they lie far from what is expected. [Development]"),
+		metric.WithUnit("{datapoints}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorAnomalyUnjoinedDatapoints, err = builder.meter.Int64Counter(
+		"otelcol_processor_anomaly_unjoined_datapoints",
+		metric.WithDescription("Data points that were not counted in a ratio because there was no room for one more series. [Development]"),
 		metric.WithUnit("{datapoints}"),
 	)
 	errs = errors.Join(errs, err)

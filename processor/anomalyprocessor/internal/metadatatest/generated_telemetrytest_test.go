@@ -20,7 +20,15 @@ func TestSetupTelemetry(t *testing.T) {
 	tb, err := metadata.NewTelemetryBuilder(testTel.NewTelemetrySettings())
 	require.NoError(t, err)
 	defer tb.Shutdown()
+	require.NoError(t, tb.RegisterProcessorAnomalyHeldEntitiesCallback(func(_ context.Context, observer metric.Int64Observer) error {
+		observer.Observe(1)
+		return nil
+	}))
 	require.NoError(t, tb.RegisterProcessorAnomalyHeldSeriesCallback(func(_ context.Context, observer metric.Int64Observer) error {
+		observer.Observe(1)
+		return nil
+	}))
+	require.NoError(t, tb.RegisterProcessorAnomalyLimitEntitiesCallback(func(_ context.Context, observer metric.Int64Observer) error {
 		observer.Observe(1)
 		return nil
 	}))
@@ -28,23 +36,35 @@ func TestSetupTelemetry(t *testing.T) {
 		observer.Observe(1)
 		return nil
 	}))
+	tb.ProcessorAnomalyAssembledVectors.Add(context.Background(), 1)
 	tb.ProcessorAnomalyComparedAlarms.Add(context.Background(), 1)
 	tb.ProcessorAnomalyEmittedScores.Add(context.Background(), 1)
+	tb.ProcessorAnomalyEntityVerdicts.Add(context.Background(), 1)
 	tb.ProcessorAnomalyEvaluationDuration.Record(context.Background(), 1)
 	tb.ProcessorAnomalyEvictedSeries.Add(context.Background(), 1)
 	tb.ProcessorAnomalyExpiredSeries.Add(context.Background(), 1)
+	tb.ProcessorAnomalyFormedEntities.Add(context.Background(), 1)
 	tb.ProcessorAnomalyMissingSeries.Add(context.Background(), 1)
 	tb.ProcessorAnomalyOpenedEpisodes.Add(context.Background(), 1)
 	tb.ProcessorAnomalyRefusedDatapoints.Add(context.Background(), 1)
+	tb.ProcessorAnomalyRefusedEntities.Add(context.Background(), 1)
+	tb.ProcessorAnomalyRefusedSignals.Add(context.Background(), 1)
 	tb.ProcessorAnomalyScoredDatapoints.Add(context.Background(), 1)
 	tb.ProcessorAnomalySeenDatapoints.Add(context.Background(), 1)
 	tb.ProcessorAnomalyUnexplainedDatapoints.Add(context.Background(), 1)
 	tb.ProcessorAnomalyUnflaggedDatapoints.Add(context.Background(), 1)
+	tb.ProcessorAnomalyUnjoinedDatapoints.Add(context.Background(), 1)
 	tb.ProcessorAnomalyUnreportedSeries.Add(context.Background(), 1)
+	AssertEqualProcessorAnomalyAssembledVectors(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorAnomalyComparedAlarms(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorAnomalyEmittedScores(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorAnomalyEntityVerdicts(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorAnomalyEvaluationDuration(t, testTel,
@@ -56,7 +76,16 @@ func TestSetupTelemetry(t *testing.T) {
 	AssertEqualProcessorAnomalyExpiredSeries(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorAnomalyFormedEntities(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorAnomalyHeldEntities(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorAnomalyHeldSeries(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorAnomalyLimitEntities(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorAnomalyLimitSeries(t, testTel,
@@ -71,6 +100,12 @@ func TestSetupTelemetry(t *testing.T) {
 	AssertEqualProcessorAnomalyRefusedDatapoints(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorAnomalyRefusedEntities(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorAnomalyRefusedSignals(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorAnomalyScoredDatapoints(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
@@ -81,6 +116,9 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorAnomalyUnflaggedDatapoints(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorAnomalyUnjoinedDatapoints(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorAnomalyUnreportedSeries(t, testTel,
