@@ -92,6 +92,18 @@ func (e *Encoder) Series(metric Key, attributes pcommon.Map) Key {
 	return e.set(metric.plus(setOf), attributes)
 }
 
+// Except returns the key of what belongs to a resource and to a point's attributes without the ones of these names. what
+// tells apart different things of that kind.
+func (e *Encoder) Except(what, resource Key, attributes pcommon.Map, names []string) Key {
+	to := what.plus(resource).plus(setOf)
+	for name, value := range attributes.All() {
+		if !slices.Contains(names, name) {
+			to = to.plus(e.attribute(name, value)).plus(setOf)
+		}
+	}
+	return to
+}
+
 // set adds the hashes of a set of attributes to a key.
 func (e *Encoder) set(to Key, attributes pcommon.Map) Key {
 	for name, value := range attributes.All() {

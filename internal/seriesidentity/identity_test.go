@@ -97,6 +97,17 @@ func TestSetsOfAttributesAreKeptApart(t *testing.T) {
 	assert.Len(t, halves, 2*len(seen), "each half is a good hash by itself")
 }
 
+func TestExcept(t *testing.T) {
+	var e Encoder
+	r, what := e.Resource(attrs("r", "1")), e.Metric(Key{}, "errors", "", 0)
+	of := func(names []string, kv ...any) Key { return e.Except(what, r, attrs(kv...), names) }
+	assert.Equal(t, of(nil, "a", "1"), of([]string{"b"}, "b", "2", "a", "1"))
+	assert.NotEqual(t, of(nil, "a", "1"), of(nil, "b", "2", "a", "1"))
+	assert.NotEqual(t, of(nil), of(nil, "a", "1"))
+	assert.NotEqual(t, of(nil, "a", "1"), e.Except(what, e.Resource(attrs("r", "2")), attrs("a", "1"), nil))
+	assert.NotEqual(t, of(nil, "a", "1"), e.Except(e.Metric(Key{}, "drops", "", 0), r, attrs("a", "1"), nil))
+}
+
 func TestDeepValuesAreBounded(t *testing.T) {
 	v := pcommon.NewValueSlice()
 	inner := v

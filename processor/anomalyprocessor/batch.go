@@ -35,6 +35,7 @@ type batch struct {
 type tally struct {
 	seen, emitted, opened, evicted   int64
 	missing, unreported, unexplained int64
+	unjoined                         int64
 	results                          [reasons]int64
 	unflagged                        [whys]int64
 	alarms                           [bys]int64
@@ -56,6 +57,7 @@ func (b *batch) score(md pmetric.Metrics) {
 				b.metric(scope, m)
 			}
 		}
+		b.judgeRatios()
 	}
 	b.leave()
 	b.look(md)

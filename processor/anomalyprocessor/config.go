@@ -65,6 +65,9 @@ type Config struct {
 	// Entities judge all signals of an entity together.
 	Entities configoptional.Optional[Entities] `mapstructure:"entities"`
 
+	// Ratios are signals made of two metrics.
+	Ratios []Ratio `mapstructure:"ratios"`
+
 	// Policies say which deviations matter. The first one that matches decides what it sets; the rest comes from the
 	// built-in defaults.
 	Policies []Policy `mapstructure:"policies"`
@@ -144,6 +147,7 @@ func (c *Config) Validate() error {
 		fail("min_score must be greater than 0 and less than 1, got %v", c.MinScore)
 	}
 	detector(c, fail)
+	ratios(c.Ratios, fail)
 	return errors.Join(errs...)
 }
 

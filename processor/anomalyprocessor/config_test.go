@@ -68,6 +68,10 @@ func TestConfigFull(t *testing.T) {
 			By: []string{"service.name", "k8s.pod.name"}, Interval: 30 * time.Second, MaxEntities: 50, MaxSignals: 16, WarmUp: 200,
 			TopSignals: 5, Seed: 7, Detectors: []EntityDetector{{Type: entitydetector.IsolationForest, Shadow: true}, {Type: entitydetector.Fusion}},
 		}),
+		Ratios: []Ratio{{
+			Name: "http.error.ratio", Numerator: RatioPart{Metric: "http.requests", Where: map[string]string{"status": "5.."}},
+			Denominator: RatioPart{Metric: "http.requests"}, Ignore: []string{"status"}, MinDenominator: 100,
+		}},
 		Policies: []Policy{
 			{Match: `http\.server\.request\.duration`, Direction: DirectionBoth, MinAbsolute: number(0.02), MinRelative: number(0.5), ValidRange: &Range{Min: number(0), Max: number(3600)}},
 			{Match: ".*free.*", Direction: DirectionDown},
@@ -114,6 +118,11 @@ func TestConfigWrong(t *testing.T) {
 		"top_signals must be between 0 and 16, got 17",
 		`detectors::1: type must not stand twice, got "fusion"`,
 		"detectors::2: type must be set, to one of [isolation_forest autoencoder fusion]",
+		"ratios::1: name must not stand twice, got \"x\"",
+		"ratios::0: min_denominator must be a finite number of at least 0, got -1; 0 stands for 20",
+		"ratios::0::numerator: where::b: must be a regular expression: error parsing regexp: missing closing ): `^(?:()$`",
+		"ratios::0::denominator: metric must not be empty",
+		"ratios::2: name must not be empty",
 		"policies::0: match must not be empty; write .* for all metrics",
 		"one of direction, min_absolute, min_relative and valid_range must be set",
 		"policies::3::valid_range: one of min and max must be set",

@@ -18,6 +18,7 @@ const (
 	kindCumulativeExponential
 	kindSummary
 	kindUnknownTemporality
+	kindRatio
 )
 
 func kindOf(m pmetric.Metric) kind {
@@ -63,7 +64,7 @@ func (k kind) cumulative() bool {
 // scored. A summary's quantiles come as they are met.
 func (k kind) signals(quantiles int) int {
 	switch k {
-	case kindValue, kindDeltaSum, kindCumulativeSum:
+	case kindValue, kindDeltaSum, kindCumulativeSum, kindRatio:
 		return 1
 	case kindSummary:
 		return 2

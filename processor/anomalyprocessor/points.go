@@ -78,6 +78,7 @@ func (b *batch) number(p pmetric.NumberDataPoint) reason {
 		}
 		s.last = t
 		b.observe(&s.first, t, value, 0)
+		b.contribute(t, value, false)
 		return scored
 	}
 
@@ -101,10 +102,12 @@ func (b *batch) number(p pmetric.NumberDataPoint) reason {
 		return refusedReset
 	}
 	quantum := 0.0
-	if difference == math.Trunc(difference) {
+	whole = difference == math.Trunc(difference)
+	if whole {
 		quantum = 1 / seconds
 	}
 	b.observe(&s.first, t, difference/seconds, quantum)
+	b.contribute(t, difference, whole)
 	return scored
 }
 
@@ -164,6 +167,7 @@ func (b *batch) distribution(s *stream, t, start int64) reason {
 		return r
 	}
 	b.observe(&s.first, t, float64(difference.count)/seconds, 1/seconds)
+	b.contribute(t, float64(difference.count), true)
 	if difference.count == 0 {
 		return scored
 	}
@@ -204,6 +208,7 @@ func (b *batch) summary(p pmetric.SummaryDataPoint) reason {
 		}
 		count, sum = p.Count()-count, p.Sum()-sum
 		b.observe(&s.first, t, float64(count)/seconds, 1/seconds)
+		b.contribute(t, float64(count), true)
 		if count > 0 {
 			b.observe(b.p.table.next(&s.first), t, sum/float64(count), 0)
 		}

@@ -43,6 +43,9 @@ type anomalyProcessor struct {
 	selector *selector
 	table    table
 	encoder  seriesidentity.Encoder
+	// touched are the slots of the ratios that points of the resource at hand were counted in; digits is for numbers.
+	touched []uint32
+	digits  []byte
 	// batch is the one at hand; here it costs no allocation.
 	batch batch
 	// current is where the counts of the point at hand are read into, difference where the last ones are taken away.
@@ -175,6 +178,7 @@ func (p *anomalyProcessor) count(ctx context.Context, n *tally) {
 	p.telemetry.ProcessorAnomalyEvictedSeries.Add(ctx, n.evicted)
 	p.telemetry.ProcessorAnomalyMissingSeries.Add(ctx, n.missing)
 	p.telemetry.ProcessorAnomalyUnreportedSeries.Add(ctx, n.unreported)
+	p.telemetry.ProcessorAnomalyUnjoinedDatapoints.Add(ctx, n.unjoined)
 	p.telemetry.ProcessorAnomalyUnexplainedDatapoints.Add(ctx, n.unexplained)
 	for w := whyCooldown; w < whys; w++ {
 		if n := n.unflagged[w]; n > 0 {

@@ -55,7 +55,7 @@ func TestReadmeDefaults(t *testing.T) {
 					f = reflect.ValueOf(Shadow{})
 				}
 				check(name+".", f)
-			case reflect.Slice, reflect.String, reflect.Pointer:
+			case reflect.Slice, reflect.Map, reflect.String, reflect.Pointer:
 				assert.Contains(t, documented, name)
 				if f.Kind() == reflect.Slice && f.Type().Elem().Kind() == reflect.Struct {
 					check(name+"[].", reflect.New(f.Type().Elem()).Elem())

@@ -18,12 +18,14 @@ type rules struct {
 	least, most float64
 	// explain says that every point is explained.
 	explain bool
+	// ratios are those that the metric is counted in.
+	ratios []ratioUse
 }
 
 // limits returns what matters for a signal of the metric.
 func (r *rules) limits(what signalKind) *baseline.Limits {
 	switch what {
-	case signalValue:
+	case signalValue, signalRatio:
 		return &r.value
 	case signalRate:
 		return &r.rate
@@ -41,6 +43,7 @@ type ruleKey struct{ name, unit string }
 type selector struct {
 	include, exclude, explain []*regexp.Regexp
 	policies                  []compiledPolicy
+	ratios                    map[string][]ratioUse
 	// known remembers decisions, because expressions are slow. Past limit it begins anew.
 	known map[ruleKey]*rules
 	limit int
@@ -69,6 +72,9 @@ func newSelector(cfg *Config) (*selector, error) {
 			return nil, fmt.Errorf("compile policy: %w", err)
 		}
 		s.policies = append(s.policies, compiledPolicy{match, p})
+	}
+	if s.ratios, err = newRatios(cfg, s); err != nil {
+		return nil, err
 	}
 	return s, nil
 }
@@ -122,6 +128,7 @@ func (s *selector) decide(name, unit string) *rules {
 		// Less than nothing is how some say that they do not know.
 		r.least = 0
 	}
+	r.ratios = s.ratios[name]
 	r.explain = slices.ContainsFunc(s.explain, func(re *regexp.Regexp) bool { return re.MatchString(name) })
 	for _, p := range s.policies {
 		if p.match.MatchString(name) {

@@ -36,6 +36,7 @@ const (
 	signalRate
 	signalMean
 	signalQuantile
+	signalRatio
 )
 
 // signal is one scored series of a stream.
@@ -61,6 +62,8 @@ func (s *signal) name() string {
 		return semconv.SignalRate
 	case signalMean:
 		return semconv.SignalMean
+	case signalRatio:
+		return semconv.SignalRatio
 	default:
 		return quantileName(s.quantile)
 	}
@@ -85,7 +88,7 @@ type stream struct {
 	// resource and text are the handles of its resource and, once they are needed, of its metric's name and attributes.
 	resource, text uint32
 	absence        absence
-	// totals is the slot, plus one, of the last counts of a cumulative histogram.
+	// totals is the slot, plus one, of the last counts of a cumulative histogram or of the join of a ratio.
 	totals uint32
 	kind   kind
 	// first is the only signal of most streams; the others are chained to it.

@@ -13,6 +13,7 @@ type table struct {
 	// signals are those of a stream beyond its first; totals the running counts of cumulative histograms.
 	signals slab[signal]
 	totals  slab[counts]
+	joins   slab[join]
 	// shadows are the states of signals in shadow.
 	shadows   slab[baseline.Series]
 	resources resources
@@ -72,6 +73,9 @@ func (t *table) add(k seriesidentity.Key, kind kind, now int64) *stream {
 		s.first.what = signalValue
 	case kindSummary:
 		t.extend(s, signalMean, 0)
+	case kindRatio:
+		s.first.what = signalRatio
+		s.totals = t.joins.take() + 1
 	case kindDeltaSum, kindCumulativeSum:
 	default:
 		t.extend(s, signalMean, 0)
@@ -138,7 +142,11 @@ func (t *table) drop(slot uint32, now int64) int {
 	}
 	t.texts.drop(s.text)
 	t.resources.leave(s.resource, &t.texts)
-	if s.totals != 0 {
+	switch {
+	case s.totals == 0:
+	case s.kind == kindRatio:
+		t.joins.give(s.totals - 1)
+	default:
 		t.totals.give(s.totals - 1)
 	}
 	t.streams.give(slot)
