@@ -131,8 +131,8 @@ func (c *Config) Validate() error {
 			fail("quantiles::%d must not stand twice, got %v", i, q)
 		}
 	}
-	if c.EvictAfter < 0 {
-		fail("evict_after must not be negative, got %s; 0 switches eviction off", c.EvictAfter)
+	if c.EvictAfter != 0 && c.EvictAfter < time.Second {
+		fail("evict_after must be at least 1s, or 0 to switch eviction off, got %s", c.EvictAfter)
 	}
 	if c.SeriesTTL < time.Minute {
 		fail("series_ttl must be at least 1m, got %s", c.SeriesTTL)

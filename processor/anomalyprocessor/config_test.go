@@ -96,7 +96,7 @@ func TestConfigWrong(t *testing.T) {
 		"sensitivity must be greater than 0 and at most 1000, got 0; it is the false alarms a calm series and week",
 		"quantiles::1 must not stand twice, got 0.5",
 		"quantiles::2 must be greater than 0 and less than 1, got 1",
-		"evict_after must not be negative, got -1s; 0 switches eviction off",
+		"evict_after must be at least 1s, or 0 to switch eviction off, got -1s",
 		"memory must be at least 1m, got 1s",
 		"level_shift_after must be at least 1m, got 1s; a shorter time would learn faults as normal",
 		"cooldown must not be negative, got -1s",

@@ -34,7 +34,8 @@ func (b *batch) pace(s *stream, t int64) {
 		return
 	}
 	s.gap = max(float32(t-s.last), gapDecay*s.gap)
-	if s.seen++; s.seen == regularPoints && b.p.cfg.Missing.After > 0 {
+	// Again and again, should it have failed.
+	if s.seen++; s.seen%1024 == regularPoints && b.p.cfg.Missing.After > 0 {
 		b.p.table.describe(s, b.judged.metric, b.judged.resource, b.judged.attributes)
 	}
 }
