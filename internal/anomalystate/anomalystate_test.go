@@ -37,9 +37,12 @@ func streams(n int) []anomalystate.Stream {
 		s.Workload = r.Uint64()
 		s.Kind = uint8(r.Uint32())
 		s.Arrived, s.Last, s.Start = r.Int64(), -r.Int64(), r.Int64()
-		s.Previous = blob(r.IntN(50))
+		s.Rest, s.Text = blob(r.IntN(50)), blob(1+r.IntN(50))
+		if i%3 > 0 {
+			s.Resource = &anomalystate.Resource{Key: anomalystate.Key{Hi: uint64(i % 5), Lo: 1}, Last: int64(i % 5), Restarted: -7, Text: []byte{byte(i % 5)}}
+		}
 		for _, name := range []string{"value", "rate", "mean", "ratio", "p50", "p90", "p99", "p99.95"}[:1+r.IntN(8)] {
-			s.Signals = append(s.Signals, anomalystate.Signal{Name: name, Quantile: r.Float64() - 0.5, State: blob(700)})
+			s.Signals = append(s.Signals, anomalystate.Signal{Name: name, Quantile: r.Float64() - 0.5, Turned: r.Int64(), State: blob(700), Shadow: blob(1 + r.IntN(9))})
 		}
 	}
 	return all
@@ -48,10 +51,10 @@ func streams(n int) []anomalystate.Stream {
 // keep copies a stream that is valid during a call only.
 func keep(s *anomalystate.Stream) anomalystate.Stream {
 	c := *s
-	c.Previous = bytes.Clone(s.Previous)
+	c.Rest, c.Text = bytes.Clone(s.Rest), bytes.Clone(s.Text)
 	c.Signals = nil
 	for _, sig := range s.Signals {
-		sig.State = bytes.Clone(sig.State)
+		sig.State, sig.Shadow = bytes.Clone(sig.State), bytes.Clone(sig.Shadow)
 		c.Signals = append(c.Signals, sig)
 	}
 	return c
@@ -64,7 +67,7 @@ func shard(t *testing.T, all []anomalystate.Stream) []byte {
 	for i := range all {
 		require.True(t, w.Add(&all[i]))
 	}
-	assert.Equal(t, len(all), w.Records())
+	assert.Equal(t, len(all), w.Streams())
 	size := w.Size()
 	data := w.End()
 	assert.Len(t, data, size)
@@ -84,8 +87,8 @@ func TestShard(t *testing.T) {
 	require.Len(t, got, len(want))
 	for i := range want {
 		assert.Equal(t, want[i].Key, got[i].Key)
-		assert.True(t, bytes.Equal(want[i].Previous, got[i].Previous))
-		want[i].Previous, got[i].Previous = nil, nil
+		assert.True(t, bytes.Equal(want[i].Rest, got[i].Rest))
+		want[i].Rest, got[i].Rest = nil, nil
 		assert.Equal(t, want[i], got[i])
 	}
 }
@@ -115,10 +118,12 @@ func TestDamagedShard(t *testing.T) {
 func TestLyingShard(t *testing.T) {
 	data := shard(t, streams(2))
 	for name, change := range map[string]func([]byte){
-		"more records":   func(b []byte) { binary.LittleEndian.PutUint32(b[28:], 3) },
+		"more records":   func(b []byte) { binary.LittleEndian.PutUint32(b[28:], 9) },
 		"fewer records":  func(b []byte) { binary.LittleEndian.PutUint32(b[28:], 1) },
 		"length":         func(b []byte) { binary.LittleEndian.PutUint32(b[32:], 1) },
 		"record's end":   func(b []byte) { binary.LittleEndian.PutUint32(b[36:], 50) },
+		"kind":           func(b []byte) { b[40] = 2 },
+		"no resource":    func(b []byte) { b[40+1+24+1+24] = 0 },
 		"endless record": func(b []byte) { binary.LittleEndian.PutUint32(b[36:], 1<<31) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -135,14 +140,17 @@ func TestBoundsOfRecords(t *testing.T) {
 	var w anomalystate.ShardWriter
 	w.Begin(header)
 	for name, s := range map[string]anomalystate.Stream{
-		"previous": {Previous: make([]byte, 3<<20)},
+		"rest":     {Rest: make([]byte, 3<<20)},
 		"signals":  {Signals: make([]anomalystate.Signal, 70_000)},
+		"text":     {Text: make([]byte, 65<<10)},
+		"resource": {Resource: &anomalystate.Resource{Text: make([]byte, 65<<10)}},
+		"shadow":   {Signals: []anomalystate.Signal{{Shadow: make([]byte, 65<<10)}}},
 		"state":    {Signals: []anomalystate.Signal{{State: make([]byte, 65<<10)}}},
 		"name":     {Signals: []anomalystate.Signal{{Name: string(make([]byte, 65))}}},
 	} {
 		assert.False(t, w.Add(&s), name)
 	}
-	large := anomalystate.Stream{Previous: make([]byte, 2<<20)}
+	large := anomalystate.Stream{Rest: make([]byte, 2<<20)}
 	for range 31 {
 		require.True(t, w.Add(&large))
 	}
@@ -309,7 +317,7 @@ func TestStoreUnreadable(t *testing.T) {
 func FuzzDecodeShard(f *testing.F) {
 	var w anomalystate.ShardWriter
 	w.Begin(header)
-	w.Add(&anomalystate.Stream{Kind: 2, Previous: []byte{1}, Signals: []anomalystate.Signal{{Name: "rate", Quantile: -1, State: []byte{1, 2}}}})
+	w.Add(&anomalystate.Stream{Kind: 2, Rest: []byte{1}, Resource: &anomalystate.Resource{}, Signals: []anomalystate.Signal{{Name: "rate", Quantile: -1, State: []byte{1, 2}}}})
 	w.Add(&anomalystate.Stream{})
 	f.Add(w.End())
 	f.Add([]byte("PAS\x01"))
@@ -358,7 +366,7 @@ func BenchmarkShard(b *testing.B) {
 	all := streams(256)
 	for i := range all {
 		all[i].Signals = all[i].Signals[:1]
-		all[i].Previous = nil
+		all[i].Rest = nil
 	}
 	var w anomalystate.ShardWriter
 	b.ReportAllocs()

@@ -12,8 +12,15 @@
 //	shard      u32      number of the shard; 0 in files
 //	records    u32
 //	length     u32      bytes of the records
-//	records             see Stream
+//	records
 //	checksum   u64      XXH3 of everything before
+//
+// A record is its length as u32, then a byte that says what it is. Byte strings stand behind their length as a varint.
+//
+//	1, a resource: key 2 × u64, last i64, restarted i64, text as the rest
+//	0, a stream: key 2 × u64, workload u64, kind u8, arrived i64, last i64, start i64, number of its resource among
+//	those before as u32 or 2³²-1, text, rest, number of signals as a varint, signals
+//	a signal: length of its name u8, name, quantile f64, turned i64, state, shadow
 //
 // A portable file is the eight bytes "PARANOM" and 0x01, then shards, each behind its length as u32, then a length of 0,
 // and the number of shards as u32: a file that ends early is known as such, and what precedes the end can be used.

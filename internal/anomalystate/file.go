@@ -54,7 +54,7 @@ func (w *FileWriter) flush() error {
 
 // Close completes the file; it does not close what it writes to.
 func (w *FileWriter) Close() error {
-	if w.shard.Records() > 0 {
+	if w.shard.Streams() > 0 {
 		if err := w.flush(); err != nil {
 			return err
 		}

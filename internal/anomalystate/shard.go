@@ -32,7 +32,9 @@ const (
 // ShardWriter encodes one shard after the other into a buffer that it keeps.
 type ShardWriter struct {
 	buf     []byte
-	records uint32
+	streams uint32
+	// resources are the numbers of those that stand before.
+	resources map[Key]uint32
 }
 
 // Begin starts a shard.
@@ -43,7 +45,8 @@ func (w *ShardWriter) Begin(h Header) {
 	w.buf = binary.LittleEndian.AppendUint64(w.buf, uint64(h.Written)) //nolint:gosec // taken back unchanged
 	w.buf = binary.LittleEndian.AppendUint32(w.buf, h.Shard)
 	w.buf = append(w.buf, 0, 0, 0, 0, 0, 0, 0, 0)
-	w.records = 0
+	w.streams = 0
+	clear(w.resources)
 }
 
 // Add appends a stream, and says whether it could: it is within the bounds of a record, and the shard within its own.
@@ -52,25 +55,38 @@ func (w *ShardWriter) Add(s *Stream) bool {
 		return false
 	}
 	before := len(w.buf)
-	w.buf = appendStream(w.buf, s)
+	number, known := uint32(noResource), true
+	if s.Resource != nil {
+		if number, known = w.resources[s.Resource.Key]; !known {
+			number = uint32(len(w.resources)) //nolint:gosec // bounded by MaxShard
+			w.buf = appendResource(w.buf, s.Resource)
+		}
+	}
+	w.buf = appendStream(w.buf, s, number)
 	if len(w.buf)+sumBytes > MaxShard {
 		w.buf = w.buf[:before]
 		return false
 	}
-	w.records++
+	if !known {
+		if w.resources == nil {
+			w.resources = map[Key]uint32{}
+		}
+		w.resources[s.Resource.Key] = number
+	}
+	w.streams++
 	return true
 }
 
-// Records returns the number of streams added, Size the bytes so far.
-func (w *ShardWriter) Records() int { return int(w.records) }
+// Streams returns the number of streams added.
+func (w *ShardWriter) Streams() int { return int(w.streams) }
 
 // Size returns the bytes that the shard has so far.
 func (w *ShardWriter) Size() int { return len(w.buf) + sumBytes }
 
 // End completes the shard and returns it; it is valid until the next Begin.
 func (w *ShardWriter) End() []byte {
-	binary.LittleEndian.PutUint32(w.buf[recordsAt:], w.records)
-	binary.LittleEndian.PutUint32(w.buf[recordsAt+4:], uint32(len(w.buf)-headerBytes)) //nolint:gosec // at most MaxShard
+	binary.LittleEndian.PutUint32(w.buf[recordsAt:], w.streams+uint32(len(w.resources))) //nolint:gosec // bounded by MaxShard
+	binary.LittleEndian.PutUint32(w.buf[recordsAt+4:], uint32(len(w.buf)-headerBytes))   //nolint:gosec // at most MaxShard
 	w.buf = binary.LittleEndian.AppendUint64(w.buf, xxh3.Hash(w.buf))
 	return w.buf
 }
@@ -97,12 +113,25 @@ func DecodeShard(data []byte, visit func(*Header, *Stream) error) (Header, error
 		return h, fmt.Errorf("%w shard: %d bytes of records, not %d", ErrCorrupt, len(r.rest), length)
 	}
 	var s Stream
+	var resources []*Resource
 	for range records {
 		record := r.bytes(uint64(r.u32()))
-		if r.bad {
+		if r.bad || len(record) == 0 {
 			return h, fmt.Errorf("%w shard: fewer records than %d", ErrCorrupt, records)
 		}
-		if err := s.decode(record); err != nil {
+		switch record[0] {
+		case recordResource:
+			resource := &Resource{}
+			if err := resource.decode(record[1:]); err != nil {
+				return h, err
+			}
+			resources = append(resources, resource)
+			continue
+		case recordStream:
+		default:
+			return h, fmt.Errorf("%w record of kind %d", ErrCorrupt, record[0])
+		}
+		if err := s.decode(record[1:], resources); err != nil {
 			return h, err
 		}
 		if err := visit(&h, &s); err != nil {

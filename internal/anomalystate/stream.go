@@ -22,10 +22,23 @@ type Stream struct {
 	Kind uint8
 	// Arrived is when the last new point came, by our clock; Last and Start are the times of that point. Nanoseconds.
 	Arrived, Last, Start int64
-	// Previous are the running totals of the last point, in an encoding of their owner; empty when nothing is differenced.
-	Previous []byte
+	// Resource is what the stream belongs to; nil when that is not known.
+	Resource *Resource
+	// Text describes metric and attributes, as OTLP with one data point; empty when nobody needed it yet.
+	Text []byte
+	// Rest is what else its owner keeps of it, such as running totals, in the owner's encoding.
+	Rest []byte
 	// Signals are the scored series of the stream.
 	Signals []Signal
+}
+
+// Resource is what is kept of a resource.
+type Resource struct {
+	Key Key
+	// Last is the time of its newest point, Restarted the latest start of a counter that began anew. Nanoseconds.
+	Last, Restarted int64
+	// Text describes its attributes, as OTLP; it may be empty.
+	Text []byte
 }
 
 // Signal is what is kept of one scored series.
@@ -34,22 +47,50 @@ type Signal struct {
 	Name string
 	// Quantile is the quantile that the signal is, or a negative number.
 	Quantile float64
-	// State is what the detector has learnt, in its own versioned encoding.
-	State []byte
+	// Turned is the onset of the open episode, or the end of the last one. Nanoseconds.
+	Turned int64
+	// State is what the detector has learnt, in its own versioned encoding, Shadow what the one in shadow has; it may be
+	// empty.
+	State, Shadow []byte
 }
 
 // Bounds of one record: what a decoder accepts, and an encoder must not exceed.
 const (
-	maxName     = 64
-	maxSignals  = 65_536 + 8
-	maxState    = 64 << 10
-	maxPrevious = 2 << 20
+	maxName    = 64
+	maxSignals = 65_536 + 8
+	maxState   = 64 << 10
+	maxRest    = 2 << 20
+	maxText    = 64 << 10
 )
 
-// appendStream encodes a record: its length as u32, then key, workload, kind, three times, previous, signals.
-func appendStream(b []byte, s *Stream) []byte {
+// The kinds of records.
+const (
+	recordStream byte = iota
+	recordResource
+)
+
+// noResource is the number of a resource that is not known.
+const noResource = 1<<32 - 1
+
+// appendResource encodes the record of a resource.
+func appendResource(b []byte, r *Resource) []byte {
 	at := len(b)
-	b = append(b, 0, 0, 0, 0)
+	b = append(b, 0, 0, 0, 0, recordResource)
+	for _, v := range [...]uint64{r.Key.Hi, r.Key.Lo, uint64(r.Last), uint64(r.Restarted)} { //nolint:gosec // taken back unchanged
+		b = binary.LittleEndian.AppendUint64(b, v)
+	}
+	return closeRecord(append(b, r.Text...), at)
+}
+
+func closeRecord(b []byte, at int) []byte {
+	binary.LittleEndian.PutUint32(b[at:], uint32(len(b)-at-4)) //nolint:gosec // bounded by the parts
+	return b
+}
+
+// appendStream encodes the record of a stream of the resource with a number.
+func appendStream(b []byte, s *Stream, resource uint32) []byte {
+	at := len(b)
+	b = append(b, 0, 0, 0, 0, recordStream)
 	for _, v := range [...]uint64{s.Key.Hi, s.Key.Lo, s.Workload} {
 		b = binary.LittleEndian.AppendUint64(b, v)
 	}
@@ -57,28 +98,34 @@ func appendStream(b []byte, s *Stream) []byte {
 	for _, v := range [...]int64{s.Arrived, s.Last, s.Start} {
 		b = binary.LittleEndian.AppendUint64(b, uint64(v)) //nolint:gosec // taken back unchanged
 	}
-	b = binary.AppendUvarint(b, uint64(len(s.Previous)))
-	b = append(b, s.Previous...)
+	b = binary.LittleEndian.AppendUint32(b, resource)
+	b = appendBytes(b, s.Text)
+	b = appendBytes(b, s.Rest)
 	b = binary.AppendUvarint(b, uint64(len(s.Signals)))
 	for i := range s.Signals {
 		sig := &s.Signals[i]
 		b = append(b, byte(len(sig.Name)))
 		b = append(b, sig.Name...)
 		b = binary.LittleEndian.AppendUint64(b, math.Float64bits(sig.Quantile))
-		b = binary.AppendUvarint(b, uint64(len(sig.State)))
-		b = append(b, sig.State...)
+		b = binary.LittleEndian.AppendUint64(b, uint64(sig.Turned)) //nolint:gosec // taken back unchanged
+		b = appendBytes(b, sig.State)
+		b = appendBytes(b, sig.Shadow)
 	}
-	binary.LittleEndian.PutUint32(b[at:], uint32(len(b)-at-4)) //nolint:gosec // bounded by the parts
-	return b
+	return closeRecord(b, at)
+}
+
+func appendBytes(b, data []byte) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(data))), data...)
 }
 
 // fits reports whether a decoder would accept the record.
 func (s *Stream) fits() bool {
-	if len(s.Previous) > maxPrevious || len(s.Signals) > maxSignals {
+	if len(s.Rest) > maxRest || len(s.Text) > maxText || len(s.Signals) > maxSignals || (s.Resource != nil && len(s.Resource.Text) > maxText) {
 		return false
 	}
 	for i := range s.Signals {
-		if len(s.Signals[i].Name) > maxName || len(s.Signals[i].State) > maxState || math.IsNaN(s.Signals[i].Quantile) {
+		if len(s.Signals[i].Name) > maxName || len(s.Signals[i].State) > maxState || len(s.Signals[i].Shadow) > maxState ||
+			math.IsNaN(s.Signals[i].Quantile) {
 			return false
 		}
 	}
@@ -135,14 +182,30 @@ func (r *reader) count(most uint64) uint64 {
 	return n
 }
 
-// decode reads a record into s, using its memory for the signals again.
-func (s *Stream) decode(data []byte) error {
+func (r *Resource) decode(data []byte) error {
+	d := reader{rest: data}
+	r.Key, r.Last, r.Restarted = Key{Hi: d.u64(), Lo: d.u64()}, d.i64(), d.i64()
+	r.Text = d.rest
+	if d.bad || len(r.Text) > maxText {
+		return fmt.Errorf("%w record of a resource", ErrCorrupt)
+	}
+	return nil
+}
+
+// decode reads a record into s, using its memory for the signals again. The resources are those of the records before.
+func (s *Stream) decode(data []byte, resources []*Resource) error {
 	r := reader{rest: data}
 	s.Key = Key{Hi: r.u64(), Lo: r.u64()}
 	s.Workload = r.u64()
 	s.Kind = r.byte()
 	s.Arrived, s.Last, s.Start = r.i64(), r.i64(), r.i64()
-	s.Previous = r.bytes(r.count(maxPrevious))
+	s.Resource = nil
+	if n := r.u32(); n < uint32(len(resources)) { //nolint:gosec // at most the number of records
+		s.Resource = resources[n]
+	} else if n != noResource {
+		r.bad = true
+	}
+	s.Text, s.Rest = r.bytes(r.count(maxText)), r.bytes(r.count(maxRest))
 	n := r.count(maxSignals)
 	s.Signals = s.Signals[:0]
 	for i := uint64(0); i < n && !r.bad; i++ {
@@ -153,12 +216,13 @@ func (s *Stream) decode(data []byte) error {
 		}
 		sig.Name = signalName(r.bytes(uint64(length)))
 		sig.Quantile = math.Float64frombits(r.u64())
-		sig.State = r.bytes(r.count(maxState))
+		sig.Turned = r.i64()
+		sig.State, sig.Shadow = r.bytes(r.count(maxState)), r.bytes(r.count(maxState))
 		r.bad = r.bad || math.IsNaN(sig.Quantile)
 		s.Signals = append(s.Signals, sig)
 	}
 	if r.bad || len(r.rest) > 0 {
-		return fmt.Errorf("%w record", ErrCorrupt)
+		return fmt.Errorf("%w record of a stream", ErrCorrupt)
 	}
 	return nil
 }

@@ -68,6 +68,13 @@ type Config struct {
 	// Ratios are signals made of two metrics.
 	Ratios []Ratio `mapstructure:"ratios"`
 
+	// Storage is the storage extension in which what was learnt is kept; nil keeps it in memory only.
+	Storage *component.ID `mapstructure:"storage"`
+	// State says how.
+	State StateConfig `mapstructure:"state"`
+	// Workload says which new series inherit what others have learnt.
+	Workload WorkloadConfig `mapstructure:"workload"`
+
 	// Policies say which deviations matter. The first one that matches decides what it sets; the rest comes from the
 	// built-in defaults.
 	Policies []Policy `mapstructure:"policies"`
@@ -105,6 +112,8 @@ func createDefaultConfig() component.Config {
 		Shadow:          configoptional.Default(Shadow{}),
 		Entities:        configoptional.Default(defaultEntities()),
 		EmitDeviation:   true,
+		State:           defaultState(),
+		Workload:        defaultWorkload(),
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/config/configoptional"
 	"go.opentelemetry.io/collector/confmap/confmaptest"
 	"go.opentelemetry.io/collector/confmap/xconfmap"
@@ -44,6 +45,7 @@ func TestConfigFull(t *testing.T) {
 		Sensitivity: number(1), WarmUp: &WarmUp{Points: 30, Duration: time.Minute}, Memory: duration(time.Hour),
 		LevelShiftAfter: duration(2 * time.Hour), Cooldown: duration(time.Minute), Habituation: duration(3 * time.Hour), Emit: true,
 	}
+	storage := component.MustNewIDWithName("file_storage", "learnt")
 	assert.Equal(t, &Config{
 		Include:         []string{`http\..*`, `traces_service_graph_.*`},
 		Exclude:         []string{`http\.client\..*`},
@@ -64,6 +66,11 @@ func TestConfigFull(t *testing.T) {
 		Missing:         Missing{After: 10 * time.Minute, MaxSeries: 50},
 		Explain:         Explain{Metrics: []string{`http\..*`}, MaxSeries: 10},
 		Shadow:          configoptional.Some(shadow),
+		Storage:         &storage,
+		State: StateConfig{
+			Interval: 5 * time.Minute, MaxBytes: 1 << 20, MaxAge: time.Hour, ShutdownTimeout: 3 * time.Second, Import: "learnt.paranom", Reset: "spring",
+		},
+		Workload: WorkloadConfig{Inherit: true, InstanceAttributes: []string{"pod.*"}, HostAttributes: []string{"host.name"}, NameAttributes: []string{"app"}},
 		Entities: configoptional.Some(Entities{
 			By: []string{"service.name", "k8s.pod.name"}, Interval: 30 * time.Second, MaxEntities: 50, MaxSignals: 16, WarmUp: 200,
 			TopSignals: 5, Seed: 7, Detectors: []EntityDetector{{Type: entitydetector.IsolationForest, Shadow: true}, {Type: entitydetector.Fusion}},
@@ -123,6 +130,13 @@ func TestConfigWrong(t *testing.T) {
 		"ratios::0::numerator: where::b: must be a regular expression: error parsing regexp: missing closing ): `^(?:()$`",
 		"ratios::0::denominator: metric must not be empty",
 		"ratios::2: name must not be empty",
+		"state: interval must be at least 1s, got 1ms",
+		"max_bytes must be at least 1048576, got 1",
+		"max_age must be at least 1m, got 1s",
+		"shutdown_timeout must be greater than 0, got 0s",
+		`workload: instance_attributes::0: must be the name of an attribute, with a * at its end at most, got ""`,
+		`instance_attributes::1: must be the name of an attribute, with a * at its end at most, got "*.x"`,
+		`name_attributes::0: must be the name of an attribute, with a * at its end at most, got "*"`,
 		"policies::0: match must not be empty; write .* for all metrics",
 		"one of direction, min_absolute, min_relative and valid_range must be set",
 		"policies::3::valid_range: one of min and max must be set",

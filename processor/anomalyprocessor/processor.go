@@ -21,6 +21,7 @@ import (
 )
 
 type anomalyProcessor struct {
+	id        component.ID
 	cfg       *Config
 	params    baseline.Params
 	version   string
@@ -35,6 +36,10 @@ type anomalyProcessor struct {
 	// watchers are set before the first batch.
 	watchers []watcher
 
+	owners *owners
+	// keeper is nil without storage.
+	keeper *keeper
+
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
@@ -43,6 +48,8 @@ type anomalyProcessor struct {
 	selector *selector
 	table    table
 	encoder  seriesidentity.Encoder
+	// workloads is nil when nothing is inherited.
+	workloads *workloads
 	// touched are the slots of the ratios that points of the resource at hand were counted in; digits is for numbers.
 	touched []uint32
 	digits  []byte
@@ -78,12 +85,14 @@ func newAnomalyProcessor(set processor.Settings, cfg *Config) (*anomalyProcessor
 		return nil, fmt.Errorf("build telemetry: %w", err)
 	}
 	p := &anomalyProcessor{
+		id:        set.ID,
 		cfg:       cfg,
 		params:    cfg.params(),
 		version:   set.BuildInfo.Version,
 		logger:    set.Logger,
 		telemetry: telemetry,
 		selector:  sel,
+		workloads: newWorkloads(&cfg.Workload),
 		table:     table{limit: cfg.MaxSeries, idle: int64(cfg.EvictAfter), quantiles: cfg.Quantiles},
 	}
 	for r := scored + 1; r < reasons; r++ {
@@ -108,7 +117,7 @@ func newAnomalyProcessor(set processor.Settings, cfg *Config) (*anomalyProcessor
 	return p, nil
 }
 
-func (p *anomalyProcessor) start(context.Context, component.Host) error {
+func (p *anomalyProcessor) start(ctx context.Context, host component.Host) error {
 	if err := p.telemetry.RegisterProcessorAnomalyHeldSeriesCallback(func(_ context.Context, o metric.Int64Observer) error {
 		o.Observe(p.held.Load())
 		return nil
@@ -121,8 +130,14 @@ func (p *anomalyProcessor) start(context.Context, component.Host) error {
 	}); err != nil {
 		return fmt.Errorf("register limit of series: %w", err)
 	}
+	if err := p.startState(ctx, host); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	p.cancel = cancel
+	if p.keeper != nil {
+		p.wg.Go(func() { p.keeper.run(ctx) })
+	}
 	p.wg.Go(func() {
 		ticker := time.NewTicker(min(p.cfg.SeriesTTL/4, time.Minute))
 		defer ticker.Stop()
@@ -138,13 +153,14 @@ func (p *anomalyProcessor) start(context.Context, component.Host) error {
 	return nil
 }
 
-func (p *anomalyProcessor) shutdown(context.Context) error {
+func (p *anomalyProcessor) shutdown(ctx context.Context) error {
 	if p.cancel != nil {
 		p.cancel()
 	}
 	p.wg.Wait()
+	err := p.stopState(ctx)
 	p.telemetry.Shutdown()
-	return nil
+	return err
 }
 
 // processMetrics scores every selected point and adds the scores behind it.
@@ -175,6 +191,7 @@ func (p *anomalyProcessor) count(ctx context.Context, n *tally) {
 	}
 	p.telemetry.ProcessorAnomalyEmittedScores.Add(ctx, n.emitted)
 	p.telemetry.ProcessorAnomalyOpenedEpisodes.Add(ctx, n.opened)
+	p.telemetry.ProcessorAnomalyInheritedSeries.Add(ctx, n.inherited)
 	p.telemetry.ProcessorAnomalyEvictedSeries.Add(ctx, n.evicted)
 	p.telemetry.ProcessorAnomalyMissingSeries.Add(ctx, n.missing)
 	p.telemetry.ProcessorAnomalyUnreportedSeries.Add(ctx, n.unreported)

@@ -138,17 +138,20 @@ func (b *batch) join(use *ratioUse, t int64, amount float64, whole bool) {
 			return
 		}
 		b.attach(s)
+		b.inheritRatio(s, use.ratio)
 		slot, _ = table.lookup(key)
-		j := table.joins.at(s.totals - 1)
+	}
+	s := table.streams.at(slot)
+	s.arrived = b.now
+	j := table.joins.at(s.totals - 1)
+	if j.ratio == nil {
+		// It is new, or was restored.
 		j.ratio, j.attributes = use.ratio, pcommon.NewMap()
 		b.judged.attributes.CopyTo(j.attributes)
 		for _, name := range use.ratio.ignore {
 			j.attributes.Remove(name)
 		}
 	}
-	s := table.streams.at(slot)
-	s.arrived = b.now
-	j := table.joins.at(s.totals - 1)
 	switch {
 	case t > j.began+sameInterval:
 		if j.began != 0 && !j.done {

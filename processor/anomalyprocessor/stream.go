@@ -72,6 +72,8 @@ func (s *signal) name() string {
 // stream is the state of one identity: what its next point is compared with, and its signals. It has no pointers.
 type stream struct {
 	key seriesidentity.Key
+	// workload identifies the same stream of any instance of its workload; 0 when it has none.
+	workload uint64
 	// arrived is when the last point came, on our clock, that was newer than those before.
 	arrived int64
 	// last and start are the timestamps of the last point; last is 0 before the first.

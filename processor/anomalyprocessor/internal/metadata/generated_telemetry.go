@@ -35,9 +35,11 @@ type TelemetryBuilder struct {
 	ProcessorAnomalyEvaluationDuration    metric.Float64Histogram
 	ProcessorAnomalyEvictedSeries         metric.Int64Counter
 	ProcessorAnomalyExpiredSeries         metric.Int64Counter
+	ProcessorAnomalyFailedSnapshots       metric.Int64Counter
 	ProcessorAnomalyFormedEntities        metric.Int64Counter
 	ProcessorAnomalyHeldEntities          metric.Int64ObservableGauge
 	ProcessorAnomalyHeldSeries            metric.Int64ObservableGauge
+	ProcessorAnomalyInheritedSeries       metric.Int64Counter
 	ProcessorAnomalyLimitEntities         metric.Int64ObservableGauge
 	ProcessorAnomalyLimitSeries           metric.Int64ObservableGauge
 	ProcessorAnomalyMissingSeries         metric.Int64Counter
@@ -45,12 +47,20 @@ type TelemetryBuilder struct {
 	ProcessorAnomalyRefusedDatapoints     metric.Int64Counter
 	ProcessorAnomalyRefusedEntities       metric.Int64Counter
 	ProcessorAnomalyRefusedSignals        metric.Int64Counter
+	ProcessorAnomalyRejectedSeries        metric.Int64Counter
+	ProcessorAnomalyRejectedShards        metric.Int64Counter
+	ProcessorAnomalyRestoredSeries        metric.Int64Counter
 	ProcessorAnomalyScoredDatapoints      metric.Int64Counter
 	ProcessorAnomalySeenDatapoints        metric.Int64Counter
+	ProcessorAnomalySnapshotDuration      metric.Float64Histogram
+	ProcessorAnomalyStoredBytes           metric.Int64ObservableGauge
 	ProcessorAnomalyUnexplainedDatapoints metric.Int64Counter
 	ProcessorAnomalyUnflaggedDatapoints   metric.Int64Counter
 	ProcessorAnomalyUnjoinedDatapoints    metric.Int64Counter
 	ProcessorAnomalyUnreportedSeries      metric.Int64Counter
+	ProcessorAnomalyUnwrittenShards       metric.Int64Counter
+	ProcessorAnomalyWrittenBytes          metric.Int64Counter
+	ProcessorAnomalyWrittenShards         metric.Int64Counter
 }
 
 // TelemetryBuilderOption applies changes to default builder.
@@ -115,6 +125,21 @@ func (builder *TelemetryBuilder) RegisterProcessorAnomalyLimitSeriesCallback(cb 
 		cb(ctx, &observerInt64{inst: builder.ProcessorAnomalyLimitSeries, obs: o})
 		return nil
 	}, builder.ProcessorAnomalyLimitSeries)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterProcessorAnomalyStoredBytesCallback sets callback for observable ProcessorAnomalyStoredBytes metric.
+func (builder *TelemetryBuilder) RegisterProcessorAnomalyStoredBytesCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ProcessorAnomalyStoredBytes, obs: o})
+		return nil
+	}, builder.ProcessorAnomalyStoredBytes)
 	if err != nil {
 		return err
 	}
@@ -195,6 +220,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{series}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ProcessorAnomalyFailedSnapshots, err = builder.meter.Int64Counter(
+		"otelcol_processor_anomaly_failed_snapshots",
+		metric.WithDescription("Snapshots of which a part could not be written. [Development]"),
+		metric.WithUnit("{snapshots}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ProcessorAnomalyFormedEntities, err = builder.meter.Int64Counter(
 		"otelcol_processor_anomaly_formed_entities",
 		metric.WithDescription("Times that the signals of an entity were settled. [Development]"),
@@ -210,6 +241,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	builder.ProcessorAnomalyHeldSeries, err = builder.meter.Int64ObservableGauge(
 		"otelcol_processor_anomaly_held_series",
 		metric.WithDescription("Series whose state is held in memory. [Development]"),
+		metric.WithUnit("{series}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorAnomalyInheritedSeries, err = builder.meter.Int64Counter(
+		"otelcol_processor_anomaly_inherited_series",
+		metric.WithDescription("New series that began with what another instance of their workload had learnt. [Development]"),
 		metric.WithUnit("{series}"),
 	)
 	errs = errors.Join(errs, err)
@@ -255,6 +292,24 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{signals}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ProcessorAnomalyRejectedSeries, err = builder.meter.Int64Counter(
+		"otelcol_processor_anomaly_rejected_series",
+		metric.WithDescription("Series of stored or imported state that could not be used. [Development]"),
+		metric.WithUnit("{series}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorAnomalyRejectedShards, err = builder.meter.Int64Counter(
+		"otelcol_processor_anomaly_rejected_shards",
+		metric.WithDescription("Shards of stored or imported state that could not be used. [Development]"),
+		metric.WithUnit("{shards}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorAnomalyRestoredSeries, err = builder.meter.Int64Counter(
+		"otelcol_processor_anomaly_restored_series",
+		metric.WithDescription("Series of stored or imported state that go on where they were. [Development]"),
+		metric.WithUnit("{series}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ProcessorAnomalyScoredDatapoints, err = builder.meter.Int64Counter(
 		"otelcol_processor_anomaly_scored_datapoints",
 		metric.WithDescription("Data points of selected metrics from which series were learnt and, after their warm-up, scored. [Development]"),
@@ -265,6 +320,19 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_processor_anomaly_seen_datapoints",
 		metric.WithDescription("Data points of selected metrics that came in; the scored and the refused ones together. [Development]"),
 		metric.WithUnit("{datapoints}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorAnomalySnapshotDuration, err = builder.meter.Float64Histogram(
+		"otelcol_processor_anomaly_snapshot_duration",
+		metric.WithDescription("Time that encoding and writing took in one snapshot, without the pauses between. [Development]"),
+		metric.WithUnit("s"),
+		metric.WithExplicitBucketBoundaries([]float64{0.001, 0.01, 0.1, 1, 10, 100}...),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorAnomalyStoredBytes, err = builder.meter.Int64ObservableGauge(
+		"otelcol_processor_anomaly_stored_bytes",
+		metric.WithDescription("Size of the learnt state in storage. [Development]"),
+		metric.WithUnit("By"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorAnomalyUnexplainedDatapoints, err = builder.meter.Int64Counter(
@@ -289,6 +357,24 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_processor_anomaly_unreported_series",
 		metric.WithDescription("Series that are missing and were not reported, because of missing.max_series. [Development]"),
 		metric.WithUnit("{series}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorAnomalyUnwrittenShards, err = builder.meter.Int64Counter(
+		"otelcol_processor_anomaly_unwritten_shards",
+		metric.WithDescription("Shards of learnt state that had changed and were not written. [Development]"),
+		metric.WithUnit("{shards}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorAnomalyWrittenBytes, err = builder.meter.Int64Counter(
+		"otelcol_processor_anomaly_written_bytes",
+		metric.WithDescription("Learnt state written to storage. [Development]"),
+		metric.WithUnit("By"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorAnomalyWrittenShards, err = builder.meter.Int64Counter(
+		"otelcol_processor_anomaly_written_shards",
+		metric.WithDescription("Shards of learnt state written to storage. [Development]"),
+		metric.WithUnit("{shards}"),
 	)
 	errs = errors.Join(errs, err)
 	return &builder, errs

@@ -36,6 +36,10 @@ func TestSetupTelemetry(t *testing.T) {
 		observer.Observe(1)
 		return nil
 	}))
+	require.NoError(t, tb.RegisterProcessorAnomalyStoredBytesCallback(func(_ context.Context, observer metric.Int64Observer) error {
+		observer.Observe(1)
+		return nil
+	}))
 	tb.ProcessorAnomalyAssembledVectors.Add(context.Background(), 1)
 	tb.ProcessorAnomalyComparedAlarms.Add(context.Background(), 1)
 	tb.ProcessorAnomalyEmittedScores.Add(context.Background(), 1)
@@ -43,18 +47,27 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ProcessorAnomalyEvaluationDuration.Record(context.Background(), 1)
 	tb.ProcessorAnomalyEvictedSeries.Add(context.Background(), 1)
 	tb.ProcessorAnomalyExpiredSeries.Add(context.Background(), 1)
+	tb.ProcessorAnomalyFailedSnapshots.Add(context.Background(), 1)
 	tb.ProcessorAnomalyFormedEntities.Add(context.Background(), 1)
+	tb.ProcessorAnomalyInheritedSeries.Add(context.Background(), 1)
 	tb.ProcessorAnomalyMissingSeries.Add(context.Background(), 1)
 	tb.ProcessorAnomalyOpenedEpisodes.Add(context.Background(), 1)
 	tb.ProcessorAnomalyRefusedDatapoints.Add(context.Background(), 1)
 	tb.ProcessorAnomalyRefusedEntities.Add(context.Background(), 1)
 	tb.ProcessorAnomalyRefusedSignals.Add(context.Background(), 1)
+	tb.ProcessorAnomalyRejectedSeries.Add(context.Background(), 1)
+	tb.ProcessorAnomalyRejectedShards.Add(context.Background(), 1)
+	tb.ProcessorAnomalyRestoredSeries.Add(context.Background(), 1)
 	tb.ProcessorAnomalyScoredDatapoints.Add(context.Background(), 1)
 	tb.ProcessorAnomalySeenDatapoints.Add(context.Background(), 1)
+	tb.ProcessorAnomalySnapshotDuration.Record(context.Background(), 1)
 	tb.ProcessorAnomalyUnexplainedDatapoints.Add(context.Background(), 1)
 	tb.ProcessorAnomalyUnflaggedDatapoints.Add(context.Background(), 1)
 	tb.ProcessorAnomalyUnjoinedDatapoints.Add(context.Background(), 1)
 	tb.ProcessorAnomalyUnreportedSeries.Add(context.Background(), 1)
+	tb.ProcessorAnomalyUnwrittenShards.Add(context.Background(), 1)
+	tb.ProcessorAnomalyWrittenBytes.Add(context.Background(), 1)
+	tb.ProcessorAnomalyWrittenShards.Add(context.Background(), 1)
 	AssertEqualProcessorAnomalyAssembledVectors(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
@@ -76,6 +89,9 @@ func TestSetupTelemetry(t *testing.T) {
 	AssertEqualProcessorAnomalyExpiredSeries(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorAnomalyFailedSnapshots(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorAnomalyFormedEntities(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
@@ -83,6 +99,9 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorAnomalyHeldSeries(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorAnomalyInheritedSeries(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorAnomalyLimitEntities(t, testTel,
@@ -106,10 +125,25 @@ func TestSetupTelemetry(t *testing.T) {
 	AssertEqualProcessorAnomalyRefusedSignals(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorAnomalyRejectedSeries(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorAnomalyRejectedShards(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorAnomalyRestoredSeries(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorAnomalyScoredDatapoints(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorAnomalySeenDatapoints(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorAnomalySnapshotDuration(t, testTel,
+		[]metricdata.HistogramDataPoint[float64]{{}}, metricdatatest.IgnoreValue(),
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorAnomalyStoredBytes(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorAnomalyUnexplainedDatapoints(t, testTel,
@@ -122,6 +156,15 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorAnomalyUnreportedSeries(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorAnomalyUnwrittenShards(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorAnomalyWrittenBytes(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorAnomalyWrittenShards(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 
