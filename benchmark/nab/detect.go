@@ -30,10 +30,12 @@ type detection struct {
 	threshold float64
 }
 
-// config is the processor's default configuration without what does not change a score.
+// config is the processor's default configuration. Only what is sent differs, not what is scored: the scores of all
+// points, and no deviations.
 func config() *anomalyprocessor.Config {
 	cfg := scoring.DefaultConfig()
 	cfg.EmitDeviation = false
+	cfg.Explain.Metrics = []string{metricName}
 	return cfg
 }
 
@@ -61,13 +63,9 @@ func detectAll(ctx context.Context, c *corpus, shift time.Duration) (*detection,
 // detect feeds the rows of a file to a processor, each as it would come to a collector: alone and in time.
 func detect(ctx context.Context, f *file, shift time.Duration) (scores []float64, err error) {
 	cfg := config()
-	var said *float64
-	var onset time.Time
-	var e scoring.Episode
-	p, err := scoring.New(ctx, cfg, func(s scoring.Score) {
-		v := s.Value()
-		said, onset = &v, s.Onset()
-	})
+	var latest verdict
+	var episode scoring.Episode
+	p, err := scoring.New(ctx, cfg, latest.read)
 	if err != nil {
 		return nil, err
 	}
@@ -75,13 +73,11 @@ func detect(ctx context.Context, f *file, shift time.Duration) (scores []float64
 
 	scores = make([]float64, len(f.rows))
 	for i := range f.rows {
-		said = nil
+		latest = verdict{}
 		if err := p.Consume(ctx, point(f, i, shift)); err != nil {
 			return nil, fmt.Errorf("%s, row %d: %w", f.key, i+1, err)
 		}
-		if said != nil {
-			scores[i] = toWrite(&e, *said, onset, cfg.MinScore)
-		}
+		scores[i] = latest.toWrite(&episode, cfg.MinScore)
 	}
 	return scores, nil
 }
@@ -98,13 +94,33 @@ func point(f *file, i int, shift time.Duration) pmetric.Metrics {
 	return md
 }
 
-// toWrite returns the score to write for one that the processor sent: as it is when it opens an episode, else below the
-// threshold and in the same order.
-func toWrite(e *scoring.Episode, score float64, onset time.Time, threshold float64) float64 {
-	if e.Opens(score, onset, threshold) {
-		return score
+// verdict is what the processor sent for one point.
+type verdict struct {
+	// score is that of the point, sent or only explained; sent says which.
+	score float64
+	sent  bool
+	onset time.Time
+}
+
+func (v *verdict) read(s scoring.Score) {
+	// Scores of another signal, such as that of a series that has stopped, are none of this point.
+	if s.Signal() != semconv.SignalValue {
+		return
 	}
-	return score * threshold / 2
+	if s.Explains {
+		v.score = max(v.score, s.Value())
+		return
+	}
+	v.score, v.sent, v.onset = s.Value(), true, s.Onset()
+}
+
+// toWrite returns the score to write: as it is when the point opens an episode, else below the threshold and in the same
+// order.
+func (v *verdict) toWrite(e *scoring.Episode, threshold float64) float64 {
+	if v.sent && e.Opens(v.score, v.onset, threshold) {
+		return v.score
+	}
+	return v.score * threshold / 2
 }
 
 // write writes the result files and the threshold.

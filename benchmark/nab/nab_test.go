@@ -168,8 +168,11 @@ func TestEpisodesAlarmOnce(t *testing.T) {
 		{0.96, second, 0.96},           // opened again
 		{0.96, second, 0.96 * 0.9 / 2}, // goes on
 	} {
-		assert.InDelta(t, step.want, toWrite(&e, step.score, step.onset, 0.9), 1e-12, "step %d", i)
+		v := verdict{score: step.score, sent: true, onset: step.onset}
+		assert.InDelta(t, step.want, v.toWrite(&e, 0.9), 1e-12, "step %d", i)
 	}
+	v := verdict{score: 0.95} // explained, but not sent: a point of an episode that is nothing new
+	assert.InDelta(t, 0.95*0.45, v.toWrite(&e, 0.9), 1e-12)
 }
 
 func TestInputThatIsNoCorpus(t *testing.T) {

@@ -21,10 +21,14 @@ import (
 	"github.com/paramedic-otel/paramedic/semconv"
 )
 
-// Score is one anomaly.score point. Resource and Point are valid only while it is being read.
+// Score is one anomaly.score point, or one of anomaly.explanation. Resource and Point are valid only while it is being
+// read.
 type Score struct {
 	Resource pcommon.Map
 	Point    pmetric.NumberDataPoint
+	// Explains is true for the score of a point of a series that the configuration wants explained. Such scores come for
+	// all points, besides those that the abnormal ones have.
+	Explains bool
 }
 
 // Onset is the time of the first point of the episode.
@@ -38,6 +42,9 @@ func (s Score) Metric() string { return s.attribute(semconv.AttrAnomalyMetric) }
 
 // Signal names what of the metric was scored.
 func (s Score) Signal() string { return s.attribute(semconv.AttrAnomalySignal) }
+
+// Detector names the detector that gave the score.
+func (s Score) Detector() string { return s.attribute(semconv.AttrAnomalyDetector) }
 
 func (s Score) attribute(name string) string {
 	v, _ := s.Point.Attributes().Get(name)
@@ -126,6 +133,21 @@ func (p *Processor) Held() (int64, error) {
 	return held, nil
 }
 
+// Count is the sum of one of the processor's counters.
+func (p *Processor) Count(name string) (int64, error) {
+	m, err := p.telemetry.GetMetric(name)
+	if err != nil {
+		return 0, err
+	}
+	var n int64
+	if data, ok := m.Data.(metricdata.Sum[int64]); ok {
+		for _, point := range data.DataPoints {
+			n += point.Value
+		}
+	}
+	return n, nil
+}
+
 // visit hands every score to read. Scores stand in the last scope of a resource.
 func visit(md pmetric.Metrics, read func(Score)) {
 	for _, rm := range md.ResourceMetrics().All() {
@@ -134,11 +156,12 @@ func visit(md pmetric.Metrics, read func(Score)) {
 			continue
 		}
 		for _, m := range scopes.At(scopes.Len() - 1).Metrics().All() {
-			if m.Name() != semconv.MetricAnomalyScore {
+			explains := m.Name() == semconv.MetricAnomalyExplanation
+			if m.Name() != semconv.MetricAnomalyScore && !explains {
 				continue
 			}
 			for _, p := range m.Gauge().DataPoints().All() {
-				read(Score{Resource: rm.Resource().Attributes(), Point: p})
+				read(Score{Resource: rm.Resource().Attributes(), Point: p, Explains: explains})
 			}
 		}
 	}
