@@ -21,9 +21,6 @@ type batch struct {
 	// resource is the handle of the resource at hand, 0 as long as it has no stream.
 	resource uint32
 
-	// scope is the name of the scope at hand.
-	scope string
-
 	// of the metric at hand
 	kind  kind
 	key   seriesidentity.Key
@@ -36,12 +33,12 @@ type batch struct {
 
 // tally is what is counted of a batch.
 type tally struct {
-	seen, emitted, opened, evicted, inherited int64
-	missing, unreported, unexplained          int64
-	unjoined                                  int64
-	results                                   [reasons]int64
-	unflagged                                 [whys]int64
-	alarms                                    [bys]int64
+	seen, emitted, opened, evicted   int64
+	missing, unreported, unexplained int64
+	unjoined                         int64
+	results                          [reasons]int64
+	unflagged                        [whys]int64
+	alarms                           [bys]int64
 }
 
 func (b *batch) score(md pmetric.Metrics) {
@@ -55,8 +52,7 @@ func (b *batch) score(md pmetric.Metrics) {
 		// Scores are added behind; only what came in is scored.
 		scopes := rm.ScopeMetrics()
 		for i, n := 0, scopes.Len(); i < n; i++ {
-			b.scope = scopes.At(i).Scope().Name()
-			scope := b.p.encoder.Scope(b.judged.resourceKey, b.scope)
+			scope := b.p.encoder.Scope(b.judged.resourceKey, scopes.At(i).Scope().Name())
 			for _, m := range scopes.At(i).Metrics().All() {
 				b.metric(scope, m)
 			}
@@ -128,14 +124,40 @@ func (b *batch) count(r reason) {
 	b.results[r]++
 }
 
+// place is where the stream of a point lies.
+type place struct {
+	key seriesidentity.Key
+	// handle is the slot of the stream plus one, 0 for one that is new.
+	handle uint32
+}
+
+func (b *batch) locate(attributes pcommon.Map) place {
+	at := place{key: b.p.encoder.Series(b.key, attributes)}
+	if slot, ok := b.p.table.lookup(at.key); ok {
+		at.handle = slot + 1
+	}
+	return at
+}
+
+// ahead is how many points are located before they are judged: meanwhile the states of several streams come from memory
+// at once, not one after the other.
+const ahead = 16
+
 func (b *batch) numbers(points pmetric.NumberDataPointSlice) {
-	for _, p := range points.All() {
-		b.count(b.number(p))
+	var places [ahead]place
+	for from, n := 0, points.Len(); from < n; from += ahead {
+		to := min(n, from+ahead)
+		for i := from; i < to; i++ {
+			places[i-from] = b.locate(points.At(i).Attributes())
+		}
+		for i := from; i < to; i++ {
+			b.count(b.number(points.At(i), places[i-from]))
+		}
 	}
 }
 
 // stream finds the stream of a point, or says why the point cannot be scored.
-func (b *batch) stream(attributes pcommon.Map, t int64, flags pmetric.DataPointFlags) (*stream, reason) {
+func (b *batch) stream(at place, attributes pcommon.Map, t int64, flags pmetric.DataPointFlags) (*stream, reason) {
 	// The time is checked before a stream is made: nonsense takes no memory.
 	switch {
 	case b.kind == kindUnknownTemporality:
@@ -147,12 +169,11 @@ func (b *batch) stream(attributes pcommon.Map, t int64, flags pmetric.DataPointF
 	case t > b.latest:
 		return nil, refusedFuture
 	}
-	key := b.p.encoder.Series(b.key, attributes)
-	var s *stream
-	if slot, ok := b.p.table.lookup(key); ok {
-		s = b.p.table.streams.at(slot)
-	} else if s = b.p.table.add(key, b.kind, b.now); s == nil {
-		return nil, refusedLimit
+	s := b.p.table.find(at)
+	if s == nil {
+		if s = b.p.table.add(at.key, b.kind, b.now); s == nil {
+			return nil, refusedLimit
+		}
 	}
 	switch {
 	case t == s.last:
@@ -165,7 +186,6 @@ func (b *batch) stream(attributes pcommon.Map, t int64, flags pmetric.DataPointF
 	b.judged.stream, b.judged.attributes = s, attributes
 	if s.resource == 0 {
 		b.attach(s)
-		b.inherit(s, attributes)
 	}
 	res := b.p.table.resources.all.at(s.resource - 1)
 	res.last = max(res.last, t)

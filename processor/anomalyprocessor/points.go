@@ -53,9 +53,9 @@ func (s *stream) advance(t, start int64, cumulative, fell bool) (seconds float64
 	}
 }
 
-func (b *batch) number(p pmetric.NumberDataPoint) reason {
+func (b *batch) number(p pmetric.NumberDataPoint, at place) reason {
 	t := int64(p.Timestamp()) //nolint:gosec // beyond the range of int64 it is negative, and refused
-	s, r := b.stream(p.Attributes(), t, p.Flags())
+	s, r := b.stream(at, p.Attributes(), t, p.Flags())
 	if r != scored {
 		return r
 	}
@@ -116,7 +116,7 @@ func (b *batch) histogram(p pmetric.HistogramDataPoint) reason {
 	if p.BucketCounts().Len() > b.p.cfg.MaxBuckets || p.ExplicitBounds().Len() > b.p.cfg.MaxBuckets {
 		return refusedBuckets
 	}
-	s, r := b.stream(p.Attributes(), t, p.Flags())
+	s, r := b.stream(b.locate(p.Attributes()), p.Attributes(), t, p.Flags())
 	if r != scored {
 		return r
 	}
@@ -131,7 +131,7 @@ func (b *batch) exponential(p pmetric.ExponentialHistogramDataPoint) reason {
 	if p.Positive().BucketCounts().Len()+p.Negative().BucketCounts().Len() > b.p.cfg.MaxBuckets {
 		return refusedBuckets
 	}
-	s, r := b.stream(p.Attributes(), t, p.Flags())
+	s, r := b.stream(b.locate(p.Attributes()), p.Attributes(), t, p.Flags())
 	if r != scored {
 		return r
 	}
@@ -192,7 +192,7 @@ func (b *batch) summary(p pmetric.SummaryDataPoint) reason {
 	if p.QuantileValues().Len() > b.p.cfg.MaxBuckets {
 		return refusedBuckets
 	}
-	s, r := b.stream(p.Attributes(), t, p.Flags())
+	s, r := b.stream(b.locate(p.Attributes()), p.Attributes(), t, p.Flags())
 	if r != scored {
 		return r
 	}

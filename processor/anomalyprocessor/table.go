@@ -26,7 +26,6 @@ type table struct {
 	watched uint32
 	// quantiles are what is scored of a histogram.
 	quantiles []float64
-	siblings  siblings
 	// held counts signals.
 	held, limit int
 	// idle is how long, in nanoseconds, a stream must have had no point to make room for a new one; 0 is never.
@@ -55,6 +54,19 @@ func (t *table) lookup(k seriesidentity.Key) (uint32, bool) {
 			}
 		}
 	}
+}
+
+// find returns the stream of a place that was looked up before, which may have come or gone since; nil when there is none.
+func (t *table) find(at place) *stream {
+	if at.handle != 0 {
+		if s := t.streams.at(at.handle - 1); s.key == at.key {
+			return s
+		}
+	}
+	if slot, ok := t.lookup(at.key); ok {
+		return t.streams.at(slot)
+	}
+	return nil
 }
 
 // add makes the stream of a key that is not held; nil when there is no room.
@@ -131,7 +143,6 @@ func (t *table) quantile(s *stream, q float64, limit int) *signal {
 func (t *table) drop(slot uint32, now int64) int {
 	s := t.streams.at(slot)
 	t.vanish(s, now)
-	t.forget(s, slot)
 	t.index.remove(s.key, slot)
 	t.release(&s.first)
 	n := 1
@@ -171,13 +182,8 @@ func (t *table) release(s *signal) {
 func (t *table) sweep(from uint32, n int, before, now int64) (next uint32, dropped int) {
 	end := min(t.streams.size, from+uint32(n)) //nolint:gosec // a small number
 	for slot := from; slot < end; slot++ {
-		s := t.streams.at(slot)
-		switch {
-		case !s.held():
-		case s.arrived < before:
+		if s := t.streams.at(slot); s.held() && s.arrived < before {
 			dropped += t.drop(slot, now)
-		default:
-			t.see(slot)
 		}
 	}
 	if end == t.streams.size {
