@@ -21,6 +21,9 @@ type batch struct {
 	// resource is the handle of the resource at hand, 0 as long as it has no stream.
 	resource uint32
 
+	// scope is the name of the scope at hand.
+	scope string
+
 	// of the metric at hand
 	kind  kind
 	key   seriesidentity.Key
@@ -33,12 +36,12 @@ type batch struct {
 
 // tally is what is counted of a batch.
 type tally struct {
-	seen, emitted, opened, evicted   int64
-	missing, unreported, unexplained int64
-	unjoined                         int64
-	results                          [reasons]int64
-	unflagged                        [whys]int64
-	alarms                           [bys]int64
+	seen, emitted, opened, evicted, inherited int64
+	missing, unreported, unexplained          int64
+	unjoined                                  int64
+	results                                   [reasons]int64
+	unflagged                                 [whys]int64
+	alarms                                    [bys]int64
 }
 
 func (b *batch) score(md pmetric.Metrics) {
@@ -52,7 +55,8 @@ func (b *batch) score(md pmetric.Metrics) {
 		// Scores are added behind; only what came in is scored.
 		scopes := rm.ScopeMetrics()
 		for i, n := 0, scopes.Len(); i < n; i++ {
-			scope := b.p.encoder.Scope(b.judged.resourceKey, scopes.At(i).Scope().Name())
+			b.scope = scopes.At(i).Scope().Name()
+			scope := b.p.encoder.Scope(b.judged.resourceKey, b.scope)
 			for _, m := range scopes.At(i).Metrics().All() {
 				b.metric(scope, m)
 			}
@@ -186,6 +190,7 @@ func (b *batch) stream(at place, attributes pcommon.Map, t int64, flags pmetric.
 	b.judged.stream, b.judged.attributes = s, attributes
 	if s.resource == 0 {
 		b.attach(s)
+		b.inherit(s, attributes)
 	}
 	res := b.p.table.resources.all.at(s.resource - 1)
 	res.last = max(res.last, t)

@@ -26,6 +26,7 @@ type table struct {
 	watched uint32
 	// quantiles are what is scored of a histogram.
 	quantiles []float64
+	siblings  siblings
 	// held counts signals.
 	held, limit int
 	// idle is how long, in nanoseconds, a stream must have had no point to make room for a new one; 0 is never.
@@ -143,6 +144,7 @@ func (t *table) quantile(s *stream, q float64, limit int) *signal {
 func (t *table) drop(slot uint32, now int64) int {
 	s := t.streams.at(slot)
 	t.vanish(s, now)
+	t.forget(s, slot)
 	t.index.remove(s.key, slot)
 	t.release(&s.first)
 	n := 1
@@ -182,8 +184,13 @@ func (t *table) release(s *signal) {
 func (t *table) sweep(from uint32, n int, before, now int64) (next uint32, dropped int) {
 	end := min(t.streams.size, from+uint32(n)) //nolint:gosec // a small number
 	for slot := from; slot < end; slot++ {
-		if s := t.streams.at(slot); s.held() && s.arrived < before {
+		s := t.streams.at(slot)
+		switch {
+		case !s.held():
+		case s.arrived < before:
 			dropped += t.drop(slot, now)
+		default:
+			t.see(slot)
 		}
 	}
 	if end == t.streams.size {
