@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -15,13 +16,16 @@ import (
 
 // alarm is the opening of an episode.
 type alarm struct {
-	at                                       time.Time
-	service, pod, attributes, metric, signal string
-	score                                    float64
+	at                           time.Time
+	service, pod, metric, signal string
+	// attributes are those of the point, with their names; values, without.
+	attributes, values string
+	score              float64
 }
 
+// series names the series in a short form, which is its own only together with its service.
 func (a *alarm) series() string {
-	return fmt.Sprintf("%s/%s %s %s %s", a.service, a.pod, a.metric, a.signal, a.attributes)
+	return strings.TrimSpace(fmt.Sprintf("%s %s %s %s", orDefault(a.pod, a.service), a.metric, a.signal, a.values))
 }
 
 // watcher runs the shop's metrics through a processor with the default configuration and collects the alarms.
@@ -63,9 +67,10 @@ func (w *watcher) read(s scoring.Score) {
 		case semconv.AttrAnomalyMetric, semconv.AttrAnomalySignal, semconv.AttrAnomalyDetector:
 		default:
 			a.attributes += name + "=" + v.AsString() + " "
+			a.values += v.AsString() + " "
 		}
 	}
-	key := a.series()
+	key := strings.Join([]string{a.service, a.pod, a.metric, a.signal, a.attributes}, "\x00")
 	e := w.episodes[key]
 	if e == nil {
 		e = &scoring.Episode{}
