@@ -1,6 +1,10 @@
 package anomalyprocessor
 
-import "github.com/paramedic-otel/paramedic/internal/seriesidentity"
+import (
+	"math/rand/v2"
+
+	"github.com/paramedic-otel/paramedic/internal/seriesidentity"
+)
 
 // indexShards is the number of parts of an index: each grows by itself, so no growth takes long.
 const indexShards = 256
@@ -9,6 +13,8 @@ const indexShards = 256
 // Each shard is a table with open addressing, linear probing and deletion by moving back.
 type index struct {
 	shards [indexShards]indexShard
+	// factor is a secret: who can choose keys still cannot make them meet.
+	factor uint64
 }
 
 type indexShard struct {
@@ -17,17 +23,21 @@ type indexShard struct {
 	used    int
 }
 
-func tagOf(k seriesidentity.Key) uint32 { return uint32(k.Lo) } //nolint:gosec // the low half is meant
+// tag is a hash of a key (Dietzfelbinger et al., "A Reliable Randomized Algorithm for the Closest-Pair Problem", 1997).
+func (x *index) tag(k seriesidentity.Key) uint32 { return uint32(k.Lo * x.factor >> 32) } //nolint:gosec // the upper half
 
 func (x *index) shard(k seriesidentity.Key) *indexShard { return &x.shards[k.Hi>>56] }
 
 // put adds a key that the index does not hold.
 func (x *index) put(k seriesidentity.Key, slot uint32) {
+	if x.factor == 0 {
+		x.factor = rand.Uint64() | 1
+	}
 	s := x.shard(k)
 	if 4*(s.used+1) > 3*len(s.entries) {
 		s.grow()
 	}
-	s.insert(uint64(tagOf(k))<<32 | uint64(slot+1))
+	s.insert(uint64(x.tag(k))<<32 | uint64(slot+1))
 	s.used++
 }
 
@@ -54,7 +64,7 @@ func (s *indexShard) grow() {
 func (x *index) remove(k seriesidentity.Key, slot uint32) {
 	s := x.shard(k)
 	mask := uint64(len(s.entries) - 1) //nolint:gosec // it holds the key
-	entry := uint64(tagOf(k))<<32 | uint64(slot+1)
+	entry := uint64(x.tag(k))<<32 | uint64(slot+1)
 	at := entry >> 32 & mask
 	for s.entries[at] != entry {
 		at = (at + 1) & mask

@@ -42,7 +42,7 @@ func (t *table) lookup(k seriesidentity.Key) (uint32, bool) {
 	if len(entries) == 0 {
 		return 0, false
 	}
-	tag, mask := tagOf(k), uint32(len(entries)-1) //nolint:gosec // a shard is far smaller
+	tag, mask := t.index.tag(k), uint32(len(entries)-1) //nolint:gosec // a shard is far smaller
 	for at := tag & mask; ; at = (at + 1) & mask {
 		entry := entries[at&uint32(len(entries)-1)] //nolint:gosec // as above
 		if entry == 0 {
