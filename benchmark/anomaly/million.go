@@ -89,11 +89,12 @@ func million(ctx context.Context, o *options, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
+	mean, _ := m.perPoint(batchSize)
 	machine(out)
 	t := table(out)
 	fmt.Fprintf(t, "series\theap of the processor\tbytes a series\tpeak memory of the process\tof it the generator's input\twritten to storage\tCPU a point\tbatches\tP50\tP99\tmax\t\n")
 	fmt.Fprintf(t, "%d\t%d MiB\t%.0f\t%d MiB\t%d MiB\t%d MiB\t%.0f ns\t%d\t%s\t\n", held, size>>20, float64(size)/millionSeries, peak>>20, before>>20, written>>20,
-		m.perPoint(batchSize), len(m.latency), m.latencies())
+		mean, len(m.latency), m.latencies())
 	runtime.KeepAlive(encoded)
 	return t.Flush()
 }

@@ -9,10 +9,9 @@ import (
 	"time"
 )
 
-// meter adds up the CPU time of the process, user and system, and keeps the wall time of each step.
+// meter keeps the CPU time of the process, user and system, and the wall time of each step.
 type meter struct {
-	cpu     time.Duration
-	latency []time.Duration
+	cpu, latency []time.Duration
 }
 
 // step runs and measures f.
@@ -20,7 +19,7 @@ func (m *meter) step(f func() error) error {
 	cpu, began := cpuTime(), time.Now()
 	err := f()
 	took, used := time.Since(began), cpuTime()-cpu
-	m.cpu += used
+	m.cpu = append(m.cpu, used)
 	m.latency = append(m.latency, took)
 	return err
 }
@@ -33,9 +32,25 @@ func cpuTime() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// perPoint is the CPU time in nanoseconds of one of a step's points.
-func (m *meter) perPoint(points int) float64 {
-	return float64(m.cpu.Nanoseconds()) / float64(len(m.latency)*points)
+// rounds is the number of equal parts that the steps are cut into to find the quietest one.
+const rounds = 5
+
+// perPoint is the CPU time in nanoseconds of one of a step's points: the mean of all steps, and that of the round in which
+// others disturbed least.
+func (m *meter) perPoint(points int) (mean, quietest float64) {
+	per := func(cpu []time.Duration) float64 {
+		var sum time.Duration
+		for _, d := range cpu {
+			sum += d
+		}
+		return float64(sum.Nanoseconds()) / float64(len(cpu)*points)
+	}
+	mean = per(m.cpu)
+	quietest = mean
+	for round := range slices.Chunk(m.cpu, (len(m.cpu)+rounds-1)/rounds) {
+		quietest = min(quietest, per(round))
+	}
+	return mean, quietest
 }
 
 // at is a quantile of the latencies.
