@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"go.opentelemetry.io/collector/config/configoptional"
+
 	"github.com/paramedic-otel/paramedic/processor/anomalyprocessor/internal/entitydetector"
 )
 
@@ -24,6 +26,8 @@ type Entities struct {
 	TopSignals int `mapstructure:"top_signals"`
 	// Seed is the source of all randomness.
 	Seed uint64 `mapstructure:"seed"`
+	// Remote is the model that a detector of type remote asks.
+	Remote configoptional.Optional[RemoteModel] `mapstructure:"remote"`
 	// Detectors judge each entity. A fusion hears those that stand before it.
 	Detectors []EntityDetector `mapstructure:"detectors"`
 
@@ -44,7 +48,7 @@ type EntityDetector struct {
 // defaultEntities are the settings of a block that is written.
 func defaultEntities() Entities {
 	return Entities{
-		By: []string{"service.namespace", "service.name"}, MaxEntities: 256, MaxSignals: 32, WarmUp: 128, TopSignals: 3, Seed: 1,
+		By: []string{"service.namespace", "service.name"}, MaxEntities: 256, MaxSignals: 32, WarmUp: 128, TopSignals: 3, Seed: 1, Remote: defaultRemote(),
 	}
 }
 
@@ -90,6 +94,9 @@ func (e *Entities) Validate() error {
 			fail("detectors::%d: type must not stand twice, got %q", i, d.Type)
 		}
 		seen[d.Type] = true
+	}
+	if seen[entitydetector.Remote] != e.Remote.HasValue() {
+		fail("remote and a detector of type remote must stand together; one needs the other")
 	}
 	return errors.Join(errs...)
 }

@@ -73,7 +73,7 @@ func TestConfigFull(t *testing.T) {
 		Workload: WorkloadConfig{Inherit: true, InstanceAttributes: []string{"pod.*"}, HostAttributes: []string{"host.name"}, NameAttributes: []string{"app"}},
 		Entities: configoptional.Some(Entities{
 			By: []string{"service.name", "k8s.pod.name"}, Interval: 30 * time.Second, MaxEntities: 50, MaxSignals: 16, WarmUp: 200,
-			TopSignals: 5, Seed: 7, Detectors: []EntityDetector{{Type: entitydetector.IsolationForest, Shadow: true}, {Type: entitydetector.Fusion}},
+			TopSignals: 5, Seed: 7, Remote: defaultRemote(), Detectors: []EntityDetector{{Type: entitydetector.IsolationForest, Shadow: true}, {Type: entitydetector.Fusion}},
 		}),
 		Ratios: []Ratio{{
 			Name: "http.error.ratio", Numerator: RatioPart{Metric: "http.requests", Where: map[string]string{"status": "5.."}},
@@ -124,7 +124,7 @@ func TestConfigWrong(t *testing.T) {
 		"warm_up must be between 32 and 100000, got 1; fewer looks say nothing about an entity",
 		"top_signals must be between 0 and 16, got 17",
 		`detectors::1: type must not stand twice, got "fusion"`,
-		"detectors::2: type must be set, to one of [isolation_forest autoencoder fusion]",
+		"detectors::2: type must be set, to one of [isolation_forest autoencoder remote fusion]",
 		"ratios::1: name must not stand twice, got \"x\"",
 		"ratios::0: min_denominator must be a finite number of at least 0, got -1; 0 stands for 20",
 		"ratios::0::numerator: where::b: must be a regular expression: error parsing regexp: missing closing ): `^(?:()$`",

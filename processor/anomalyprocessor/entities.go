@@ -29,8 +29,10 @@ type entities struct {
 	version    string
 	logger     *zap.Logger
 	telemetry  *metadata.TelemetryBuilder
-	held       atomic.Int64
-	agreement  [][agreements][]metric.AddOption
+	// remote is nil when no server is asked.
+	remote    *remoteModel
+	held      atomic.Int64
+	agreement [][agreements][]metric.AddOption
 
 	encoder seriesidentity.Encoder
 	byKey   map[seriesidentity.Key]*entity
@@ -94,6 +96,9 @@ func newEntities(cfg *Config, perDay float64, version string, logger *zap.Logger
 		}
 		w.agreement = append(w.agreement, options)
 	}
+	if remote := settings.Remote.Get(); remote != nil {
+		w.remote = newRemoteModel(remote, logger, telemetry)
+	}
 	if _, err := w.detectors(2, time.Second); err != nil {
 		return nil, err
 	}
@@ -115,10 +120,14 @@ func newEntities(cfg *Config, perDay float64, version string, logger *zap.Logger
 // detectors returns new detectors for vectors of so many signals.
 func (w *entities) detectors(signals int, interval time.Duration) ([]entityDetector, error) {
 	var all []entityDetector
+	var remote *entitydetector.RemoteModel
+	if w.remote != nil {
+		remote = w.remote.shared
+	}
 	for i, d := range w.configured {
 		made, err := entitydetector.New(d.Type, entitydetector.Params{
 			Signals: signals, Interval: interval, EpisodesPerDay: w.perDay, WarmUp: w.settings.WarmUp,
-			AdoptAfter: w.cfg.LevelShiftAfter, Seed: w.settings.Seed,
+			AdoptAfter: w.cfg.LevelShiftAfter, Seed: w.settings.Seed, Remote: remote,
 		}, i)
 		if err != nil {
 			return nil, fmt.Errorf("detector %s: %w", d.Type, err)

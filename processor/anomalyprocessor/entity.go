@@ -1,6 +1,7 @@
 package anomalyprocessor
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"strings"
@@ -192,6 +193,8 @@ func (e *entity) form(w *entities, at int64) {
 		kept = append(kept, d)
 		gaps = append(gaps, d.gap)
 	}
+	// In an order that is the same after a restart, and for a remote model.
+	slices.SortStableFunc(kept, byName)
 	e.signals = kept
 	clear(e.byKey)
 	clear(e.series)
@@ -215,6 +218,11 @@ func (e *entity) form(w *entities, at int64) {
 	e.shares = make([]float64, n)
 	e.look, e.fresh, e.usual, e.looked = 0, 0, 0, true
 	e.detectors = w.build(n, e.interval)
+}
+
+// byName orders signals by metric, signal and attributes.
+func byName(a, b dimension) int {
+	return cmp.Or(strings.Compare(a.metric, b.metric), strings.Compare(a.signal, b.signal), cmp.Compare(a.key.Hi, b.key.Hi), cmp.Compare(a.key.Lo, b.key.Lo))
 }
 
 // begin starts to collect signals anew.

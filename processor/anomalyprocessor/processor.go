@@ -37,7 +37,8 @@ type anomalyProcessor struct {
 	watchers []watcher
 
 	owners *owners
-	// keeper is nil without storage.
+	// remote is nil when no model server is asked, keeper without storage.
+	remote *remoteModel
 	keeper *keeper
 
 	cancel context.CancelFunc
@@ -113,6 +114,9 @@ func newAnomalyProcessor(set processor.Settings, cfg *Config) (*anomalyProcessor
 			return nil, err
 		}
 		p.watchers = append(p.watchers, w)
+		if p.remote = w.remote; p.remote != nil {
+			p.remote.set = set.TelemetrySettings
+		}
 	}
 	return p, nil
 }
@@ -129,6 +133,11 @@ func (p *anomalyProcessor) start(ctx context.Context, host component.Host) error
 		return nil
 	}); err != nil {
 		return fmt.Errorf("register limit of series: %w", err)
+	}
+	if p.remote != nil {
+		if err := p.remote.start(ctx, host); err != nil {
+			return err
+		}
 	}
 	if err := p.startState(ctx, host); err != nil {
 		return err
@@ -158,6 +167,9 @@ func (p *anomalyProcessor) shutdown(ctx context.Context) error {
 		p.cancel()
 	}
 	p.wg.Wait()
+	if p.remote != nil {
+		p.remote.shutdown()
+	}
 	err := p.stopState(ctx)
 	p.telemetry.Shutdown()
 	return err

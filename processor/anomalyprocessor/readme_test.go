@@ -19,7 +19,7 @@ func TestReadmeConfigurationsLoad(t *testing.T) {
 	readme, err := os.ReadFile("README.md")
 	require.NoError(t, err)
 	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllSubmatch(readme, -1)
-	require.Len(t, blocks, 5)
+	require.Len(t, blocks, 6)
 	for _, block := range blocks {
 		retrieved, err := confmap.NewRetrievedFromYAML(block[1])
 		require.NoError(t, err)

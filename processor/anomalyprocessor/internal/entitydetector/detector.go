@@ -18,11 +18,12 @@ type Type string
 const (
 	IsolationForest Type = "isolation_forest"
 	Autoencoder     Type = "autoencoder"
+	Remote          Type = "remote"
 	Fusion          Type = "fusion"
 )
 
 // Types lists the detectors in the order in which they are asked.
-var Types = []Type{IsolationForest, Autoencoder, Fusion}
+var Types = []Type{IsolationForest, Autoencoder, Remote, Fusion}
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (t *Type) UnmarshalText(text []byte) error {
@@ -47,6 +48,8 @@ type Params struct {
 	AdoptAfter time.Duration
 	// Seed is the only source of randomness.
 	Seed uint64
+	// Remote is the model of a remote detector, nil when there is none.
+	Remote *RemoteModel
 }
 
 // adoptAfter is Params.AdoptAfter as a number of vectors.
@@ -90,6 +93,8 @@ func New(t Type, p Params, others int) (Detector, error) {
 		return newForest(p)
 	case Autoencoder:
 		return newAutoencoder(p)
+	case Remote:
+		return newRemote(p)
 	case Fusion:
 		return newFusion(p, others)
 	default:

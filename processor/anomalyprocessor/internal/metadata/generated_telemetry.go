@@ -49,6 +49,7 @@ type TelemetryBuilder struct {
 	ProcessorAnomalyRefusedSignals        metric.Int64Counter
 	ProcessorAnomalyRejectedSeries        metric.Int64Counter
 	ProcessorAnomalyRejectedShards        metric.Int64Counter
+	ProcessorAnomalyRemoteVectors         metric.Int64Counter
 	ProcessorAnomalyRestoredSeries        metric.Int64Counter
 	ProcessorAnomalyScoredDatapoints      metric.Int64Counter
 	ProcessorAnomalySeenDatapoints        metric.Int64Counter
@@ -302,6 +303,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_processor_anomaly_rejected_shards",
 		metric.WithDescription("Shards of stored or imported state that could not be used. [Development]"),
 		metric.WithUnit("{shards}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorAnomalyRemoteVectors, err = builder.meter.Int64Counter(
+		"otelcol_processor_anomaly_remote_vectors",
+		metric.WithDescription("Vectors of entities that the remote model was to score. [Development]"),
+		metric.WithUnit("{vectors}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorAnomalyRestoredSeries, err = builder.meter.Int64Counter(

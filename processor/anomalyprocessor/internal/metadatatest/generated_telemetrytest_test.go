@@ -57,6 +57,7 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ProcessorAnomalyRefusedSignals.Add(context.Background(), 1)
 	tb.ProcessorAnomalyRejectedSeries.Add(context.Background(), 1)
 	tb.ProcessorAnomalyRejectedShards.Add(context.Background(), 1)
+	tb.ProcessorAnomalyRemoteVectors.Add(context.Background(), 1)
 	tb.ProcessorAnomalyRestoredSeries.Add(context.Background(), 1)
 	tb.ProcessorAnomalyScoredDatapoints.Add(context.Background(), 1)
 	tb.ProcessorAnomalySeenDatapoints.Add(context.Background(), 1)
@@ -129,6 +130,9 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorAnomalyRejectedShards(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorAnomalyRemoteVectors(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorAnomalyRestoredSeries(t, testTel,
