@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/config/configoptional"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
@@ -185,7 +186,12 @@ func FuzzConservation(f *testing.F) {
 		if err != nil {
 			t.Skip()
 		}
-		h := newHarness(t, func(c *Config) { c.MaxSeries, c.WarmUp = 50, WarmUp{Points: 8} })
+		h := newHarness(t, func(c *Config) {
+			c.MaxSeries, c.WarmUp = 50, WarmUp{Points: 8}
+			c.Explain.Metrics = []string{".*"}
+			c.Shadow = configoptional.Some(Shadow{Emit: true})
+			c.Ratios = []Ratio{{Name: "r", Numerator: RatioPart{Metric: "g"}, Denominator: RatioPart{Metric: "requests"}}}
+		})
 		points := 0
 		for range 3 {
 			again := pmetric.NewMetrics()
