@@ -86,6 +86,8 @@ type keeper struct {
 	recorder recorder
 	slots    []uint32
 	writers  []anomalystate.ShardWriter
+	// unwritten counts streams that are larger than a record, or for which a shard has no room.
+	unwritten int64
 	// written is what is known of each stored shard.
 	written []written
 	// total is the size of all, for the gauge.
@@ -116,7 +118,7 @@ func openKeeper(ctx context.Context, p *anomalyProcessor, host component.Host, i
 		return nil, fmt.Errorf("open storage %s: %w", p.cfg.Storage, err)
 	}
 	k := &keeper{p: p, client: client, causes: causeOptions(), split: splitFor(p.cfg.MaxSeries)}
-	k.header = anomalystate.Header{Model: modelVersion, Identity: identityFingerprint()}
+	k.header = anomalystate.Header{Model: anomalystate.ModelVersion, Identity: identityFingerprint()}
 	k.written = make([]written, indexShards<<k.split)
 	k.writers = make([]anomalystate.ShardWriter, 1<<k.split)
 	if err := k.restore(ctx, time.Now()); err != nil {
@@ -287,7 +289,7 @@ func (l *loader) report(ctx context.Context, logger *zap.Logger) {
 // importFile learns the series of a portable file that are not known yet. A file that cannot be used is logged and
 // counted: the start goes on.
 func (p *anomalyProcessor) importFile(ctx context.Context, now time.Time) {
-	k := &keeper{p: p, causes: causeOptions(), header: anomalystate.Header{Model: modelVersion, Identity: identityFingerprint()}}
+	k := &keeper{p: p, causes: causeOptions(), header: anomalystate.Header{Model: anomalystate.ModelVersion, Identity: identityFingerprint()}}
 	f, err := os.Open(p.cfg.State.Import)
 	if err != nil {
 		k.reject(ctx, "file to import could not be opened", err, 1)

@@ -45,11 +45,11 @@ func (r *recorder) encode(t *table, s *stream) *anomalystate.Stream {
 			continue
 		}
 		at := len(r.buf)
-		r.buf = appendSeries(r.buf, &sig.series)
+		r.buf = anomalystate.AppendSeries(r.buf, &sig.series)
 		kept := anomalystate.Signal{Name: sig.name(), Quantile: sig.quantile, Turned: sig.turned, State: r.buf[at:]}
 		if sig.shadow != 0 {
 			at = len(r.buf)
-			r.buf = appendSeries(r.buf, t.shadows.at(sig.shadow-1))
+			r.buf = anomalystate.AppendSeries(r.buf, t.shadows.at(sig.shadow-1))
 			kept.Shadow = r.buf[at:]
 		}
 		rec.Signals = append(rec.Signals, kept)
@@ -282,7 +282,7 @@ func (t *table) restore(rec *anomalystate.Stream, now, latest int64, maxBuckets 
 		if sig == nil {
 			continue
 		}
-		if err := loadSeries(&sig.series, from.State); err != nil || sig.series.Last() > latest {
+		if err := anomalystate.LoadSeries(&sig.series, from.State); err != nil || sig.series.Last() > latest {
 			sig.series = baseline.Series{}
 			broken++
 			continue
@@ -291,7 +291,7 @@ func (t *table) restore(rec *anomalystate.Stream, now, latest int64, maxBuckets 
 		restored++
 		if shadow && len(from.Shadow) > 0 {
 			slot := t.shadows.take()
-			if err := loadSeries(t.shadows.at(slot), from.Shadow); err != nil || t.shadows.at(slot).Last() > latest {
+			if err := anomalystate.LoadSeries(t.shadows.at(slot), from.Shadow); err != nil || t.shadows.at(slot).Last() > latest {
 				t.shadows.give(slot)
 				continue
 			}

@@ -87,6 +87,10 @@ func (k *keeper) save(ctx context.Context, shard int, now time.Time) error {
 		k.writers[i].Begin(h)
 	}
 	k.encode(shard)
+	if k.unwritten > 0 {
+		k.p.telemetry.ProcessorAnomalyUnwrittenSeries.Add(ctx, k.unwritten)
+		k.unwritten = 0
+	}
 	var failed error
 	for i := range k.writers {
 		failed = errors.Join(failed, k.write(ctx, shard<<k.split|i, i, now))
@@ -163,7 +167,9 @@ func (k *keeper) encode(shard int) {
 	k.each(shard, encodeStreams, func(s *stream) (bool, bool) {
 		w := &k.writers[k.part(s)]
 		before := w.Size()
-		w.Add(k.recorder.encode(&k.p.table, s))
+		if !w.Add(k.recorder.encode(&k.p.table, s)) {
+			k.unwritten++
+		}
 		size += w.Size() - before
 		if size >= encodeBytes {
 			size = 0

@@ -472,7 +472,7 @@ func export(t *testing.T, d *disk) string {
 	f, err := os.Create(path)
 	require.NoError(t, err)
 	defer f.Close()
-	w, err := anomalystate.NewFileWriter(f, anomalystate.Header{Model: modelVersion, Identity: identityFingerprint(), Written: time.Now().UnixNano()})
+	w, err := anomalystate.NewFileWriter(f, anomalystate.Header{Model: anomalystate.ModelVersion, Identity: identityFingerprint(), Written: time.Now().UnixNano()})
 	require.NoError(t, err)
 	store, err := anomalystate.OpenStore(t.Context(), d, 1)
 	require.NoError(t, err)
@@ -554,4 +554,34 @@ func TestStorageThatIsNone(t *testing.T) {
 		}
 		require.NoError(t, p.Shutdown(context.Background()))
 	}
+}
+
+// The numbers of the kinds are part of the stored format.
+func TestKindsAreStable(t *testing.T) {
+	for k, want := range map[kind]string{
+		kindValue: "value", kindDeltaSum: "delta_sum", kindCumulativeSum: "cumulative_sum", kindDeltaHistogram: "delta_histogram",
+		kindCumulativeHistogram: "cumulative_histogram", kindDeltaExponential: "delta_exponential_histogram",
+		kindCumulativeExponential: "cumulative_exponential_histogram", kindSummary: "summary", kindRatio: "ratio",
+	} {
+		assert.Equal(t, want, anomalystate.Kind(k).String())
+	}
+}
+
+func FuzzDecodeRest(f *testing.F) {
+	f.Add([]byte{restVersion, 0, 0})
+	f.Add(append([]byte{restVersion, restTotals | restCounts, 1}, make([]byte, 120)...))
+	f.Add(append([]byte{restVersion, restJoin, 2}, make([]byte, 32)...))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		p, err := decodeRest(data, 100)
+		if err != nil {
+			return
+		}
+		assert.LessOrEqual(t, len(p.totals.buckets.positive), 101)
+		assert.True(t, finite(p.sum) && finite(p.totals.sum))
+		tab := table{limit: 100}
+		for k := range kindRatio + 2 {
+			rec := anomalystate.Stream{Key: anomalystate.Key{Hi: uint64(k) << 60, Lo: 7}, Kind: uint8(k), Rest: data, Signals: []anomalystate.Signal{{Name: "value", State: data}}}
+			tab.restore(&rec, 1, 2, 100, true)
+		}
+	})
 }

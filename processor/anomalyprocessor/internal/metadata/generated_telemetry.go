@@ -59,6 +59,7 @@ type TelemetryBuilder struct {
 	ProcessorAnomalyUnflaggedDatapoints   metric.Int64Counter
 	ProcessorAnomalyUnjoinedDatapoints    metric.Int64Counter
 	ProcessorAnomalyUnreportedSeries      metric.Int64Counter
+	ProcessorAnomalyUnwrittenSeries       metric.Int64Counter
 	ProcessorAnomalyUnwrittenShards       metric.Int64Counter
 	ProcessorAnomalyWrittenBytes          metric.Int64Counter
 	ProcessorAnomalyWrittenShards         metric.Int64Counter
@@ -363,6 +364,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	builder.ProcessorAnomalyUnreportedSeries, err = builder.meter.Int64Counter(
 		"otelcol_processor_anomaly_unreported_series",
 		metric.WithDescription("Series that are missing and were not reported, because of missing.max_series. [Development]"),
+		metric.WithUnit("{series}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorAnomalyUnwrittenSeries, err = builder.meter.Int64Counter(
+		"otelcol_processor_anomaly_unwritten_series",
+		metric.WithDescription("Streams that are too large to be written, or for which their shard has no room. [Development]"),
 		metric.WithUnit("{series}"),
 	)
 	errs = errors.Join(errs, err)

@@ -66,6 +66,7 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ProcessorAnomalyUnflaggedDatapoints.Add(context.Background(), 1)
 	tb.ProcessorAnomalyUnjoinedDatapoints.Add(context.Background(), 1)
 	tb.ProcessorAnomalyUnreportedSeries.Add(context.Background(), 1)
+	tb.ProcessorAnomalyUnwrittenSeries.Add(context.Background(), 1)
 	tb.ProcessorAnomalyUnwrittenShards.Add(context.Background(), 1)
 	tb.ProcessorAnomalyWrittenBytes.Add(context.Background(), 1)
 	tb.ProcessorAnomalyWrittenShards.Add(context.Background(), 1)
@@ -160,6 +161,9 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorAnomalyUnreportedSeries(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorAnomalyUnwrittenSeries(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorAnomalyUnwrittenShards(t, testTel,
