@@ -17,6 +17,9 @@ const (
 	pointsPerLook = 4
 )
 
+// unheard is told of a restored stream that has not come since.
+const unheard = -1
+
 // absence is whether a stream is missing.
 type absence uint8
 
@@ -31,6 +34,11 @@ const (
 // pace learns how regularly a stream comes, and says when it is one that can be missed.
 func (b *batch) pace(s *stream, t int64) {
 	if s.last == 0 {
+		return
+	}
+	if s.told == unheard {
+		// The pause is ours.
+		s.told = 0
 		return
 	}
 	s.gap = max(float32(t-s.last), gapDecay*s.gap)

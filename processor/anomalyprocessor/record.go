@@ -270,8 +270,9 @@ func (t *table) restore(rec *anomalystate.Stream, now, latest int64, maxBuckets 
 	if p.absence == missing && s.text != 0 {
 		t.missing++
 		s.absence = missing
-	} else if p.absence != present {
-		s.absence = given
+	} else {
+		// Whether it came while nobody listened is not known: it can be missed once it has come again.
+		s.absence, s.told = given, unheard
 	}
 	for i := range rec.Signals {
 		from := &rec.Signals[i]

@@ -585,3 +585,58 @@ func FuzzDecodeRest(f *testing.F) {
 		}
 	})
 }
+
+// A series that was missing is found after a restart; one that came only while nobody listened is not missed.
+func TestRestartAndMissingSeries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &disk{}
+		two := func(n int, names ...string) pmetric.Metrics {
+			md, first := metrics(names[0], "1")
+			for i, name := range names {
+				m := first
+				if i > 0 {
+					m = md.ResourceMetrics().At(0).ScopeMetrics().At(0).Metrics().AppendEmpty()
+					m.SetName(name)
+				}
+				p := m.SetEmptyGauge().DataPoints().AppendEmpty()
+				p.SetTimestamp(pcommon.NewTimestampFromTime(lately(n, step)))
+				p.SetDoubleValue(float64(n % 3))
+			}
+			return md
+		}
+		first, stop := onDisk(t, d)
+		for n := range 100 {
+			first.feed(two(n, "a", "b", "c"))
+		}
+		var scores []score
+		for n := 100; n < 200; n++ {
+			scores = append(scores, first.feed(two(n, "a", "c"))...)
+		}
+		require.NotEmpty(t, scores)
+		assert.Equal(t, "b", scores[0].metric)
+		stop()
+
+		second, stop := onDisk(t, d)
+		scores = nil
+		for n := 300; n < 340; n++ {
+			scores = append(scores, second.feed(two(n, "a"))...)
+		}
+		for _, s := range scores {
+			assert.Equal(t, "b", s.metric, "c was not heard of since the restart")
+		}
+		require.NotEmpty(t, scores)
+		assert.Positive(t, scores[len(scores)-1].value)
+		scores = second.feed(two(341, "a", "b", "c"))
+		require.Len(t, scores, 1)
+		assert.Equal(t, "b", scores[0].metric)
+		assert.Zero(t, scores[0].value, "it has been found")
+		assert.Zero(t, second.value("missing_series", ""), "and was not reported anew")
+		scores = nil
+		for n := 342; n < 1000 && len(scores) == 0; n++ {
+			scores = second.feed(two(n, "a", "b"))
+		}
+		require.NotEmpty(t, scores)
+		assert.Equal(t, "c", scores[0].metric, "now it is missing")
+		stop()
+	})
+}
