@@ -152,7 +152,11 @@ func (b *batch) numbers(points pmetric.NumberDataPointSlice) {
 	for from, n := 0, points.Len(); from < n; from += ahead {
 		to := min(n, from+ahead)
 		for i := from; i < to; i++ {
-			places[i-from] = b.locate(points.At(i).Attributes())
+			places[i-from] = place{key: b.p.encoder.Series(b.key, points.At(i).Attributes())}
+			b.p.table.expect(places[i-from].key)
+		}
+		for i := range places[:to-from] {
+			b.p.table.guess(&places[i])
 		}
 		for i := from; i < to; i++ {
 			b.count(b.number(points.At(i), places[i-from]))

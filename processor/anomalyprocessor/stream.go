@@ -41,16 +41,16 @@ const (
 
 // signal is one scored series of a stream.
 type signal struct {
-	series baseline.Series
 	// quantile is that of a signalQuantile.
 	quantile float64
-	// turned is the onset of the open episode, or the end of the last one.
-	turned int64
 	// next is the slot of the stream's next signal plus one, shadow that of its state in shadow.
 	next, shadow uint32
 	what         signalKind
 	// explained says that every point is.
 	explained bool
+	// turned is the onset of the open episode, or the end of the last one.
+	turned int64
+	series baseline.Series
 }
 
 // name is the value of anomaly.signal.
@@ -70,31 +70,35 @@ func (s *signal) name() string {
 }
 
 // stream is the state of one identity: what its next point is compared with, and its signals. It has no pointers.
+//
+// What every point needs comes first, what only some need last: less has to come from memory.
 type stream struct {
 	key seriesidentity.Key
-	// workload identifies the same stream of any instance of its workload; 0 when it has none.
-	workload uint64
 	// arrived is when the last point came, on our clock, that was newer than those before.
 	arrived int64
-	// last and start are the timestamps of the last point; last is 0 before the first.
-	last, start int64
-	// sum, integer and count are the last totals of a counter or summary.
-	sum     float64
-	integer int64
-	count   uint64
-	// told is the time of the last score that said it is missing.
-	told int64
+	// last is the timestamp of the last point, 0 before the first.
+	last int64
 	// gap is the longest recent pause, in nanoseconds, and seen the number of pauses.
 	gap  float32
 	seen uint32
 	// resource and text are the handles of its resource and, once they are needed, of its metric's name and attributes.
 	resource, text uint32
+	kind           kind
 	absence        absence
-	// totals is the slot, plus one, of the last counts of a cumulative histogram or of the join of a ratio.
-	totals uint32
-	kind   kind
 	// first is the only signal of most streams; the others are chained to it.
 	first signal
+	// start is the start of the last point.
+	start int64
+	// sum, integer and count are the last totals of a counter or summary.
+	sum     float64
+	integer int64
+	count   uint64
+	// totals is the slot, plus one, of the last counts of a cumulative histogram or of the join of a ratio.
+	totals uint32
+	// told is the time of the last score that said it is missing.
+	told int64
+	// workload identifies the same stream of any instance of its workload; 0 when it has none.
+	workload uint64
 }
 
 // held says that the record is that of a stream.

@@ -1,7 +1,10 @@
 package anomalyprocessor
 
 import (
+	"unsafe"
+
 	"github.com/paramedic-otel/paramedic/internal/baseline"
+	"github.com/paramedic-otel/paramedic/internal/prefetch"
 	"github.com/paramedic-otel/paramedic/internal/seriesidentity"
 )
 
@@ -68,6 +71,37 @@ func (t *table) find(at place) *stream {
 		return t.streams.at(slot)
 	}
 	return nil
+}
+
+// judgedLines is the number of cache lines of a stream that judging a gauge's point touches.
+const judgedLines = int(unsafe.Offsetof(stream{}.start)+prefetch.Line-1) / prefetch.Line
+
+// guess returns the place of a key that will be looked up, without a look at the stream itself, which may be another
+// one's, and asks for the memory of the stream.
+func (t *table) guess(at *place) {
+	entries := t.index.shards[at.key.Hi>>56].entries
+	if len(entries) == 0 {
+		return
+	}
+	tag, mask := t.index.tag(at.key), uint32(len(entries)-1) //nolint:gosec // a shard is far smaller
+	for i := tag & mask; ; i = (i + 1) & mask {
+		entry := entries[i&uint32(len(entries)-1)] //nolint:gosec // as above
+		if entry == 0 {
+			return
+		}
+		if uint32(entry>>32) == tag { //nolint:gosec // the upper half
+			at.handle = uint32(entry) //nolint:gosec // the lower half
+			prefetch.Lines(unsafe.Pointer(t.streams.at(at.handle-1)), judgedLines)
+			return
+		}
+	}
+}
+
+// expect asks for the memory of the index where a key will be looked up.
+func (t *table) expect(k seriesidentity.Key) {
+	if entries := t.index.shards[k.Hi>>56].entries; len(entries) > 0 {
+		prefetch.Lines(unsafe.Pointer(&entries[t.index.tag(k)&uint32(len(entries)-1)]), 1) //nolint:gosec // a shard is far smaller
+	}
 }
 
 // add makes the stream of a key that is not held; nil when there is no room.
