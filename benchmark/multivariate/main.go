@@ -30,6 +30,7 @@ type options struct {
 	rate     float64
 	interval time.Duration
 	minScore float64
+	only     string
 	verbose  bool
 }
 
@@ -41,6 +42,7 @@ func main() {
 	flag.Float64Var(&o.rate, "rate", 20, "mean requests per second of the shop")
 	flag.DurationVar(&o.interval, "interval", 10*time.Second, "time between two exports of the shop's metrics")
 	flag.Float64Var(&o.minScore, "min-score", 0, "score from which on something is an alarm; 0 is the default configuration's")
+	flag.StringVar(&o.only, "only", "", "run only this one beside the detector of single series")
 	flag.BoolVar(&o.verbose, "v", false, "print every break and every false alarm")
 	flag.Parse()
 	if flag.NArg() > 0 || o.days < 2 {
@@ -72,6 +74,7 @@ var configurations = []configuration{
 	{"isolation_forest", []string{"isolation_forest"}},
 	{"autoencoder", []string{"autoencoder"}},
 	{"fusion of series", []string{"fusion"}},
+	{"fusion with autoencoder", []string{"autoencoder", "fusion"}},
 	{"fusion of all", []string{"isolation_forest", "autoencoder", "fusion"}},
 }
 
@@ -87,6 +90,9 @@ type contestant struct {
 func start(ctx context.Context, o *options) ([]*contestant, error) {
 	var all []*contestant
 	for _, c := range configurations {
+		if o.only != "" && c.detectors != nil && c.name != o.only {
+			continue
+		}
 		cfg := scoring.DefaultConfig()
 		if o.minScore > 0 {
 			cfg.MinScore = o.minScore

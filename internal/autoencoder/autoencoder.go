@@ -36,6 +36,9 @@ type Params struct {
 	Inputs, Hidden, Latent int
 	// Window is the number of vectors remembered to be learnt again, 1 to MaxWindow.
 	Window int
+	// Memory is the number of vectors after which a remembered one has most likely made room for another, at least 1: with more
+	// than Window, not every vector is remembered, and one that is replaces a random one.
+	Memory int
 	// Replay is how many of them are learnt again with each new vector, 0 to 64.
 	Replay int
 	// LearningRate is Adam's, greater than 0 and at most 0.1.
@@ -55,7 +58,7 @@ type Params struct {
 // DefaultParams are for vectors of some coordinates that follow a few common causes.
 func DefaultParams(inputs int) Params {
 	return Params{
-		Inputs: inputs, Hidden: min(16, max(4, inputs)), Latent: min(4, max(1, inputs/4)), Window: 512, Replay: 4,
+		Inputs: inputs, Hidden: min(16, max(4, inputs)), Latent: min(4, max(1, inputs/4)), Window: 512, Memory: 512, Replay: 4,
 		LearningRate: 0.003, Annealing: 2000, Clip: 10, WarmUp: 128, AdoptAfter: 360, Seed: 1,
 	}
 }
@@ -72,6 +75,7 @@ func (p *Params) Validate() error {
 	check("hidden", p.Hidden, 1, MaxHidden)
 	check("latent", p.Latent, 1, MaxLatent)
 	check("window", p.Window, 1, MaxWindow)
+	check("memory", p.Memory, 1, 100_000_000)
 	check("replay", p.Replay, 0, 64)
 	check("annealing", p.Annealing, 1, 1_000_000)
 	check("warm-up", p.WarmUp, 8, 1_000_000)
@@ -93,6 +97,9 @@ const (
 	largestInput = 20   // spreads; beyond it nothing changes but the network would saturate
 	leastNoise   = 1e-3 // variance of the decoder, in squared spreads
 	noiseMemory  = 500
+	driftWeight  = 0.2 // of a vector in the running mean of its error
+	mostDrift    = 3
+	mostError    = 6 // a coordinate counts for no more: a spike of one is seen without an autoencoder
 )
 
 // Verdict is what the autoencoder says about a vector.
@@ -103,6 +110,8 @@ type Verdict struct {
 	Chance float64
 	// Size is the distance of the error's logarithm from its usual level, in its usual spreads.
 	Size float64
+	// Drift is the largest running mean of a coordinate's error, in units of what is usual for it.
+	Drift float64
 	// Error is the mean squared error of the coordinates that were there, in units of what is usual for each.
 	Error float64
 }
@@ -119,11 +128,14 @@ type Autoencoder struct {
 	at, held int
 	learnt   int
 	badly    int
-	surprise evidence.Surprise
-	source   rand.PCG
-	random   *rand.Rand
-	x, terms []float64
-	known    []bool
+	// drift is the running mean of each coordinate's error; what lasts shows in it above the noise.
+	drift []float64
+	// odd judges the error of a vector, drifted the largest lasting error.
+	odd, drifted evidence.Surprise
+	source       rand.PCG
+	random       *rand.Rand
+	x, terms     []float64
+	known        []bool
 }
 
 // New returns an autoencoder that has seen nothing.
@@ -133,7 +145,7 @@ func New(p Params) (*Autoencoder, error) {
 	}
 	a := &Autoencoder{
 		params: p, inputs: make([]standard, p.Inputs), noise: make([]float64, p.Inputs), window: make([]float64, p.Window*p.Inputs),
-		x: make([]float64, p.Inputs), terms: make([]float64, p.Inputs), known: make([]bool, p.Inputs),
+		x: make([]float64, p.Inputs), terms: make([]float64, p.Inputs), drift: make([]float64, p.Inputs), known: make([]bool, p.Inputs),
 	}
 	for i := range a.noise {
 		a.noise[i] = 1
@@ -181,29 +193,41 @@ func (a *Autoencoder) judge(x, contributions []float64) Verdict {
 	n := a.load(x)
 	a.net.encode(a.x)
 	a.net.decode(a.net.mean)
+	if n == 0 {
+		return v
+	}
 	sum := 0.0
 	for i, known := range a.known {
 		a.terms[i] = 0
 		if known {
-			e := a.x[i] - a.net.output[i]
-			a.terms[i] = e * e / a.noise[i]
+			e := (a.x[i] - a.net.output[i]) / math.Sqrt(a.noise[i])
+			e = math.Max(-mostError, math.Min(mostError, e))
+			a.terms[i] = e * e
 			sum += a.terms[i]
+			a.drift[i] += driftWeight * (math.Max(-mostDrift, math.Min(mostDrift, e)) - a.drift[i])
+			v.Drift = math.Max(v.Drift, math.Abs(a.drift[i]))
 		}
 	}
-	if n == 0 {
-		return v
-	}
 	v.Error = sum / float64(n)
+	if a.learnt >= a.params.WarmUp {
+		v.Ready = true
+		v.Chance, v.Size = a.odd.Judge(math.Sqrt(v.Error))
+		if chance, size := a.drifted.Judge(v.Drift); chance < v.Chance {
+			v.Chance, v.Size = chance, size
+			sum = 0
+			for i, d := range a.drift {
+				a.terms[i] = d * d
+				sum += d * d
+			}
+		}
+		// Either of two may be odd by chance.
+		v.Chance = math.Min(1, 2*v.Chance)
+	}
 	if sum > 0 && contributions != nil {
 		for i, term := range a.terms {
 			contributions[i] = term / sum
 		}
 	}
-	if a.learnt < a.params.WarmUp {
-		return v
-	}
-	v.Ready = true
-	v.Chance, v.Size = a.surprise.Judge(math.Log(v.Error + 1e-9))
 	return v
 }
 
@@ -224,12 +248,13 @@ func (a *Autoencoder) load(x []float64) int {
 func (a *Autoencoder) learn(x []float64, rate float64, v Verdict) {
 	// The error's distribution is followed from half of the warm-up on: before, the network changes too fast.
 	if a.learnt >= a.params.WarmUp/2 && v.Error > 0 {
-		// One odd error belongs to the tail that must be known; an abnormal one does not.
+		// An odd error that stands alone belongs to the tail that must be known; what lasts does not.
 		toTail := 1.0
-		if v.Chance < abnormal && rate < 1 {
+		if v.Chance < abnormal && rate < 1 && a.badly > 1 {
 			toTail = 0
 		}
-		a.surprise.Learn(math.Log(v.Error+1e-9), toTail)
+		a.odd.Learn(math.Sqrt(v.Error), toTail)
+		a.drifted.Learn(v.Drift, toTail)
 	}
 	if rate == 0 {
 		return
@@ -245,9 +270,14 @@ func (a *Autoencoder) learn(x []float64, rate float64, v Verdict) {
 	if rate < 1 {
 		return
 	}
-	copy(a.vector(a.at), x)
-	a.at = (a.at + 1) % a.params.Window
-	a.held = min(a.held+1, a.params.Window)
+	switch {
+	case a.held < a.params.Window || a.params.Memory <= a.params.Window:
+		copy(a.vector(a.at), x)
+		a.at = (a.at + 1) % a.params.Window
+		a.held = min(a.held+1, a.params.Window)
+	case a.random.IntN(a.params.Memory) < a.params.Window:
+		copy(a.vector(a.random.IntN(a.params.Window)), x)
+	}
 }
 
 func (a *Autoencoder) vector(slot int) []float64 {

@@ -254,6 +254,7 @@ func TestEveryParameterCounts(t *testing.T) {
 		"hidden":        func(p *Params) { p.Hidden = 3 },
 		"latent":        func(p *Params) { p.Latent = 3 },
 		"window":        func(p *Params) { p.Window = 20 },
+		"memory":        func(p *Params) { p.Window = 20; p.Memory = 1000 },
 		"replay":        func(p *Params) { p.Replay = 0 },
 		"learning rate": func(p *Params) { p.LearningRate = 0.01 },
 		"annealing":     func(p *Params) { p.Annealing = 1 },
@@ -302,6 +303,7 @@ func TestValidate(t *testing.T) {
 hidden must be between 1 and 256, got 0
 latent must be between 1 and 64, got 0
 window must be between 1 and 65536, got 0
+memory must be between 1 and 100000000, got 0
 replay must be between 0 and 64, got -1
 annealing must be between 1 and 1000000, got 0
 warm-up must be between 8 and 1000000, got 0

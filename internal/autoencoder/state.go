@@ -1,6 +1,7 @@
 package autoencoder
 
 import (
+	"errors"
 	"fmt"
 	"math"
 
@@ -24,7 +25,11 @@ func (a *Autoencoder) AppendBinary(b []byte) ([]byte, error) {
 	for _, s := range [][]float64{a.net.weights, a.net.first, a.net.second} {
 		b = binarystate.AppendFloat64s(b, s)
 	}
-	return a.surprise.AppendBinary(b)
+	b, err := a.odd.AppendBinary(b)
+	if err != nil {
+		return nil, err
+	}
+	return a.drifted.AppendBinary(b)
 }
 
 // UnmarshalBinary replaces the state by one of an autoencoder of the same size. A broken one changes nothing; the error says why.
@@ -67,17 +72,18 @@ func (a *Autoencoder) UnmarshalBinary(data []byte) error {
 			r.Fail(binarystate.ErrInvalid)
 		}
 	}
-	rest := r.Bytes(evidence.SurpriseBytes)
+	rest, last := r.Bytes(evidence.SurpriseBytes), r.Bytes(evidence.SurpriseBytes)
 	if err := r.Close(); err != nil {
 		return fmt.Errorf("read autoencoder state: %w", err)
 	}
-	var surprise evidence.Surprise
-	if err := surprise.UnmarshalBinary(rest); err != nil {
+	var odd, drifted evidence.Surprise
+	if err := errors.Join(odd.UnmarshalBinary(rest), drifted.UnmarshalBinary(last)); err != nil {
 		return fmt.Errorf("read autoencoder state: %w", err)
 	}
 	a.learnt, a.badly, a.net.steps = learnt, badly, steps
-	a.inputs, a.noise, a.surprise = standards, noise, surprise
+	a.inputs, a.noise, a.odd, a.drifted = standards, noise, odd, drifted
 	a.net.weights, a.net.first, a.net.second = weights, first, second
 	a.at, a.held = 0, 0
+	clear(a.drift)
 	return nil
 }

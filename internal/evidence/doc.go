@@ -15,6 +15,9 @@
 // The state is a Markov chain of two states, calm and abnormal, that is filtered forward in time (Rabiner, "A Tutorial on
 // Hidden Markov Models", 1989): an episode is rare, and once there it is likely to go on, in the sources that showed it.
 //
+// What a source says may only repeat what it said before. The correlation of its deviation with the one before is learnt too, and so
+// much of the evidence that came with that one is taken away from its evidence now.
+//
 // A source whose small p-values come more often in calm times than they claim is believed only as far as they do.
 //
 // The information gain of a source is the mutual information of its p-value, in five classes, and the state, learnt from

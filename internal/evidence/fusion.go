@@ -61,6 +61,8 @@ const (
 	ignorance = 10
 	// noise is how many standard errors a correlation must exceed to count.
 	noise = 2
+	// mostRepeated bounds how much of what a source says is taken for a repetition.
+	mostRepeated = 0.98
 	// clippedSize is the largest size that the correlation is learnt from; an outlier shall not decide it.
 	clippedSize = 4
 )
@@ -94,7 +96,9 @@ type Fusion struct {
 	seen float64
 	// mean and products are exponential averages of the sizes and, the lower triangle, of their products.
 	mean, products []float64
-	gains          gains
+	// lagged is the exponential average of each size times the one before; before is that size, told the evidence that came with it.
+	lagged, before, told []float64
+	gains                gains
 	// shares is, for each source, the probability that it is affected if the entity is abnormal.
 	shares        []float64
 	sizes, ratios []float64
@@ -114,6 +118,7 @@ func New(p Params) (*Fusion, error) {
 		params: p, odds: math.Inf(-1), mean: make([]float64, n), products: make([]float64, n*(n+1)/2),
 		sizes: make([]float64, n), ratios: make([]float64, n), chances: make([]float64, n), weights: make([]float64, n), spreads: make([]float64, n), spoke: make([]bool, n),
 	}
+	f.lagged, f.before, f.told = make([]float64, n), make([]float64, n), make([]float64, n)
 	f.gains = newGains(n, p.Share)
 	f.shares = make([]float64, n)
 	for i := range f.shares {
@@ -151,6 +156,9 @@ func (f *Fusion) Observe(t int64, sources []Source, contributions []float64) Ver
 		}
 		v.Effective += w
 		f.ratios[i] *= w
+		// Part of it was said before.
+		news := f.ratios[i] - f.repeats(i)*f.told[i]
+		f.told[i], f.ratios[i] = f.ratios[i], news
 		v.Evidence += f.ratios[i]
 	}
 	if contributions != nil {
@@ -235,6 +243,18 @@ func (f *Fusion) discount() {
 	}
 }
 
+// repeats is how much of what a source says is what it said before: the correlation of its size with the one before, less what is
+// noise.
+func (f *Fusion) repeats(i int) float64 {
+	s := f.spreads[i] * f.spreads[i]
+	if s <= 1e-12 || f.seen <= ignorance {
+		return 0
+	}
+	r := (f.lagged[i] - f.mean[i]*f.mean[i]) / s
+	least := noise / math.Sqrt(f.seen)
+	return math.Max(0, math.Min(mostRepeated, (r-least)/(1-least)))
+}
+
 // correlation is the absolute correlation of two sources, less what is noise, as far as it is known.
 func (f *Fusion) correlation(i, j int, least float64) float64 {
 	known := 0.0
@@ -254,6 +274,10 @@ func (f *Fusion) correlate(calm float64) {
 	row := f.products
 	for i, x := range f.sizes {
 		f.mean[i] += w * (x - f.mean[i])
+		if f.spoke[i] {
+			f.lagged[i] += w * (x*f.before[i] - f.lagged[i])
+			f.before[i] = x
+		}
 		for j := range i + 1 {
 			row[j] += w * (x*f.sizes[j] - row[j])
 		}

@@ -16,6 +16,7 @@ func (f *Fusion) AppendBinary(b []byte) ([]byte, error) {
 	b = binarystate.AppendUint64(b, uint64(f.last))           //nolint:gosec // read back as it was
 	b = binarystate.AppendFloat64s(b, []float64{probability(f.odds), f.seen})
 	b = binarystate.AppendFloat64s(b, f.shares)
+	b = binarystate.AppendFloat64s(b, f.lagged)
 	b = binarystate.AppendFloat64s(b, f.mean)
 	b = binarystate.AppendFloat64s(b, f.products)
 	b = binarystate.AppendFloat64s(b, f.gains.counts)
@@ -37,12 +38,14 @@ func (f *Fusion) UnmarshalBinary(data []byte) error {
 	mean, products, counts := make([]float64, len(f.mean)), make([]float64, len(f.products)), make([]float64, len(f.gains.counts))
 	shares := make([]float64, n)
 	r.Float64s(shares)
+	lagged := make([]float64, n)
+	r.Float64s(lagged)
 	r.Float64s(mean)
 	r.Float64s(products)
 	r.Float64s(counts)
 	calm := make([]float64, len(f.gains.calm))
 	r.Float64s(calm)
-	if !(p >= 0 && p <= 1 && seen >= 0) || !within(shares, 0, 1) || !within(mean, -clippedSize, clippedSize) ||
+	if !(p >= 0 && p <= 1 && seen >= 0) || !within(shares, 0, 1) || !within(lagged, -clippedSize*clippedSize, clippedSize*clippedSize) || !within(mean, -clippedSize, clippedSize) ||
 		!within(products, -clippedSize*clippedSize, clippedSize*clippedSize) || !within(counts, 0, mostCounted) || !within(calm, 0, mostCounted) {
 		r.Fail(binarystate.ErrInvalid)
 	}
@@ -55,6 +58,9 @@ func (f *Fusion) UnmarshalBinary(data []byte) error {
 		f.odds = math.Log(p / math.Max(1-p, 1e-15))
 	}
 	copy(f.shares, shares)
+	copy(f.lagged, lagged)
+	clear(f.before)
+	clear(f.told)
 	copy(f.mean, mean)
 	copy(f.products, products)
 	copy(f.gains.counts, counts)

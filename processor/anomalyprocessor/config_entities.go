@@ -22,6 +22,8 @@ type Entities struct {
 	MaxSignals int `mapstructure:"max_signals"`
 	// WarmUp is the number of looks at an entity before it is judged.
 	WarmUp int `mapstructure:"warm_up"`
+	// Memory is the time for which an autoencoder learns what an entity looked like again and again.
+	Memory time.Duration `mapstructure:"memory"`
 	// TopSignals is how many signals a score names that contributed most; 0 names none.
 	TopSignals int `mapstructure:"top_signals"`
 	// Seed is the source of all randomness.
@@ -48,7 +50,7 @@ type EntityDetector struct {
 // defaultEntities are the settings of a block that is written.
 func defaultEntities() Entities {
 	return Entities{
-		By: []string{"service.namespace", "service.name"}, MaxEntities: 256, MaxSignals: 32, WarmUp: 128, TopSignals: 3, Seed: 1, Remote: defaultRemote(),
+		By: []string{"service.namespace", "service.name"}, MaxEntities: 256, MaxSignals: 32, WarmUp: 128, Memory: 24 * time.Hour, TopSignals: 3, Seed: 1, Remote: defaultRemote(),
 	}
 }
 
@@ -81,6 +83,9 @@ func (e *Entities) Validate() error {
 	}
 	if e.WarmUp < 32 || e.WarmUp > 100_000 {
 		fail("warm_up must be between 32 and 100000, got %d; fewer looks say nothing about an entity", e.WarmUp)
+	}
+	if e.Memory < time.Minute || e.Memory > 30*24*time.Hour {
+		fail("memory must be between 1m and 720h, got %s", e.Memory)
 	}
 	if e.TopSignals < 0 || e.TopSignals > 16 {
 		fail("top_signals must be between 0 and 16, got %d", e.TopSignals)

@@ -72,7 +72,7 @@ func TestConfigFull(t *testing.T) {
 		},
 		Workload: WorkloadConfig{Inherit: true, InstanceAttributes: []string{"pod.*"}, HostAttributes: []string{"host.name"}, NameAttributes: []string{"app"}},
 		Entities: configoptional.Some(Entities{
-			By: []string{"service.name", "k8s.pod.name"}, Interval: 30 * time.Second, MaxEntities: 50, MaxSignals: 16, WarmUp: 200,
+			By: []string{"service.name", "k8s.pod.name"}, Interval: 30 * time.Second, MaxEntities: 50, MaxSignals: 16, WarmUp: 200, Memory: 6 * time.Hour,
 			TopSignals: 5, Seed: 7, Remote: defaultRemote(), Detectors: []EntityDetector{{Type: entitydetector.IsolationForest, Shadow: true}, {Type: entitydetector.Fusion}},
 		}),
 		Ratios: []Ratio{{
@@ -122,6 +122,7 @@ func TestConfigWrong(t *testing.T) {
 		"max_entities must be between 1 and 100000, got 0; it bounds memory",
 		"max_signals must be between 2 and 128, got 1; it bounds memory and time",
 		"warm_up must be between 32 and 100000, got 1; fewer looks say nothing about an entity",
+		"memory must be between 1m and 720h, got 1s",
 		"top_signals must be between 0 and 16, got 17",
 		`detectors::1: type must not stand twice, got "fusion"`,
 		"detectors::2: type must be set, to one of [isolation_forest autoencoder remote fusion]",

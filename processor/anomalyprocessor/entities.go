@@ -126,7 +126,7 @@ func (w *entities) detectors(signals int, interval time.Duration) ([]entityDetec
 	}
 	for i, d := range w.configured {
 		made, err := entitydetector.New(d.Type, entitydetector.Params{
-			Signals: signals, Interval: interval, EpisodesPerDay: w.perDay, WarmUp: w.settings.WarmUp,
+			Signals: signals, Interval: interval, EpisodesPerDay: w.perDay, WarmUp: w.settings.WarmUp, Memory: w.settings.Memory,
 			AdoptAfter: w.cfg.LevelShiftAfter, Seed: w.settings.Seed, Remote: remote,
 		}, i)
 		if err != nil {

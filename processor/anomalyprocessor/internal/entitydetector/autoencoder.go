@@ -17,7 +17,7 @@ type variational struct {
 
 func newAutoencoder(p Params) (*variational, error) {
 	ap := autoencoder.DefaultParams(p.Signals)
-	ap.Seed, ap.WarmUp, ap.AdoptAfter = p.Seed, p.WarmUp, p.adoptAfter()
+	ap.Seed, ap.WarmUp, ap.AdoptAfter, ap.Memory = p.Seed, p.WarmUp, p.adoptAfter(), p.vectors(p.Memory)
 	coder, err := autoencoder.New(ap)
 	if err != nil {
 		return nil, err

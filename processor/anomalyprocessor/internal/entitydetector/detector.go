@@ -44,6 +44,8 @@ type Params struct {
 	EpisodesPerDay float64
 	// WarmUp is the number of vectors learnt before one is judged.
 	WarmUp int
+	// Memory is the time that an autoencoder remembers vectors to learn them again.
+	Memory time.Duration
 	// AdoptAfter is the time after which a change that stays is learnt.
 	AdoptAfter time.Duration
 	// Seed is the only source of randomness.
@@ -53,8 +55,11 @@ type Params struct {
 }
 
 // adoptAfter is Params.AdoptAfter as a number of vectors.
-func (p *Params) adoptAfter() int {
-	return int(math.Max(1, math.Min(1e6, p.AdoptAfter.Seconds()/math.Max(1e-3, p.Interval.Seconds()))))
+func (p *Params) adoptAfter() int { return p.vectors(p.AdoptAfter) }
+
+// vectors is the number of vectors in a time.
+func (p *Params) vectors(d time.Duration) int {
+	return int(math.Max(1, math.Min(1e6, d.Seconds()/math.Max(1e-3, p.Interval.Seconds()))))
 }
 
 // Vector is what an entity looks like at one time.

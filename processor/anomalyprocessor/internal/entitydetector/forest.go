@@ -2,6 +2,7 @@ package entitydetector
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/paramedic-otel/paramedic/internal/binarystate"
 	"github.com/paramedic-otel/paramedic/internal/evidence"
@@ -11,14 +12,20 @@ import (
 // abnormal is the probability below which a vector teaches nothing.
 const abnormal = 1e-4
 
+// smoothing is the weight of a vector in the running mean that the forest sees: breaks last, noise does not.
+const smoothing = 0.3
+
 // forest is the online isolation forest: a vector is odd when random cuts set it apart soon.
 type forest struct {
 	params   Params
 	trees    *isolationforest.Forest
 	surprise evidence.Surprise
 	lasting  *evidence.Fusion
-	learnt   int
-	badly    int
+	// smooth is the running mean of the vectors, once one was seen.
+	smooth []float64
+	seen   bool
+	learnt int
+	badly  int
 }
 
 func newForest(p Params) (*forest, error) {
@@ -32,11 +39,21 @@ func newForest(p Params) (*forest, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &forest{params: p, trees: trees, lasting: l}, nil
+	return &forest{params: p, trees: trees, lasting: l, smooth: make([]float64, p.Signals)}, nil
 }
 
 func (f *forest) Observe(v *Vector, contributions []float64) Verdict {
-	score := f.trees.Score(v.Values, contributions)
+	for i, x := range v.Values {
+		switch {
+		case math.IsNaN(x):
+		case f.seen:
+			f.smooth[i] += smoothing * (x - f.smooth[i])
+		default:
+			f.smooth[i] = x
+		}
+	}
+	f.seen = true
+	score := f.trees.Score(f.smooth, contributions)
 	out := Verdict{Source: evidence.Source{Chance: 1}}
 	learn := true
 	if f.trees.Ready() {
@@ -55,10 +72,11 @@ func (f *forest) Observe(v *Vector, contributions []float64) Verdict {
 		}
 		f.surprise.Learn(score, rate)
 	}
-	if learn {
-		f.trees.Learn(v.Values)
-		f.learnt++
+	if !learn {
+		return out
 	}
+	f.learnt++
+	f.trees.Learn(f.smooth)
 	return out
 }
 
