@@ -98,7 +98,7 @@ func (b *batch) miss(s *stream, md pmetric.Metrics) {
 		s.absence = missing
 	}
 	s.told = r.last
-	metric, attributes := readSeries(t.texts.get(s.text))
+	metric, attributes := t.words.decode(t.texts.get(s.text))
 	about := subject{metric: metric, signal: semconv.SignalMissing, detector: detectorAbsence, attributes: attributes, at: r.last}
 	b.elsewhere(md, s.resource).score(outScore, &about, score, s.last)
 	b.emitted++
@@ -179,7 +179,7 @@ func (t *table) close(md pmetric.Metrics, version string) int64 {
 		rm := md.ResourceMetrics().AppendEmpty()
 		readResource(v.resource, rm.Resource().Attributes())
 		out := emitter{resource: rm, version: version}
-		metric, attributes := readSeries(v.series)
+		metric, attributes := t.words.decode(v.series)
 		for _, s := range v.signals {
 			out.score(outScore, &subject{metric: metric, signal: s.name, detector: s.detector, attributes: attributes, at: v.at}, 0, s.onset)
 			n++

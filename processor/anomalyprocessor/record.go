@@ -35,7 +35,7 @@ func (r *recorder) encode(t *table, s *stream) *anomalystate.Stream {
 		rec.Resource = &r.resource
 	}
 	if s.text != 0 {
-		rec.Text = t.texts.get(s.text)
+		rec.Text = seriesText(t.words.decode(t.texts.get(s.text)))
 	}
 	r.buf = t.appendRest(r.buf[:0], s)
 	rec.Rest = r.buf
@@ -316,7 +316,9 @@ func (t *table) relate(s *stream, rec *anomalystate.Stream) {
 		r.text = t.texts.put(rec.Resource.Text)
 	}
 	if r.text != 0 && len(rec.Text) > 0 {
-		s.text = t.texts.put(rec.Text)
+		if metric, attributes := readSeries(rec.Text); metric != "" {
+			s.text = t.texts.put(t.words.encode(metric, attributes))
+		}
 	}
 }
 

@@ -59,5 +59,5 @@ func (t *table) describe(s *stream, metric string, resourceAttributes, attribute
 	if r := t.resources.all.at(s.resource - 1); r.text == 0 {
 		r.text = t.texts.put(resourceText(resourceAttributes))
 	}
-	s.text = t.texts.put(seriesText(metric, attributes))
+	s.text = t.texts.put(t.words.encode(metric, attributes))
 }

@@ -21,6 +21,7 @@ type table struct {
 	shadows   slab[baseline.Series]
 	resources resources
 	texts     texts
+	words     words
 	// vanished are streams that were forgotten while abnormal, until somebody closes their episodes.
 	vanished []vanished
 	// missing and explained count streams and signals that are.

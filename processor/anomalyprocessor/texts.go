@@ -20,7 +20,7 @@ type block struct {
 	next uint32
 }
 
-// texts keep descriptions of resources and series as OTLP in blocks of one size: no pointers, nothing to compact.
+// texts keep descriptions of resources, as OTLP, and of series, as words encode them, in blocks of one size: no pointers, nothing to compact.
 type texts struct{ blocks slab[block] }
 
 // put keeps a text and returns its handle, 0 when it is too long.
