@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/extension/xextension/storage"
 
 	"github.com/paramedic-otel/paramedic/internal/anomalystate"
 )
@@ -222,7 +223,19 @@ func write(ctx context.Context, store *anomalystate.Store, all *anomalystate.Col
 // reset removes everything from a storage.
 func reset(ctx context.Context, o *options, stdout, _ io.Writer) error {
 	for _, dir := range o.sources {
-		if err := withStore(ctx, dir, o.processor, 0, func(s *anomalystate.Store) error { return s.Reset(ctx) }); err != nil {
+		err := withClient(ctx, dir, o.processor, false, func(client storage.Client) error {
+			// What is not understood is forgotten too, as far as it can be found.
+			store, err := anomalystate.OpenStore(ctx, client, 0)
+			if store == nil {
+				return err
+			}
+			blobs, err := anomalystate.OpenBlobs(ctx, client)
+			if blobs == nil {
+				return err
+			}
+			return errors.Join(store.Reset(ctx), blobs.Reset(ctx))
+		})
+		if err != nil {
 			return err
 		}
 		fmt.Fprintf(stdout, "%s: nothing is known of processor %s any more\n", dir, o.processor)

@@ -61,10 +61,24 @@ func read(ctx context.Context, path string, processor component.ID, v visitor) e
 const lockWait = time.Second
 
 // withStore opens the storage of a processor in a directory of the file_storage extension. Without shards it must exist.
-func withStore(ctx context.Context, dir string, processor component.ID, shards int, use func(*anomalystate.Store) error) (err error) {
+func withStore(ctx context.Context, dir string, processor component.ID, shards int, use func(*anomalystate.Store) error) error {
+	return withClient(ctx, dir, processor, shards > 0, func(client storage.Client) error {
+		store, err := anomalystate.OpenStore(ctx, client, shards)
+		if store == nil {
+			return err
+		}
+		if err != nil && shards == 0 {
+			return fmt.Errorf("%s: %w", dir, err)
+		}
+		return use(store)
+	})
+}
+
+// withClient opens the storage of a processor, which must exist unless it is to be made.
+func withClient(ctx context.Context, dir string, processor component.ID, create bool, use func(storage.Client) error) (err error) {
 	// As the extension names its files.
 	name := strings.Join([]string{"processor", processor.Type().String(), processor.Name(), anomalystate.StorageName}, "_")
-	if _, err := os.Stat(filepath.Join(dir, name)); errors.Is(err, fs.ErrNotExist) && shards == 0 {
+	if _, err := os.Stat(filepath.Join(dir, name)); errors.Is(err, fs.ErrNotExist) && !create {
 		return fmt.Errorf("%s holds nothing of processor %s: there is no file %s; name the processor by -processor", dir, processor, name)
 	}
 	factory := filestorage.NewFactory()
@@ -80,12 +94,5 @@ func withStore(ctx context.Context, dir string, processor component.ID, shards i
 		return fmt.Errorf("open %s: %w; the collector must not run", filepath.Join(dir, name), err)
 	}
 	defer func() { err = errors.Join(err, client.Close(ctx)) }()
-	store, err := anomalystate.OpenStore(ctx, client, shards)
-	if store == nil {
-		return err
-	}
-	if err != nil && shards == 0 {
-		return fmt.Errorf("%s: %w", dir, err)
-	}
-	return use(store)
+	return use(client)
 }

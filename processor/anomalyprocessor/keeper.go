@@ -28,6 +28,7 @@ const (
 	causeKnown
 	causeLimit
 	causeModel
+	causeSettings
 	causeStale
 	causeStorage
 	causes
@@ -41,6 +42,7 @@ var causeNames = [causes]string{
 	causeKnown:    "known",
 	causeLimit:    "limit",
 	causeModel:    "model",
+	causeSettings: "settings",
 	causeStale:    "stale",
 	causeStorage:  "storage",
 }
@@ -62,6 +64,10 @@ func causeOf(err error) cause {
 		return causeModel
 	case errors.Is(err, errStale):
 		return causeStale
+	case errors.Is(err, errSettings):
+		return causeSettings
+	case errors.Is(err, errNoRoom):
+		return causeLimit
 	default:
 		return causeCorrupt
 	}
@@ -77,6 +83,7 @@ type keeper struct {
 	p      *anomalyProcessor
 	client storage.Client
 	store  *anomalystate.Store
+	blobs  *anomalystate.Blobs
 	causes [causes][]metric.AddOption
 	header anomalystate.Header
 	// split is the logarithm of the number of stored shards for each shard of the index.
@@ -90,6 +97,9 @@ type keeper struct {
 	unwritten int64
 	// written is what is known of each stored shard.
 	written []written
+	// entitiesAt is when entities were written last, entity where one is encoded.
+	entitiesAt int64
+	entity     []byte
 	// total is the size of all, for the gauge.
 	total atomic.Int64
 }
@@ -149,6 +159,12 @@ func (k *keeper) restore(ctx context.Context, now time.Time) error {
 	if err != nil {
 		k.reject(ctx, "what is stored could not be understood and is forgotten", err, 1)
 	}
+	if k.blobs, err = anomalystate.OpenBlobs(ctx, k.client); k.blobs == nil {
+		return err
+	}
+	if err != nil {
+		k.reject(ctx, "stored entities could not be understood and are forgotten", err, 1)
+	}
 	if err := k.reset(ctx); err != nil {
 		return err
 	}
@@ -170,7 +186,7 @@ func (k *keeper) restore(ctx context.Context, now time.Time) error {
 	}
 	l.settle(now)
 	l.report(ctx, k.p.logger)
-	return nil
+	return k.restoreEntities(ctx, now)
 }
 
 // reset forgets what is stored when state.reset has a value that it did not have before.
@@ -183,7 +199,7 @@ func (k *keeper) reset(ctx context.Context) error {
 		return nil
 	}
 	if k.p.cfg.State.Reset != "" {
-		if err := k.store.Reset(ctx); err != nil {
+		if err := errors.Join(k.store.Reset(ctx), k.blobs.Reset(ctx)); err != nil {
 			return err
 		}
 		k.p.logger.Info("learnt state was reset as configured", zap.String("reset", k.p.cfg.State.Reset))

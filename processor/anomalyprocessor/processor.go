@@ -37,6 +37,8 @@ type anomalyProcessor struct {
 	watchers []watcher
 
 	owners *owners
+	// entities is nil when nothing is judged together.
+	entities *entities
 	// remote is nil when no model server is asked, keeper without storage.
 	remote *remoteModel
 	keeper *keeper
@@ -114,6 +116,7 @@ func newAnomalyProcessor(set processor.Settings, cfg *Config) (*anomalyProcessor
 			return nil, err
 		}
 		p.watchers = append(p.watchers, w)
+		p.entities = w
 		if p.remote = w.remote; p.remote != nil {
 			p.remote.set = set.TelemetrySettings
 		}

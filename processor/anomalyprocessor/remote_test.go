@@ -23,7 +23,7 @@ import (
 )
 
 // pair is two gauges of one service that usually move together.
-func pair(n int, apart bool) pmetric.Metrics {
+func pair(n int, when time.Time, apart bool) pmetric.Metrics {
 	r := seeded(uint64(n))
 	common := r.NormFloat64()
 	md, m := metrics("a", "1")
@@ -32,11 +32,11 @@ func pair(n int, apart bool) pmetric.Metrics {
 	second.SetUnit("1")
 	other := common
 	if apart {
-		other = -common - 2
+		other = -common - 6
 	}
 	for i, g := range []pmetric.Metric{m, second} {
 		p := g.SetEmptyGauge().DataPoints().AppendEmpty()
-		p.SetTimestamp(pcommon.NewTimestampFromTime(at(n, step)))
+		p.SetTimestamp(pcommon.NewTimestampFromTime(when))
 		p.SetDoubleValue(100 + 10*[]float64{common, other}[i] + 0.2*r.NormFloat64())
 	}
 	return md
@@ -84,7 +84,7 @@ func TestRemoteModel(t *testing.T) {
 	var scores []score
 	feed := func(from, to int, apart bool) {
 		for n := from; n < to; n++ {
-			md, err := p.processMetrics(t.Context(), pair(n, apart))
+			md, err := p.processMetrics(t.Context(), pair(n, at(n, step), apart))
 			require.NoError(t, err)
 			for _, rm := range md.ResourceMetrics().All() {
 				if rm.ScopeMetrics().At(0).Scope().Name() == metadata.ScopeName {

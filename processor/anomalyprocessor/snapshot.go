@@ -44,14 +44,16 @@ func (k *keeper) run(ctx context.Context) {
 			failed = errors.Join(failed, k.save(ctx, i, began))
 			spent += time.Since(began)
 		}
-		k.finish(ctx, spent, failed)
+		began := time.Now()
+		failed = errors.Join(failed, k.saveEntities(ctx, began))
+		k.finish(ctx, spent+time.Since(began), failed)
 	}
 }
 
 // flush writes all that has changed at once.
 func (k *keeper) flush(ctx context.Context) {
 	began := time.Now()
-	var failed error
+	failed := k.saveEntities(ctx, began)
 	for i := range indexShards {
 		if err := ctx.Err(); err != nil {
 			failed = errors.Join(failed, err)

@@ -50,6 +50,7 @@ type TelemetryBuilder struct {
 	ProcessorAnomalyRejectedSeries        metric.Int64Counter
 	ProcessorAnomalyRejectedShards        metric.Int64Counter
 	ProcessorAnomalyRemoteVectors         metric.Int64Counter
+	ProcessorAnomalyRestoredEntities      metric.Int64Counter
 	ProcessorAnomalyRestoredSeries        metric.Int64Counter
 	ProcessorAnomalyScoredDatapoints      metric.Int64Counter
 	ProcessorAnomalySeenDatapoints        metric.Int64Counter
@@ -310,6 +311,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_processor_anomaly_remote_vectors",
 		metric.WithDescription("Vectors of entities that the remote model was to score. [Development]"),
 		metric.WithUnit("{vectors}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorAnomalyRestoredEntities, err = builder.meter.Int64Counter(
+		"otelcol_processor_anomaly_restored_entities",
+		metric.WithDescription("Entities of stored state that go on where they were. [Development]"),
+		metric.WithUnit("{entities}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorAnomalyRestoredSeries, err = builder.meter.Int64Counter(

@@ -58,6 +58,7 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ProcessorAnomalyRejectedSeries.Add(context.Background(), 1)
 	tb.ProcessorAnomalyRejectedShards.Add(context.Background(), 1)
 	tb.ProcessorAnomalyRemoteVectors.Add(context.Background(), 1)
+	tb.ProcessorAnomalyRestoredEntities.Add(context.Background(), 1)
 	tb.ProcessorAnomalyRestoredSeries.Add(context.Background(), 1)
 	tb.ProcessorAnomalyScoredDatapoints.Add(context.Background(), 1)
 	tb.ProcessorAnomalySeenDatapoints.Add(context.Background(), 1)
@@ -134,6 +135,9 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorAnomalyRemoteVectors(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorAnomalyRestoredEntities(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorAnomalyRestoredSeries(t, testTel,
