@@ -114,7 +114,7 @@ func TestAlarmsOnCalmSeriesGrowWithSensitivity(t *testing.T) {
 
 func TestTheStreamHasTheSeriesItSays(t *testing.T) {
 	batches := []pmetric.Metrics{batchOf(0), batchOf(1)}
-	f := newFiller()
+	f := newFiller(streamInterval)
 	p, err := scoring.New(t.Context(), scoring.DefaultConfig(), func(scoring.Score) {})
 	require.NoError(t, err)
 	use := func(md pmetric.Metrics) error { return p.Consume(t.Context(), md) }
@@ -133,7 +133,7 @@ func TestTheStreamHasTheSeriesItSays(t *testing.T) {
 func TestTheRivalsRun(t *testing.T) {
 	batches := []pmetric.Metrics{batchOf(0)}
 	for _, r := range rivals {
-		c, err := r.measure(batches, newFiller())
+		c, err := r.measure(batches, newFiller(streamInterval))
 		require.NoError(t, err, r.name)
 		mean, quietest := c.perPoint(c.points)
 		assert.Positive(t, quietest, r.name)

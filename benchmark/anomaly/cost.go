@@ -33,8 +33,10 @@ const (
 
 // cost measures what scoring a point of a known series costs, and beside it, on the same points in the same run, what
 // there is to compare it with.
-func cost(ctx context.Context, _ *options, out io.Writer) error {
+func cost(ctx context.Context, o *options, out io.Writer) error {
+	interval := orDefault(o.interval, streamInterval)
 	machine(out)
+	fmt.Fprintf(out, "a point every %s\n", interval)
 	t := table(out)
 	fmt.Fprintf(t, "per point of a batch of %d\tCPU\tmean of all rounds\tallocations\tbytes a series\tbatch P50\tP99\tmax\t\n", batchSize)
 	for _, series := range []int{10_000, 100_000} {
@@ -42,7 +44,7 @@ func cost(ctx context.Context, _ *options, out io.Writer) error {
 		for i := range batches {
 			batches[i] = batchOf(i)
 		}
-		f := newFiller()
+		f := newFiller(interval)
 		for _, shuffled := range []bool{false, true} {
 			c, err := costOfScoring(ctx, batches, f, shuffled)
 			if err != nil {
@@ -117,7 +119,7 @@ func measure(batches []pmetric.Metrics, f *filler, learn int, use func(pmetric.M
 	c.latency = make([]time.Duration, 0, measuredSteps+len(batches))
 	now := monday
 	pass := func(each func(pmetric.Metrics) error) error {
-		now = now.Add(streamInterval)
+		now = now.Add(f.interval)
 		for _, md := range batches {
 			f.fill(md, now)
 			if err := each(md); err != nil {

@@ -34,7 +34,7 @@ func costOfForest(ctx context.Context) (c *costed, err error) {
 	defer func() { err = errors.Join(err, p.Shutdown(ctx)) }()
 
 	c = &costed{points: 1}
-	f := newFiller()
+	f := newFiller(streamInterval)
 	one := func(i int) pmetric.Metrics {
 		md := pmetric.NewMetrics()
 		m := md.ResourceMetrics().AppendEmpty().ScopeMetrics().AppendEmpty().Metrics().AppendEmpty()

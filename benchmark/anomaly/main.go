@@ -60,7 +60,7 @@ func main() {
 	}
 	flag.IntVar(&o.seeds, "seeds", 3, "-delay: how many seeds to try")
 	flag.Float64Var(&o.rate, "rate", shop.DefaultConfig().Rate, "-week, -delay: mean user requests a second")
-	flag.DurationVar(&o.interval, "interval", 0, "time between two points; 0 is 5s, with -calibration 1m")
+	flag.DurationVar(&o.interval, "interval", 0, "time between two points; 0 is 5s, with -calibration 1m, with -cost 10s")
 	flag.Float64Var(&o.days, "days", 0, "simulated days; 0 is 7, with -calibration 28")
 	flag.DurationVar(&o.learn, "learn", time.Hour, "-delay: simulated time before a fault")
 	flag.DurationVar(&o.watch, "watch", 2*time.Minute, "-delay: simulated time to watch a fault; -million: time to measure")

@@ -27,7 +27,7 @@ func million(ctx context.Context, o *options, out io.Writer) (err error) {
 	var marshaler pmetric.ProtoMarshaler
 	var unmarshaler pmetric.ProtoUnmarshaler
 	encoded := make([][]byte, millionSeries/batchSize)
-	f := newFiller()
+	f := newFiller(time.Minute)
 	for i := range encoded {
 		md := batchOf(i)
 		f.fill(md, monday)
@@ -52,7 +52,7 @@ func million(ctx context.Context, o *options, out io.Writer) (err error) {
 	defer func() { err = errors.Join(err, p.Close(ctx)) }()
 	now := monday
 	pass := func(use func(pmetric.Metrics) error) error {
-		now = now.Add(time.Minute)
+		now = now.Add(f.interval)
 		for _, data := range encoded {
 			md, err := unmarshaler.UnmarshalMetrics(data)
 			if err != nil {

@@ -74,7 +74,7 @@ func overhead(ctx context.Context, o *options, out io.Writer) (err error) {
 	for i := range batches {
 		batches[i] = batchOf(i)
 	}
-	f := newFiller()
+	f := newFiller(streamInterval)
 	now := monday
 	// Both get the same times, so that neither one's points are older than the other's.
 	passes := func(c *collector, at time.Time, n int) (time.Duration, error) {

@@ -57,12 +57,14 @@ func batchOf(n int) pmetric.Metrics {
 
 // filler writes the times and values of batches.
 type filler struct {
-	values [distinctValues]float64
-	next   int
+	// interval lies between two points of a series.
+	interval time.Duration
+	values   [distinctValues]float64
+	next     int
 }
 
-func newFiller() *filler {
-	f := &filler{}
+func newFiller(interval time.Duration) *filler {
+	f := &filler{interval: interval}
 	rng := rand.New(rand.NewPCG(1, 1))
 	for i := range f.values {
 		f.values[i] = meanValue + spreadOfValue*rng.NormFloat64()
