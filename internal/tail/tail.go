@@ -9,7 +9,7 @@ package tail
 
 import "math"
 
-// Quantile is the share of values that lie above the running threshold.
+// Quantile is the share of values that lie above the running threshold unless the prior says otherwise.
 const Quantile = 0.02
 
 const (
@@ -25,7 +25,9 @@ const (
 
 // Prior is what is believed about the tail of a statistic, in its own unit, before data are seen.
 type Prior struct {
-	// Threshold is the value that Quantile of the values exceed.
+	// Quantile is the share of values that lie above the running threshold; 0 means [Quantile].
+	Quantile float64
+	// Threshold is the value that this share of the values exceed.
 	Threshold float64
 	// Excess is the mean excess over it.
 	Excess float64
@@ -33,6 +35,15 @@ type Prior struct {
 	Shape float64
 	// Floor is the least threshold.
 	Floor float64
+	// Ordinary is minus the logarithm of Quantile; 0 means that it is worked out each time.
+	Ordinary float64
+}
+
+func (p *Prior) ordinary() float64 {
+	if p.Ordinary > 0 {
+		return p.Ordinary
+	}
+	return -math.Log(p.quantile())
 }
 
 // Tail is the state of one estimate. Its zero value is not usable; see [Prior.Tail].
@@ -41,6 +52,13 @@ type Tail struct {
 	mean      float32
 	square    float32
 	excesses  float32
+}
+
+func (p *Prior) quantile() float64 {
+	if p.Quantile > 0 {
+		return p.Quantile
+	}
+	return Quantile
 }
 
 // Tail returns an estimate that knows nothing but the prior.
@@ -55,23 +73,35 @@ func (p *Prior) Tail() Tail {
 
 // Observe learns from a value.
 func (t *Tail) Observe(p *Prior, x float64) {
-	u, mean := float64(t.threshold), math.Max(float64(t.mean), smallestScale)
+	u, mean := float64(t.threshold), max(float64(t.mean), smallestScale)
 	k := float64(t.excesses)
 	gain := mean * (0.5 + 2/(1+k/5))
 	if x <= u {
-		t.threshold = float32(math.Max(u-gain*Quantile, p.Floor))
+		t.threshold = float32(max(u-gain*p.quantile(), p.Floor))
 		return
 	}
-	excess := math.Min(x-u, largestExcess*mean)
-	w := 1 / (math.Min(k, memory) + scaleWeight)
+	excess := min(x-u, largestExcess*mean)
+	w := 1 / (min(k, memory) + scaleWeight)
 	t.mean += float32(w * (excess - float64(t.mean)))
 	t.square += float32(w * (excess*excess - float64(t.square)))
-	t.excesses = float32(math.Min(k+1, memory))
-	t.threshold = float32(u + gain*(1-Quantile))
+	t.excesses = float32(min(k+1, memory))
+	t.threshold = float32(u + gain*(1-p.quantile()))
 }
 
 // Threshold returns the running quantile.
 func (t *Tail) Threshold() float64 { return float64(t.threshold) }
+
+// Surprise returns minus the natural logarithm of the probability that a value is larger than x. Below the threshold it
+// falls in proportion to x, and is 0 for 0.
+func (t *Tail) Surprise(p *Prior, x float64) float64 {
+	u := float64(t.threshold)
+	base := p.ordinary()
+	if x <= u {
+		return base * max(0, x) / u
+	}
+	shape, scale := t.pareto(p, 0)
+	return base + math.Log(1+shape*(x-u)/scale)/shape
+}
 
 // Exceedance returns the probability that a value is larger than x; 1 when x is nothing special. heavier is added to
 // the estimated shape: what is known about the tail from elsewhere.
@@ -80,15 +110,49 @@ func (t *Tail) Exceedance(p *Prior, x, heavier float64) float64 {
 	if x <= u {
 		return 1
 	}
-	mean := math.Max(float64(t.mean), smallestScale)
+	shape, scale := t.pareto(p, heavier)
+	return p.quantile() * math.Pow(1+shape*(x-u)/scale, -1/shape)
+}
+
+// pareto returns the shape and the scale of the distribution of the excesses.
+func (t *Tail) pareto(p *Prior, heavier float64) (shape, scale float64) {
+	mean := max(float64(t.mean), smallestScale)
 	k := float64(t.excesses)
-	shape := p.Shape
+	shape = p.Shape
 	if variance := float64(t.square) - mean*mean; variance > 0 {
 		moment := 0.5 * (1 - mean*mean/variance)
 		shape = (k*moment + shapeWeight*p.Shape) / (k + shapeWeight)
 	}
 	shape += heavier
-	shape = math.Min(math.Max(shape+1/math.Sqrt(k+unsure), shapeMin), shapeMax)
-	scale := mean * (1 - shape)
-	return Quantile * math.Pow(1+shape*(x-u)/scale, -1/shape)
+	shape = min(max(shape+1/math.Sqrt(k+unsure), shapeMin), shapeMax)
+	return shape, mean * (1 - shape)
+}
+
+// State returns what was learnt, for [Tail.Restore].
+func (t *Tail) State() [4]float32 {
+	return [4]float32{t.threshold, t.mean, t.square, t.excesses}
+}
+
+// Restore replaces what was learnt, and says whether it can have been learnt at all.
+func (t *Tail) Restore(state [4]float32) bool {
+	for _, v := range state {
+		if !(v >= 0 && v <= math.MaxFloat32) {
+			return false
+		}
+	}
+	*t = Tail{threshold: state[0], mean: state[1], square: state[2], excesses: state[3]}
+	return true
+}
+
+// Merge adds what another estimate has learnt of the same statistic, weighed by the excesses that each has seen.
+func (t *Tail) Merge(other *Tail) {
+	sum := t.excesses + other.excesses
+	if sum == 0 {
+		return
+	}
+	share := other.excesses / sum
+	t.threshold += share * (other.threshold - t.threshold)
+	t.mean += share * (other.mean - t.mean)
+	t.square += share * (other.square - t.square)
+	t.excesses = min(sum, memory)
 }

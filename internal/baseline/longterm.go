@@ -1,0 +1,361 @@
+package baseline
+
+import (
+	"math"
+	"time"
+
+	"github.com/paramedic-otel/paramedic/internal/tail"
+)
+
+// longterm follows a series over days: means of five minutes, or single points where they come more slowly than that.
+// It finds what the fast statistics cannot: a small change that stays, a wrong time of day, a value never seen before.
+//
+// Four residuals - of the mean and of a short-term level, from the long-term level and from what the time of the day and
+// of the week lets one expect - are each turned into the surprise (minus the logarithm of the probability) that they are
+// to this series. A value outside all that was ever seen adds to it. The surprises are combined as a Euclidean norm, and
+// smoothed. How much evidence an alarm needs grows with the age of the series and with the alarms that it has had.
+type longterm struct {
+	season
+	sum                 float64 // of the mean that is being formed
+	formed              int64   // time of the first point in it
+	judged              int64   // time of the last mean
+	alarmed             int64   // time of the last alarm
+	level, short        float64
+	low, high           float64
+	shortLow, shortHigh float64
+	away                float64
+	tails               [residuals]tail.Tail
+	scales              [residuals]float32
+	residual            float32 // short-term level of what the profiles leave
+	deviation           float32 // of the last mean from what was expected
+	awaySpread          float32
+	tracked             float32 // the profiles' offset, as a level with Params.Memory follows it
+	excuseUp, excuseLow float32 // how far they let the series move away from that level, within the hour
+	evidence            float32
+	excess              float32 // of the evidence over what is needed
+	need                float32 // evidence, but for habituation
+	spacing             float32 // seconds between means
+	habit               float32 // alarms remembered, when the last one came
+	means               uint32
+	awayFor             uint16
+	forming             uint16
+	side                int8
+	outside             bool // the last mean was not normal in itself
+	fresh               bool // it came with the last point
+}
+
+// The residuals.
+const (
+	residualLevel = iota
+	residualShort
+	residualSeason
+	residualShortSeason
+	residuals
+)
+
+// What may surprise, besides the residuals.
+const (
+	surpriseRecord = residuals + iota
+	surpriseShortRecord
+	surprises
+)
+
+const (
+	window           = 300.0  // seconds that a mean covers
+	longMemory       = 1000.0 // means, of the level
+	scaleMemory      = 5000.0 // means, of the spread of the residuals
+	shortMemory      = 25.0   // means, of the short-term level
+	longClip         = 6.0    // spreads beyond which a mean teaches no more
+	seasonClip       = 10.0   // likewise, the profile
+	recordWorth      = 250.0  // surprise of a value beyond the range of all others by the width of that range
+	recordMost       = 100.0
+	recordFade       = 0.0001 // share of their distance from the level by which the ends of the range come nearer
+	smoothing        = 0.2
+	levelFloor       = 0.008 // least spread, as a share of the level
+	surpriseMost     = 60.0
+	awayFrom         = 4.0 // spreads from which on the short-term level is away
+	adoptAfter       = 250 // means that it must have been away to be adopted, where there is no fast level
+	adoptRange       = 4.0 // mean deviations that the range of all values seen begins with then
+	needed           = 4.2
+	neededByAge      = 1.0 // for each power of e
+	neededAge        = 1000.0
+	neededYoungest   = 300.0
+	neededByHabit    = 0.8
+	neededWhereDense = 6.0  // more, where there are fast statistics as well
+	neverExcess      = -1e6 // no evidence would do
+	needEvery        = 16   // means after which what is needed is reckoned anew
+	habitHalf        = 3000.0
+	longCooldown     = 60.0 // means
+	longWarmUp       = 144
+	evidenceUnit     = 0.56  // of evidence, which makes it e times rarer in a calm series
+	usualAnomalies   = 0.271 // a day: the prior for which needed holds
+	excusedFrom      = 3.0   // days that a profile must have seen to excuse anything
+)
+
+var weights = [residuals]float64{residualLevel: 1, residualShort: 1.4, residualSeason: 1.2, residualShortSeason: 1}
+
+// steadiness is how much smaller the spread of a residual is at least taken to be than that of a mean.
+var steadiness = [residuals]float64{residualLevel: 1, residualShort: 0.2, residualSeason: 1, residualShortSeason: 0.2}
+
+var surprising = tail.Prior{Quantile: 0.03, Threshold: 2.3, Excess: 0.6, Shape: 0.2, Floor: 0.5}
+
+// gather takes a point of a dense series and judges the mean that it completes, if any. parts take the squares of what
+// surprises.
+func (l *longterm) gather(p *Params, first, t int64, v, quantum float64, limits *Limits, parts *[surprises]float32) {
+	l.fresh = false
+	if l.forming > 0 && float64(t-l.formed) >= window*float64(time.Second) {
+		l.observe(p, first, l.formed+int64(window/2)*int64(time.Second), l.sum/float64(l.forming), quantum/float64(l.forming), neededWhereDense, limits, parts)
+		l.sum, l.forming = 0, 0
+		l.excuse(p, first, t)
+	}
+	if l.forming == 0 {
+		l.formed = t
+	}
+	if l.forming < math.MaxUint16 {
+		l.sum += v
+		l.forming++
+	}
+}
+
+// single takes a point of a series that is not dense.
+func (l *longterm) single(p *Params, first, t int64, v, quantum float64, limits *Limits, parts *[surprises]float32) (adopted bool) {
+	if l.forming > 0 {
+		l.observe(p, first, l.formed, l.sum/float64(l.forming), quantum, 0, limits, parts)
+		l.sum, l.forming = 0, 0
+	}
+	l.observe(p, first, t, v, quantum, 0, limits, parts)
+	return l.stay(v)
+}
+
+// observe judges one mean and learns from it. first is the time of the first point of the series, quantum what
+// one counted thing more adds to the mean, more the evidence that is needed beyond the usual.
+func (l *longterm) observe(p *Params, first, t int64, x, quantum, more float64, limits *Limits, parts *[surprises]float32) {
+	l.means++
+	l.fresh = true
+	n := float64(l.means)
+	if l.means == 1 {
+		l.begin(t, x)
+		return
+	}
+	l.pace(t)
+	var now moment
+	p.locate(first, t, &now)
+	byDay, byWeek := l.offsets(&now)
+
+	l.short += max(1/shortMemory, 1/n) * (x - l.short)
+	var r [residuals]float64
+	r[residualLevel] = x - l.level
+	r[residualShort] = l.short - l.level
+	r[residualSeason] = r[residualLevel] - byDay - byWeek
+	l.residual += float32((r[residualSeason] - float64(l.residual)) / shortMemory)
+	r[residualShortSeason] = float64(l.residual)
+	l.deviation = float32(r[residualSeason])
+
+	spread := max(float64(l.scales[residualLevel]), tiny)
+	floor := max(max(levelFloor*math.Abs(l.level), arrivals(quantum, l.level)), tiny)
+	l.surprise(n, x, floor, more == 0, &r, parts)
+	l.judge(p, t, more, limits)
+
+	bound := longClip * spread
+	if n <= 6 {
+		bound = math.Inf(1)
+	}
+	l.level += max(1/longMemory, 1/n) * bounded(r[residualLevel], bound)
+	l.scale(max(float64(l.scales[residualLevel]), floor))
+	l.learn(&now, bounded(x-l.level, seasonClip*spread), byDay, float64(l.spacing))
+}
+
+func (l *longterm) begin(t int64, x float64) {
+	l.level, l.short, l.low, l.high, l.shortLow, l.shortHigh = x, x, x, x, x, x
+	for i := range l.tails {
+		l.tails[i] = surprising.Tail()
+	}
+	l.judged = t
+	l.excess = neverExcess
+}
+
+func (l *longterm) pace(t int64) {
+	step := float64(t-l.judged) / 1e9
+	l.judged = t
+	usual := float64(l.spacing)
+	if usual == 0 {
+		usual = step
+	}
+	l.spacing = float32(max(usual+0.05*(min(step, 3*usual)-usual), 1e-3))
+}
+
+// surprise adds the surprises up, and teaches the tails and the spreads. The range of all values counts where each was
+// judged by itself; means of a calm series leave it by a little rather often.
+func (l *longterm) surprise(n, x, floor float64, ranges bool, r *[residuals]float64, parts *[surprises]float32) {
+	squares := 0.0
+	if e := record(&l.low, &l.high, x); e > 0 && ranges {
+		e = min(recordWorth*e, recordMost)
+		squares += e * e
+		parts[surpriseRecord] = float32(e * e)
+	}
+	if e := record(&l.shortLow, &l.shortHigh, l.short); e > 0 && n > 10 && ranges {
+		e = min(recordWorth*e, recordMost)
+		squares += e * e
+		parts[surpriseShortRecord] = float32(e * e)
+	}
+	l.low += (l.level - l.low) * recordFade
+	l.high += (l.level - l.high) * recordFade
+
+	normal := -math.Log(surprising.Quantile)
+	w := max(1/scaleMemory, 1/(n-1))
+	l.outside = n > 9
+	for i, x := range r {
+		scale := float64(l.scales[i])
+		a := math.Abs(x)
+		if n > 9 {
+			z := a / max(scale, floor*steadiness[i])
+			s := min(l.tails[i].Surprise(&surprising, z), surpriseMost)
+			l.tails[i].Observe(&surprising, z)
+			if (i == residualLevel || i == residualSeason) && s <= normal {
+				l.outside = false
+			}
+			s *= weights[i]
+			squares += s * s
+			parts[i] = float32(s * s)
+		}
+		if n > 6 {
+			a = min(a, longClip*max(scale, tiny))
+		}
+		l.scales[i] += float32(w * (1.25*a - scale))
+	}
+	l.evidence += float32(smoothing * (math.Sqrt(squares) - float64(l.evidence)))
+}
+
+// judge says how much more evidence there is than an alarm needs.
+func (l *longterm) judge(p *Params, t int64, more float64, limits *Limits) {
+	l.excess = neverExcess
+	if l.means <= longWarmUp || !l.matters(limits) {
+		return
+	}
+	if l.means%needEvery == 0 || l.need == 0 {
+		l.need = float32(needed + neededByAge*math.Log(max(float64(l.means), neededYoungest)/neededAge) -
+			evidenceUnit*math.Log(p.AnomaliesPerDay/usualAnomalies))
+	}
+	excess := float64(l.evidence) - float64(l.need) - more
+	if excess >= 0 && l.alarmed != 0 {
+		since := l.since(t)
+		if since < longCooldown {
+			return
+		}
+		excess -= neededByHabit * float64(l.habit) * math.Exp2(-since/habitHalf)
+	}
+	l.excess = float32(excess)
+}
+
+// matters reports whether the deviation is one that matters, by its size and direction.
+func (l *longterm) matters(limits *Limits) bool {
+	d := float64(l.deviation)
+	if short := float64(l.residual); math.Abs(short) > math.Abs(d) {
+		d = short
+	}
+	if math.Abs(d) < limits.floor(l.level) {
+		return false
+	}
+	return !(d > 0 && limits.IgnoreUp || d < 0 && limits.IgnoreDown)
+}
+
+// since returns the means since the last alarm.
+func (l *longterm) since(t int64) float64 {
+	return float64(t-l.alarmed) / 1e9 / float64(l.spacing)
+}
+
+// alarm remembers that an episode was opened.
+func (l *longterm) alarm(t int64) {
+	if l.alarmed != 0 && l.spacing > 0 {
+		l.habit *= float32(math.Exp2(-l.since(t) / habitHalf))
+	}
+	l.habit++
+	l.alarmed = t
+}
+
+// stay adopts a level from which the series has not come back.
+func (l *longterm) stay(x float64) (adopted bool) {
+	distance := (l.short - l.level) / max(float64(l.scales[residualLevel]), tiny)
+	side := sideOf(distance)
+	if math.Abs(distance) < awayFrom || (l.awayFor > 0 && side != l.side) {
+		l.awayFor = 0
+		return false
+	}
+	l.side = side
+	l.awayFor++
+	if l.awayFor == 1 {
+		l.away, l.awaySpread = x, 0
+	}
+	w := max(1/float64(l.awayFor), 0.02)
+	l.away += w * (x - l.away)
+	l.awaySpread += float32(w * (math.Abs(x-l.away) - float64(l.awaySpread)))
+	if l.awayFor < adoptAfter {
+		return false
+	}
+	l.adopt(x, l.away, float64(l.awaySpread))
+	return true
+}
+
+// adopt makes a level the new normal, with a mean deviation from it.
+func (l *longterm) adopt(x, level, deviation float64) {
+	l.level, l.short, l.residual = level, level, 0
+	for _, i := range []int{residualLevel, residualSeason} {
+		l.scales[i] = max(0.5*l.scales[i], float32(1.25*deviation))
+	}
+	l.low, l.high = min(level-adoptRange*deviation, x), max(level+adoptRange*deviation, x)
+	l.shortLow, l.shortHigh = level-deviation, level+deviation
+	l.evidence, l.awayFor, l.outside = 0, 0, false
+}
+
+// excuse notes how far the profile lets a dense series move away, at this time of the day and of the week, from where a
+// level that follows it lies: bins are broad, so an hour earlier or later is as good.
+func (l *longterm) excuse(p *Params, first, t int64) {
+	if float64(t-first) < excusedFrom*day*1e9 {
+		return
+	}
+	var offsets [3]float64
+	for i := range offsets {
+		var then moment
+		p.locate(first, t+int64(i-1)*int64(time.Hour), &then)
+		byDay, byWeek := l.offsets(&then)
+		offsets[i] = byDay + byWeek
+	}
+	w := min(1, float64(l.spacing)/p.Memory.Seconds())
+	l.tracked += float32(w * (offsets[1] - float64(l.tracked)))
+	l.excuseUp = max(0, float32(max(offsets[0], offsets[1], offsets[2]))-l.tracked)
+	l.excuseLow = min(0, float32(min(offsets[0], offsets[1], offsets[2]))-l.tracked)
+}
+
+// excused takes from a deviation what the profile accounts for.
+func (l *longterm) excused(deviation float64) float64 {
+	if deviation > 0 {
+		return max(0, deviation-float64(l.excuseUp))
+	}
+	return min(0, deviation-float64(l.excuseLow))
+}
+
+// tell says what was expected of the last mean.
+func (l *longterm) tell(v *Verdict, x float64) {
+	spread := max(float64(l.scales[residualSeason]), max(levelFloor*math.Abs(l.level), tiny))
+	v.Deviation = bounded(float64(l.deviation)/spread, largestDeviation)
+	v.Expected = x - float64(l.deviation)
+	band := l.tails[residualSeason].Threshold() * spread
+	v.Lower, v.Upper = v.Expected-band, v.Expected+band
+}
+
+// record widens a range to hold x and returns how far outside it was, in units of the range's width.
+func record(low, high *float64, x float64) float64 {
+	width := max(*high-*low, tiny)
+	switch {
+	case x > *high:
+		e := x - *high
+		*high = x
+		return e / width
+	case x < *low:
+		e := *low - x
+		*low = x
+		return e / width
+	default:
+		return 0
+	}
+}
