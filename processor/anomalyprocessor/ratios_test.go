@@ -158,6 +158,36 @@ func TestRatioOfGauges(t *testing.T) {
 	assert.NotEmpty(t, h.ofRatio())
 }
 
+// The counts of a histogram are requests too: the README's example.
+func TestRatioOfHistogramCounts(t *testing.T) {
+	h := newHarness(t, func(c *Config) {
+		c.Ratios = []Ratio{{
+			Name:        "http.server.error.ratio",
+			Numerator:   RatioPart{Metric: "http.server.request.duration", Where: map[string]string{"http.response.status_code": "5.."}},
+			Denominator: RatioPart{Metric: "http.server.request.duration"},
+			Ignore:      []string{"http.response.status_code"},
+		}}
+	})
+	for n := 1; n <= calm+changed; n++ {
+		md, m := metrics("http.server.request.duration", "s")
+		m.SetEmptyHistogram().SetAggregationTemporality(pmetric.AggregationTemporalityDelta)
+		for status, count := range map[int64]uint64{200: 900, 500: 10} {
+			if n > calm && status == 500 {
+				count = 300
+			}
+			p := m.Histogram().DataPoints().AppendEmpty()
+			explicit(p, 1, count, 0.15)
+			p.Attributes().PutInt("http.response.status_code", status)
+			stamp(p, at(n-1, minute), at(n, minute))
+		}
+		h.feed(md)
+	}
+	got := h.ofRatio()
+	require.NotEmpty(t, got)
+	assert.Equal(t, at(calm+1, minute), got[0].at)
+	assert.Empty(t, got[0].attributes)
+}
+
 func TestRatiosNeedRoom(t *testing.T) {
 	h := newHarness(t, errorsOverRequests, func(c *Config) { c.MaxSeries = 2 })
 	s := serving()
