@@ -52,6 +52,8 @@ type Config struct {
 
 	// EmitDeviation adds anomaly.deviation to every score sent.
 	EmitDeviation bool `mapstructure:"emit_deviation"`
+	// EmitContributions adds anomaly.contribution for each statistic to every score sent.
+	EmitContributions bool `mapstructure:"emit_contributions"`
 	// EmitBand adds anomaly.expected, anomaly.lower and anomaly.upper to every score sent.
 	EmitBand bool `mapstructure:"emit_band"`
 

@@ -4,6 +4,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
+	"github.com/paramedic-otel/paramedic/internal/baseline"
 	"github.com/paramedic-otel/paramedic/processor/anomalyprocessor/internal/metadata"
 	"github.com/paramedic-otel/paramedic/semconv"
 )
@@ -102,8 +103,24 @@ func (e *emitter) verdict(cfg *Config, about *subject, j *judged) {
 	if cfg.EmitDeviation {
 		e.emit(outDeviation, about, j.verdict.Deviation)
 	}
+	if cfg.EmitContributions {
+		e.contributions(about, &j.verdict)
+	}
 	if cfg.EmitBand {
 		e.band(about, j)
+	}
+}
+
+// leastShare is the share of a score from which on a statistic is worth naming.
+const leastShare = 0.01
+
+// contributions adds what each statistic of the default detector has in a score.
+func (e *emitter) contributions(about *subject, v *baseline.Verdict) {
+	for i, share := range v.Contributions {
+		if share >= leastShare {
+			p := e.emit(outContribution, about, float64(share))
+			p.Attributes().PutStr(semconv.AttrAnomalyStatistic, baseline.Statistic(i).String()) //nolint:gosec // a small number
+		}
 	}
 }
 

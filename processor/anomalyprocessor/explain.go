@@ -78,7 +78,12 @@ func (b *batch) explain(j *judged, reason why) {
 	about := j.subject(detectorBaseline)
 	point := b.out.emit(outExplanation, &about, j.verdict.Score)
 	point.Attributes().PutStr(semconv.AttrAnomalyReason, whyNames[reason])
-	if shown := reason == whyAbnormal || j.verdict.State == baseline.Recovered || j.verdict.State == baseline.Adopted; !shown || !b.p.cfg.EmitBand {
+	// What was sent with the score is not sent again.
+	shown := reason == whyAbnormal || j.verdict.State == baseline.Recovered || j.verdict.State == baseline.Adopted
+	if !shown || !b.p.cfg.EmitBand {
 		b.out.band(&about, j)
+	}
+	if !shown || !b.p.cfg.EmitContributions {
+		b.out.contributions(&about, &j.verdict)
 	}
 }

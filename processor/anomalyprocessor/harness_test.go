@@ -132,6 +132,7 @@ func scoresOf(t *testing.T, resource pcommon.Resource, sm pmetric.ScopeMetrics) 
 				attributes: p.Attributes().AsRaw(), at: p.Timestamp().AsTime(), onset: p.StartTimestamp().AsTime(),
 				beside: map[string]float64{}, resource: resource.Attributes().AsRaw(),
 			}
+			name := m.Name() + take(s.attributes, semconv.AttrAnomalyStatistic)
 			s.reason = take(s.attributes, semconv.AttrAnomalyReason)
 			s.metric, s.signal, s.detector = take(s.attributes, semconv.AttrAnomalyMetric), take(s.attributes, semconv.AttrAnomalySignal), take(s.attributes, semconv.AttrAnomalyDetector)
 			key := fmt.Sprint(s.metric, s.signal, s.detector, s.attributes, s.at)
@@ -148,7 +149,7 @@ func scoresOf(t *testing.T, resource pcommon.Resource, sm pmetric.ScopeMetrics) 
 				all[i].scored, all[i].value, all[i].onset = true, p.DoubleValue(), s.onset
 				continue
 			}
-			all[i].beside[m.Name()] = p.DoubleValue()
+			all[i].beside[name] = p.DoubleValue()
 		}
 	}
 	return all

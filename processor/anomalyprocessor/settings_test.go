@@ -2,6 +2,7 @@ package anomalyprocessor
 
 import (
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -169,6 +170,23 @@ func TestSettings(t *testing.T) {
 	t.Run("emit_deviation", func(t *testing.T) {
 		assert.Contains(t, tell(t, usual)[0].beside, semconv.MetricAnomalyDeviation)
 		assert.NotContains(t, tell(t, usual, func(c *Config) { c.EmitDeviation = false })[0].beside, semconv.MetricAnomalyDeviation)
+	})
+	t.Run("emit_contributions", func(t *testing.T) {
+		shares := func(s score) (total float64) {
+			for name, v := range s.beside {
+				if strings.HasPrefix(name, semconv.MetricAnomalyContribution) {
+					total += v
+				}
+			}
+			return total
+		}
+		assert.Zero(t, shares(tell(t, usual)[1]))
+		second := tell(t, usual, func(c *Config) { c.EmitContributions = true })[1]
+		assert.InDelta(t, 1, shares(second), 0.05, "shares of the score")
+		assert.Contains(t, second.beside, semconv.MetricAnomalyContribution+"pair")
+		h := newHarness(t, func(c *Config) { c.Explain.Metrics = []string{".*"} })
+		usual.tell(h)
+		assert.InDelta(t, 1, shares(h.added[usual.calm+2]), 0.05, "and of every point that is explained, as far as it has one")
 	})
 	t.Run("emit_band", func(t *testing.T) {
 		assert.NotContains(t, tell(t, usual)[0].beside, semconv.MetricAnomalyExpected)
