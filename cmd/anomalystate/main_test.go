@@ -30,6 +30,7 @@ func learnt(key uint64, level float64, points int) *anomalystate.Stream {
 	for n := range points {
 		params.Observe(&s, begin.Add(time.Duration(n)*10*time.Second).UnixNano(), level+float64(n%5), &baseline.Limits{}, 0)
 	}
+	state, _ := s.AppendBinary(nil)
 	md := pmetric.NewMetrics()
 	rm := md.ResourceMetrics().AppendEmpty()
 	rm.Resource().Attributes().PutStr("service.name", "cart")
@@ -41,7 +42,7 @@ func learnt(key uint64, level float64, points int) *anomalystate.Stream {
 	return &anomalystate.Stream{
 		Key: anomalystate.Key{Hi: key << 50, Lo: key}, Workload: 7, Kind: 1, Last: s.Last(), Text: text,
 		Resource: &anomalystate.Resource{Key: anomalystate.Key{Lo: 1}, Text: resource},
-		Signals:  []anomalystate.Signal{{Name: "value", Quantile: -1, State: anomalystate.AppendSeries(nil, &s)}},
+		Signals:  []anomalystate.Signal{{Name: "value", Quantile: -1, State: state}},
 	}
 }
 

@@ -41,7 +41,7 @@ func newProfile(s *anomalystate.Stream, sig *anomalystate.Signal) profile {
 		p.Since = stamp(sig.Turned)
 	}
 	var series baseline.Series
-	if err := anomalystate.LoadSeries(&series, sig.State); err != nil {
+	if err := series.UnmarshalBinary(sig.State); err != nil {
 		p.Error = err.Error()
 		return p
 	}

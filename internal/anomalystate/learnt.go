@@ -1,37 +1,19 @@
 package anomalystate
 
-import (
-	"fmt"
-	"unsafe"
-
-	"github.com/paramedic-otel/paramedic/internal/baseline"
-)
+import "github.com/paramedic-otel/paramedic/internal/baseline"
 
 // ModelVersion is the version of what is learnt of a series.
-const ModelVersion = 1<<16 | uint32(unsafe.Sizeof(baseline.Series{}))
+const ModelVersion = baseline.ModelVersion
 
-// AppendSeries appends what was learnt of a series.
-func AppendSeries(b []byte, s *baseline.Series) []byte {
-	return append(b, (*[unsafe.Sizeof(*s)]byte)(unsafe.Pointer(s))[:]...)
-}
-
-// LoadSeries reads what AppendSeries wrote.
-func LoadSeries(s *baseline.Series, data []byte) error {
-	if len(data) != int(unsafe.Sizeof(*s)) {
-		return fmt.Errorf("%w series", ErrCorrupt)
+// MergeStates returns what two states of one series have learnt together. What is under way is that of the newer one.
+func MergeStates(older, newer []byte) ([]byte, error) {
+	var a, b baseline.Series
+	if err := b.UnmarshalBinary(newer); err != nil {
+		return nil, err
 	}
-	copy((*[unsafe.Sizeof(*s)]byte)(unsafe.Pointer(s))[:], data)
-	return nil
-}
-
-// InheritSeries gives a new series what another one has learnt, unless that is in an episode, and says whether it did.
-func InheritSeries(to, from *baseline.Series) bool {
-	if from.Last() == 0 || from.Abnormal() {
-		return false
+	if err := a.UnmarshalBinary(older); err != nil {
+		return nil, err
 	}
-	*to = *from
-	return true
+	b.Merge(&a)
+	return b.AppendBinary(nil)
 }
-
-// MergeStates returns what two series of one identity have learnt together.
-func MergeStates(_, newer []byte) ([]byte, error) { return newer, nil }

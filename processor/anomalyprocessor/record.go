@@ -45,11 +45,11 @@ func (r *recorder) encode(t *table, s *stream) *anomalystate.Stream {
 			continue
 		}
 		at := len(r.buf)
-		r.buf = anomalystate.AppendSeries(r.buf, &sig.series)
+		r.buf = appendSeries(r.buf, &sig.series)
 		kept := anomalystate.Signal{Name: sig.name(), Quantile: sig.quantile, Turned: sig.turned, State: r.buf[at:]}
 		if sig.shadow != 0 {
 			at = len(r.buf)
-			r.buf = anomalystate.AppendSeries(r.buf, t.shadows.at(sig.shadow-1))
+			r.buf = appendSeries(r.buf, t.shadows.at(sig.shadow-1))
 			kept.Shadow = r.buf[at:]
 		}
 		rec.Signals = append(rec.Signals, kept)
@@ -116,6 +116,12 @@ const (
 	restCounts
 	restJoin
 )
+
+func appendSeries(b []byte, s *baseline.Series) []byte {
+	// Its error is always nil.
+	b, _ = s.AppendBinary(b)
+	return b
+}
 
 func appendNumbers(b []byte, numbers ...uint64) []byte {
 	for _, v := range numbers {
@@ -283,7 +289,7 @@ func (t *table) restore(rec *anomalystate.Stream, now, latest int64, maxBuckets 
 		if sig == nil {
 			continue
 		}
-		if err := anomalystate.LoadSeries(&sig.series, from.State); err != nil || sig.series.Last() > latest {
+		if err := sig.series.UnmarshalBinary(from.State); err != nil || sig.series.Last() > latest {
 			sig.series = baseline.Series{}
 			broken++
 			continue
@@ -292,7 +298,7 @@ func (t *table) restore(rec *anomalystate.Stream, now, latest int64, maxBuckets 
 		restored++
 		if shadow && len(from.Shadow) > 0 {
 			slot := t.shadows.take()
-			if err := anomalystate.LoadSeries(t.shadows.at(slot), from.Shadow); err != nil || t.shadows.at(slot).Last() > latest {
+			if err := t.shadows.at(slot).UnmarshalBinary(from.Shadow); err != nil || t.shadows.at(slot).Last() > latest {
 				t.shadows.give(slot)
 				continue
 			}

@@ -5,7 +5,6 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
-	"github.com/paramedic-otel/paramedic/internal/anomalystate"
 	"github.com/paramedic-otel/paramedic/internal/seriesidentity"
 )
 
@@ -174,7 +173,8 @@ func (t *table) adopt(s *stream, workload uint64, maxBuckets int) int {
 		if to == nil && s.kind == kindSummary {
 			to = t.quantile(s, from.quantile, maxBuckets)
 		}
-		if to != nil && anomalystate.InheritSeries(&to.series, &from.series) {
+		if to != nil {
+			to.series = from.series.Heir()
 			inherited++
 		}
 	}
