@@ -1,6 +1,8 @@
 package anomalyprocessor
 
 import (
+	"math"
+
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
 	"github.com/paramedic-otel/paramedic/semconv"
@@ -43,7 +45,10 @@ func (b *batch) pace(s *stream, t int64) {
 	}
 	s.gap = max(float32(t-s.last), gapDecay*s.gap)
 	// Again and again, should it have failed.
-	if s.seen++; s.seen%1024 == regularPoints && b.p.cfg.Missing.After > 0 {
+	if s.seen < math.MaxUint16 {
+		s.seen++
+	}
+	if s.seen%1024 == regularPoints && b.p.cfg.Missing.After > 0 {
 		b.p.table.describe(s, b.judged.metric, b.judged.resource, b.judged.attributes)
 	}
 }
@@ -74,7 +79,7 @@ func (b *batch) miss(s *stream, md pmetric.Metrics) {
 		return
 	}
 	// As often as it came in a row without such a pause, and once more (the rule of succession).
-	score := 1 - 1/float64(s.seen+2)
+	score := 1 - 1/(float64(s.seen)+2)
 	// A process that began anew need not have all series again.
 	over := s.last < r.restarted || silent > int64(cfg.LevelShiftAfter)
 	switch {

@@ -183,7 +183,7 @@ func (n *numbers) length(most int) int {
 type rest struct {
 	absence absence
 	gap     float32
-	seen    uint32
+	seen    uint16
 	told    int64
 	sum     float64
 	integer int64
@@ -205,7 +205,7 @@ func decodeRest(data []byte, maxBuckets int) (rest, error) {
 	}
 	parts := n.byte()
 	p.absence = absence(n.byte())
-	p.gap, p.seen, p.told = math.Float32frombits(uint32(n.next())), uint32(n.next()), int64(n.next()) //nolint:gosec // as it was written
+	p.gap, p.seen, p.told = math.Float32frombits(uint32(n.next())), uint16(min(n.next(), math.MaxUint16)), int64(n.next()) //nolint:gosec // as it was written
 	n.bad = n.bad || p.absence > given || !finite(float64(p.gap)) || p.gap < 0
 	if parts&restTotals != 0 {
 		p.sum, p.integer, p.count = n.float(), int64(n.next()), n.next() //nolint:gosec // as above

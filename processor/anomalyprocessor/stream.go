@@ -78,13 +78,14 @@ type stream struct {
 	arrived int64
 	// last is the timestamp of the last point, 0 before the first.
 	last int64
-	// gap is the longest recent pause, in nanoseconds, and seen the number of pauses.
-	gap  float32
-	seen uint32
+	// gap is the longest recent pause, in nanoseconds.
+	gap float32
 	// resource and text are the handles of its resource and, once they are needed, of its metric's name and attributes.
 	resource, text uint32
-	kind           kind
-	absence        absence
+	// seen is the number of pauses, up to math.MaxUint16.
+	seen    uint16
+	kind    kind
+	absence absence
 	// first is the only signal of most streams; the others are chained to it.
 	first signal
 	// start is the start of the last point.

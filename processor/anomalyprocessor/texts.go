@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	// blockBytes is what a block of a text holds. Most descriptions need two or three.
-	blockBytes = 44
+	// blockBytes is what a block of a text holds. Most descriptions of series need one.
+	blockBytes = 36
 	// maxText bounds a description, in bytes; longer ones are not kept.
 	maxText = 4096
 )

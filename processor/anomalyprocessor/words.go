@@ -14,7 +14,7 @@ const (
 	maxWords = 1 << 16
 	maxWord  = 128
 	// onceBits is the size of the filter of values that were seen.
-	onceBits = 1 << 19
+	onceBits = 1 << 17
 )
 
 // words gives numbers to the strings that many series share: names of metrics and attributes, and values that come again.

@@ -48,12 +48,12 @@ func TestCommonSeriesTakeFewBytes(t *testing.T) {
 
 func TestWordsAreBounded(t *testing.T) {
 	var w words
-	for i := range 2 * maxWords {
+	for i := range maxWords / 2 {
 		a := pcommon.NewMap()
 		a.PutStr("user", strconv.Itoa(i))
 		w.encode("g", a)
 	}
-	assert.Less(t, len(w.all), maxWords/2, "values that come once are spelt out")
+	assert.Less(t, len(w.all), maxWords/8, "values that come once are spelt out, but for a few")
 	for i := range 2 * maxWords {
 		a := pcommon.NewMap()
 		a.PutStr("user"+strconv.Itoa(i), strings.Repeat("x", maxWord+1))
