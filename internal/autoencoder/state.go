@@ -22,6 +22,7 @@ func (a *Autoencoder) AppendBinary(b []byte) ([]byte, error) {
 		b = binarystate.AppendFloat64s(b, []float64{s.level, s.spread, s.points})
 	}
 	b = binarystate.AppendFloat64s(b, a.noise)
+	b = binarystate.AppendFloat64s(b, a.drift)
 	for _, s := range [][]float64{a.net.weights, a.net.first, a.net.second} {
 		b = binarystate.AppendFloat64s(b, s)
 	}
@@ -52,6 +53,13 @@ func (a *Autoencoder) UnmarshalBinary(data []byte) error {
 		standards[i] = s
 	}
 	r.Float64s(noise)
+	drift := make([]float64, len(a.drift))
+	r.Float64s(drift)
+	for _, v := range drift {
+		if math.Abs(v) > mostDrift {
+			r.Fail(binarystate.ErrInvalid)
+		}
+	}
 	for _, v := range noise {
 		if v < leastNoise || v > 1e9 {
 			r.Fail(binarystate.ErrInvalid)
@@ -84,6 +92,6 @@ func (a *Autoencoder) UnmarshalBinary(data []byte) error {
 	a.inputs, a.noise, a.odd, a.drifted = standards, noise, odd, drifted
 	a.net.weights, a.net.first, a.net.second = weights, first, second
 	a.at, a.held = 0, 0
-	clear(a.drift)
+	a.drift = drift
 	return nil
 }

@@ -8,7 +8,7 @@
 // source little (the sparse mixtures of Donoho and Jin, "Higher Criticism", 2004).
 //
 // Sources that move together say the same thing more than once. Their correlation is learnt from what they say while the entity
-// is calm, and a source counts as one over the sum of its absolute correlations with all: ten copies count as one,
+// is calm, and a source counts as one over the sum of its absolute correlations with all that say the same, louder or as loud: ten copies count as one,
 // and ten sources with pairwise correlation r as 10/(1+9r), the number of independent ones that hold as much. Until the
 // correlation is known it is taken to be 1.
 //

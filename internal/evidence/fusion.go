@@ -63,6 +63,8 @@ const (
 	noise = 2
 	// mostRepeated bounds how much of what a source says is taken for a repetition.
 	mostRepeated = 0.98
+	// mostTold bounds what one source can say, in nats: the logarithm of the ratio of leastChance is smaller.
+	mostTold = 100
 	// clippedSize is the largest size that the correlation is learnt from; an outlier shall not decide it.
 	clippedSize = 4
 )
@@ -213,7 +215,8 @@ func (f *Fusion) predict(t int64) float64 {
 	return math.Log(p / (1 - p))
 }
 
-// discount works out what each source counts for beside the others that speak.
+// discount works out what each source counts for beside the others that say the same: that the entity is abnormal, or that it
+// is not.
 func (f *Fusion) discount() {
 	n := f.params.Sources
 	for i := range n {
@@ -230,12 +233,15 @@ func (f *Fusion) discount() {
 			continue
 		}
 		for j := range i {
-			if !f.spoke[j] {
+			a, b := f.ratios[i], f.ratios[j]
+			if !f.spoke[j] || (a > 0) != (b > 0) {
 				continue
 			}
 			r := f.correlation(i, j, least)
-			f.weights[i] += r
-			f.weights[j] += r
+			a, b = math.Abs(a), math.Abs(b)
+			// A whisper takes nothing from what is said aloud.
+			f.weights[i] += r * math.Min(1, b/a)
+			f.weights[j] += r * math.Min(1, a/b)
 		}
 	}
 	for i := range n {

@@ -17,6 +17,8 @@ func (f *Fusion) AppendBinary(b []byte) ([]byte, error) {
 	b = binarystate.AppendFloat64s(b, []float64{probability(f.odds), f.seen})
 	b = binarystate.AppendFloat64s(b, f.shares)
 	b = binarystate.AppendFloat64s(b, f.lagged)
+	b = binarystate.AppendFloat64s(b, f.before)
+	b = binarystate.AppendFloat64s(b, f.told)
 	b = binarystate.AppendFloat64s(b, f.mean)
 	b = binarystate.AppendFloat64s(b, f.products)
 	b = binarystate.AppendFloat64s(b, f.gains.counts)
@@ -40,12 +42,15 @@ func (f *Fusion) UnmarshalBinary(data []byte) error {
 	r.Float64s(shares)
 	lagged := make([]float64, n)
 	r.Float64s(lagged)
+	before, told := make([]float64, n), make([]float64, n)
+	r.Float64s(before)
+	r.Float64s(told)
 	r.Float64s(mean)
 	r.Float64s(products)
 	r.Float64s(counts)
 	calm := make([]float64, len(f.gains.calm))
 	r.Float64s(calm)
-	if !(p >= 0 && p <= 1 && seen >= 0) || !within(shares, 0, 1) || !within(lagged, -clippedSize*clippedSize, clippedSize*clippedSize) || !within(mean, -clippedSize, clippedSize) ||
+	if !(p >= 0 && p <= 1 && seen >= 0) || !within(shares, 0, 1) || !within(lagged, -clippedSize*clippedSize, clippedSize*clippedSize) || !within(before, -clippedSize, clippedSize) || !within(told, -mostTold, mostTold) || !within(mean, -clippedSize, clippedSize) ||
 		!within(products, -clippedSize*clippedSize, clippedSize*clippedSize) || !within(counts, 0, mostCounted) || !within(calm, 0, mostCounted) {
 		r.Fail(binarystate.ErrInvalid)
 	}
@@ -59,8 +64,8 @@ func (f *Fusion) UnmarshalBinary(data []byte) error {
 	}
 	copy(f.shares, shares)
 	copy(f.lagged, lagged)
-	clear(f.before)
-	clear(f.told)
+	copy(f.before, before)
+	copy(f.told, told)
 	copy(f.mean, mean)
 	copy(f.products, products)
 	copy(f.gains.counts, counts)

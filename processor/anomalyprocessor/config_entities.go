@@ -54,8 +54,9 @@ func defaultEntities() Entities {
 	}
 }
 
-// defaultDetectors are those of a block that names none.
-var defaultDetectors = []EntityDetector{{Type: entitydetector.Autoencoder}}
+// defaultDetectors are those of a block that names none: what the fusion hears of the autoencoder is worth more than the
+// autoencoder's own alarms (benchmark/multivariate).
+var defaultDetectors = []EntityDetector{{Type: entitydetector.Autoencoder, Shadow: true}, {Type: entitydetector.Fusion}}
 
 // detectors returns those that are configured, or the default.
 func (e *Entities) detectors() []EntityDetector {

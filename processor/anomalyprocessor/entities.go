@@ -366,6 +366,9 @@ func (w *entities) emit(md pmetric.Metrics) {
 
 // sweep forgets the entities that had no point for series_ttl, once a minute.
 func (w *entities) sweep(now int64) {
+	if w.swept == 0 {
+		w.swept = now
+	}
 	if now-w.swept < int64(time.Minute) {
 		return
 	}

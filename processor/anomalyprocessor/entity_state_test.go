@@ -17,7 +17,7 @@ func withEntities(change ...func(*Entities)) func(*Config) {
 	return func(c *Config) {
 		e := c.Entities.GetOrInsertDefault()
 		e.WarmUp = 64
-		e.Detectors = []EntityDetector{{Type: entitydetector.IsolationForest}, {Type: entitydetector.Autoencoder}, {Type: entitydetector.Fusion}}
+		e.Detectors = []EntityDetector{{Type: entitydetector.Autoencoder}, {Type: entitydetector.Fusion}}
 		for _, f := range change {
 			f(e)
 		}

@@ -85,6 +85,7 @@ const forestVersion = 1
 func (f *forest) AppendBinary(b []byte) ([]byte, error) {
 	b = append(b, forestVersion)
 	b = binarystate.AppendUint32(b, uint32(min(f.learnt, 1<<30))) //nolint:gosec // not negative
+	b = binarystate.AppendFloat64s(b, f.smooth)
 	return appendParts(b, f.trees, &f.surprise, f.lasting)
 }
 
@@ -98,6 +99,8 @@ func (f *forest) UnmarshalBinary(data []byte) error {
 	if err != nil {
 		return err
 	}
+	r.Float64s(fresh.smooth)
+	fresh.seen = learnt > 0
 	if err := readParts(r, fresh.trees, &fresh.surprise, fresh.lasting); err != nil {
 		return err
 	}
