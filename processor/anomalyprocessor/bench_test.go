@@ -103,6 +103,47 @@ func TestKnownCalmSeriesDoNotAllocate(t *testing.T) {
 	assert.Zero(t, testing.AllocsPerRun(50, func() { r.run(batches) }))
 }
 
+// Counters, histograms and ratios of them do not allocate either, once they are known.
+func TestKnownCountsDoNotAllocate(t *testing.T) {
+	cfg := createDefaultConfig().(*Config)
+	errorsOverRequests(cfg)
+	cfg.EmitBand = false
+	p, err := newAnomalyProcessor(processor.Settings{TelemetrySettings: componenttest.NewNopTelemetrySettings()}, cfg)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, p.shutdown(t.Context())) })
+	s := serving()
+	var batches []pmetric.Metrics
+	total := pmetric.NewHistogramDataPoint()
+	for n := range 400 {
+		md := s.point(n, map[int64]int64{200: 500 + int64(n%3), 503: 5})
+		m := md.ResourceMetrics().At(0).ScopeMetrics().At(0).Metrics().AppendEmpty()
+		m.SetName("duration")
+		m.SetEmptyHistogram().SetAggregationTemporality(pmetric.AggregationTemporalityCumulative)
+		point := m.Histogram().DataPoints().AppendEmpty()
+		explicit(point, 1, 500+uint64(n%3), 0.15)
+		stamp(point, begin, at(n, minute))
+		if n > 0 {
+			point.SetCount(point.Count() + total.Count())
+			point.SetSum(point.Sum() + total.Sum())
+			for i := range total.BucketCounts().Len() {
+				point.BucketCounts().SetAt(i, point.BucketCounts().At(i)+total.BucketCounts().At(i))
+			}
+		}
+		point.CopyTo(total)
+		batches = append(batches, md)
+	}
+	next := 0
+	run := func() {
+		_, err := p.processMetrics(t.Context(), batches[next])
+		require.NoError(t, err)
+		next++
+	}
+	for range 300 {
+		run()
+	}
+	assert.Zero(t, testing.AllocsPerRun(90, run))
+}
+
 func TestMemoryOfASeriesIsBounded(t *testing.T) {
 	if testing.Short() {
 		t.Skip("measures the heap")
