@@ -35,10 +35,7 @@ func learnt(key uint64, level float64, points int) *anomalystate.Stream {
 	rm := md.ResourceMetrics().AppendEmpty()
 	rm.Resource().Attributes().PutStr("service.name", "cart")
 	resource, _ := (&pmetric.ProtoMarshaler{}).MarshalMetrics(md)
-	m := rm.ScopeMetrics().AppendEmpty().Metrics().AppendEmpty()
-	m.SetName("queue.size")
-	m.SetEmptyGauge().DataPoints().AppendEmpty().Attributes().PutStr("queue", "mail")
-	text, _ := (&pmetric.ProtoMarshaler{}).MarshalMetrics(md)
+	text := []byte("\x00\x0aqueue.size\x01\x00\x05queue\x00\x00\x04mail")
 	return &anomalystate.Stream{
 		Key: anomalystate.Key{Hi: key << 50, Lo: key}, Workload: 7, Kind: 1, Last: s.Last(), Text: text,
 		Resource: &anomalystate.Resource{Key: anomalystate.Key{Lo: 1}, Text: resource},

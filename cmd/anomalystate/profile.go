@@ -29,9 +29,9 @@ type profile struct {
 }
 
 func newProfile(s *anomalystate.Stream, sig *anomalystate.Signal) profile {
-	metric, attributes := s.Describe()
+	metric, attributes, _ := s.Describe()
 	p := profile{
-		Stream: s.Key.String(), Resource: s.Resource.Describe(), Metric: metric, Attributes: attributes,
+		Stream: s.Key.String(), Resource: s.Resource.Describe().AsRaw(), Metric: metric, Attributes: attributes.AsRaw(),
 		Kind: anomalystate.Kind(s.Kind).String(), Signal: sig.Name,
 	}
 	if s.Workload != 0 {

@@ -22,6 +22,10 @@
 //	those before as u32 or 2³²-1, text, rest, number of signals as a varint, signals
 //	a signal: length of its name u8, name, quantile f64, turned i64, state, shadow
 //
+// A stream's text is the name of the metric, the number of attributes as a varint, and each one's name, type (u8) and
+// value: 0 a string, 1 an integer as a signed varint, 2 a double as f64, 3 true, 4 false, 5 nothing, 6 anything else as
+// a byte string of OTLP metrics with a resource that has this attribute. A string is a byte 0, then a byte string.
+//
 // A portable file is the eight bytes "PARANOM" and 0x01, then shards, each behind its length as u32, then a length of 0,
 // and the number of shards as u32: a file that ends early is known as such, and what precedes the end can be used.
 package anomalystate

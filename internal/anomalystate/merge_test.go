@@ -56,11 +56,32 @@ func TestCollection(t *testing.T) {
 }
 
 func TestDescribe(t *testing.T) {
-	s := anomalystate.Stream{Text: []byte{0xff}}
-	metric, attributes := s.Describe()
-	assert.Empty(t, metric)
-	assert.Nil(t, attributes)
-	assert.Nil(t, s.Resource.Describe())
-	assert.Nil(t, (&anomalystate.Resource{Text: []byte{0xff}}).Describe())
+	text := []byte("\x00\x02up\x07\x00\x01a\x00\x00\x01x\x00\x01b\x01\x03\x00\x01c\x02\x00\x00\x00\x00\x00\x00\xf0?\x00\x01d\x03\x00\x01e\x04\x00\x01f\x05\x00\x01g\x06\x00")
+	s := anomalystate.Stream{Text: text}
+	metric, attributes, ok := s.Describe()
+	require.True(t, ok)
+	assert.Equal(t, "up", metric)
+	assert.Equal(t, map[string]any{"a": "x", "b": int64(-2), "c": 1.0, "d": true, "e": false, "f": nil}, attributes.AsRaw())
+	for i := range text {
+		s.Text = text[:i]
+		_, _, ok := s.Describe()
+		assert.False(t, ok)
+	}
+	s.Text = append(text, 0)
+	_, _, ok = s.Describe()
+	assert.False(t, ok)
+	assert.Zero(t, s.Resource.Describe().Len())
+	assert.Zero(t, (&anomalystate.Resource{Text: []byte{0xff}}).Describe().Len())
 	assert.Equal(t, "unknown", anomalystate.Kind(200).String())
+}
+
+func FuzzDescribe(f *testing.F) {
+	f.Add([]byte("\x00\x02up\x02\x00\x01a\x00\x00\x01x\x00\x01b\x01\x03"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		metric, attributes, ok := (&anomalystate.Stream{Text: text}).Describe()
+		if !ok {
+			assert.Empty(t, metric)
+			assert.Zero(t, attributes.Len())
+		}
+	})
 }

@@ -49,6 +49,12 @@ func (w *ShardWriter) Begin(h Header) {
 	clear(w.resources)
 }
 
+// Knows says that a resource stands in the shard, so that its text need not be given again.
+func (w *ShardWriter) Knows(resource Key) bool {
+	_, ok := w.resources[resource]
+	return ok
+}
+
 // Add appends a stream, and says whether it could: it is within the bounds of a record, and the shard within its own.
 func (w *ShardWriter) Add(s *Stream) bool {
 	if !s.fits() {

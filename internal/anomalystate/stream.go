@@ -24,7 +24,7 @@ type Stream struct {
 	Arrived, Last, Start int64
 	// Resource is what the stream belongs to; nil when that is not known.
 	Resource *Resource
-	// Text describes metric and attributes, as OTLP with one data point; empty when nobody needed it yet.
+	// Text describes metric and attributes, as Describe reads it; empty when nobody needed it yet.
 	Text []byte
 	// Rest is what else its owner keeps of it, such as running totals, in the owner's encoding.
 	Rest []byte

@@ -1,6 +1,10 @@
 package anomalystate
 
 import (
+	"encoding/binary"
+	"math"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 )
 
@@ -20,27 +24,68 @@ func (k Kind) String() string {
 	return "unknown"
 }
 
-// Describe reads Text: the name of the metric and its attributes; empty when there is none.
-func (s *Stream) Describe() (metric string, attributes map[string]any) {
-	md, err := (&pmetric.ProtoUnmarshaler{}).UnmarshalMetrics(s.Text)
-	if err != nil || md.DataPointCount() != 1 {
-		return "", nil
+// The types of attributes in a text.
+const (
+	textString byte = iota
+	textInt
+	textDouble
+	textTrue
+	textFalse
+	textEmpty
+	textOther
+)
+
+// Describe reads Text: the name of the metric and its attributes; false when there is none, or it cannot be read.
+func (s *Stream) Describe() (metric string, attributes pcommon.Map, ok bool) {
+	r := reader{rest: s.Text}
+	metric, attributes = r.text(), pcommon.NewMap()
+	for n := r.count(maxText); n > 0 && !r.bad; n-- {
+		name := r.text()
+		switch r.byte() {
+		case textString:
+			attributes.PutStr(name, r.text())
+		case textInt:
+			v, size := binary.Varint(r.rest)
+			r.bytes(uint64(max(0, size))) //nolint:gosec // not negative
+			r.bad = r.bad || size <= 0
+			attributes.PutInt(name, v)
+		case textDouble:
+			attributes.PutDouble(name, math.Float64frombits(r.u64()))
+		case textTrue:
+			attributes.PutBool(name, true)
+		case textFalse:
+			attributes.PutBool(name, false)
+		case textEmpty:
+			attributes.PutEmpty(name)
+		case textOther:
+			other := Resource{Text: r.bytes(r.count(maxText))}
+			if v, ok := other.Describe().Get(name); ok {
+				v.CopyTo(attributes.PutEmpty(name))
+			}
+		default:
+			r.bad = true
+		}
 	}
-	m := md.ResourceMetrics().At(0).ScopeMetrics().At(0).Metrics().At(0)
-	if m.Type() != pmetric.MetricTypeGauge {
-		return m.Name(), nil
+	if r.bad || len(r.rest) > 0 {
+		return "", pcommon.NewMap(), false
 	}
-	return m.Name(), m.Gauge().DataPoints().At(0).Attributes().AsRaw()
+	return metric, attributes, true
 }
 
-// Describe reads Text: the attributes of the resource; nil when there is none.
-func (r *Resource) Describe() map[string]any {
-	if r == nil {
-		return nil
+func (r *reader) text() string {
+	if r.byte() != 0 {
+		r.bad = true
 	}
-	md, err := (&pmetric.ProtoUnmarshaler{}).UnmarshalMetrics(r.Text)
-	if err != nil || md.ResourceMetrics().Len() != 1 {
-		return nil
+	return string(r.bytes(r.count(maxText)))
+}
+
+// Describe reads Text: the attributes of the resource; none when there is none, or it cannot be read.
+func (r *Resource) Describe() pcommon.Map {
+	if r != nil {
+		md, err := (&pmetric.ProtoUnmarshaler{}).UnmarshalMetrics(r.Text)
+		if err == nil && md.ResourceMetrics().Len() == 1 {
+			return md.ResourceMetrics().At(0).Resource().Attributes()
+		}
 	}
-	return md.ResourceMetrics().At(0).Resource().Attributes().AsRaw()
+	return pcommon.NewMap()
 }

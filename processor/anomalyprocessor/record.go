@@ -15,13 +15,15 @@ type recorder struct {
 	record   anomalystate.Stream
 	resource anomalystate.Resource
 	buf      []byte
+	// short is the text of a stream as it is held, text as it is stored; about is that of its resource.
+	short, text, about []byte
 }
 
 // restVersion is the first byte of what a record holds besides.
 const restVersion = 1
 
-// encode makes the record of a stream, valid until the next one.
-func (r *recorder) encode(t *table, s *stream) *anomalystate.Stream {
+// encode makes the record of a stream, valid until the next one, for a writer.
+func (r *recorder) encode(t *table, s *stream, w *anomalystate.ShardWriter) *anomalystate.Stream {
 	rec := &r.record
 	rec.Key, rec.Workload, rec.Kind = anomalystate.Key(s.key), s.workload, uint8(s.kind)
 	rec.Arrived, rec.Last, rec.Start = s.arrived, s.last, s.start
@@ -29,13 +31,16 @@ func (r *recorder) encode(t *table, s *stream) *anomalystate.Stream {
 	if s.resource != 0 {
 		res := t.resources.all.at(s.resource - 1)
 		r.resource = anomalystate.Resource{Key: anomalystate.Key(res.key), Last: res.last, Restarted: res.restarted}
-		if res.text != 0 {
-			r.resource.Text = t.texts.get(res.text)
+		if res.text != 0 && !w.Knows(r.resource.Key) {
+			r.about = t.texts.appendTo(r.about[:0], res.text)
+			r.resource.Text = r.about
 		}
 		rec.Resource = &r.resource
 	}
 	if s.text != 0 {
-		rec.Text = seriesText(t.words.decode(t.texts.get(s.text)))
+		r.short = t.texts.appendTo(r.short[:0], s.text)
+		r.text = t.words.spell(r.text[:0], r.short)
+		rec.Text = r.text
 	}
 	r.buf = t.appendRest(r.buf[:0], s)
 	rec.Rest = r.buf
@@ -322,7 +327,7 @@ func (t *table) relate(s *stream, rec *anomalystate.Stream) {
 		r.text = t.texts.put(rec.Resource.Text)
 	}
 	if r.text != 0 && len(rec.Text) > 0 {
-		if metric, attributes := readSeries(rec.Text); metric != "" {
+		if metric, attributes, ok := rec.Describe(); ok {
 			s.text = t.texts.put(t.words.encode(metric, attributes))
 		}
 	}

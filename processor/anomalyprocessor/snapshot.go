@@ -169,7 +169,7 @@ func (k *keeper) encode(shard int) {
 	k.each(shard, encodeStreams, func(s *stream) (bool, bool) {
 		w := &k.writers[k.part(s)]
 		before := w.Size()
-		if !w.Add(k.recorder.encode(&k.p.table, s)) {
+		if !w.Add(k.recorder.encode(&k.p.table, s, w)) {
 			k.unwritten++
 		}
 		size += w.Size() - before
