@@ -85,21 +85,26 @@ func (s *Surprise) Learn(x, rate float64) {
 func (s *Surprise) AppendBinary(b []byte) ([]byte, error) {
 	b = append(b, surpriseVersion)
 	b = binarystate.AppendFloat64s(b, []float64{s.level, s.spread})
+	b = binarystate.AppendFloat64(b, s.pending)
+	state := s.tail.State()
+	b = binarystate.AppendFloat32s(b, state[:])
 	return binarystate.AppendUint32(b, s.points), nil
 }
 
 // SurpriseBytes is the length of the state of a Surprise.
-const SurpriseBytes = 1 + 2*8 + 4
+const SurpriseBytes = 1 + 3*8 + 4*4 + 4
 
-// UnmarshalBinary replaces the state. The tail is learnt anew: from the prior, it is there soon.
+// UnmarshalBinary replaces the state. A broken one changes nothing; the error says why.
 func (s *Surprise) UnmarshalBinary(data []byte) error {
 	r := binarystate.NewReader(data)
 	if v := r.Byte(); v != surpriseVersion && r.Err() == nil {
 		return fmt.Errorf("surprise state has version %d, want %d", v, surpriseVersion)
 	}
-	next := Surprise{level: r.Float64(), spread: r.Float64(), tail: oddness.Tail()}
+	next := Surprise{level: r.Float64(), spread: r.Float64(), pending: r.Float64()}
+	var state [4]float32
+	r.Float32s(state[:])
 	next.points = uint32(r.Count(slowest)) //nolint:gosec // not negative
-	if next.spread < 0 || math.Abs(next.level) > 1e150 || next.spread > 1e151 {
+	if next.spread < 0 || math.Abs(next.level) > 1e150 || next.spread > 1e151 || math.Abs(next.pending) > largestSize || !next.tail.Restore(state) {
 		r.Fail(binarystate.ErrInvalid)
 	}
 	if err := r.Close(); err != nil {

@@ -65,7 +65,7 @@ const (
 
 // Verdict is what the detector says about a point.
 type Verdict struct {
-	// Ready says that enough was seen to judge; else the rest is 0 and Chance 1.
+	// Ready says that enough was seen to judge: else there is no outlier and Chance is 1.
 	Ready bool
 	// Expected is what the trend and the season foretell.
 	Expected float64
@@ -124,12 +124,14 @@ func (d *Detector) Observe(x float64) Verdict {
 	}
 	x = math.Max(-largest, math.Min(largest, x))
 	if d.ready {
-		v.Ready, v.Expected = true, expected
+		v.Ready, v.Expected = d.missed >= fewest, expected
 		v.Deviation = (x - expected - d.center) / d.spread
 		size := math.Min(math.Abs(v.Deviation), largestDeviation)
 		v.Deviation = math.Copysign(size, v.Deviation)
-		v.Outlier = size > d.critical
-		v.Chance, _ = d.surprise.Judge(size)
+		v.Outlier = v.Ready && size > d.critical
+		if v.Ready {
+			v.Chance, _ = d.surprise.Judge(size)
+		}
 		if !missing {
 			d.teach(size, v.Chance)
 			d.misses[d.missAt] = x - expected
@@ -146,6 +148,8 @@ func (d *Detector) Observe(x float64) Verdict {
 	}
 	return v
 }
+
+func abs(x int) int { return max(x, -x) }
 
 // expected is what was foretold of the next point.
 func (d *Detector) expected() float64 {
@@ -183,9 +187,14 @@ func (d *Detector) decompose() {
 	} else {
 		d.ordered = append(d.ordered, d.window[:d.held]...)
 	}
+	before := d.period
 	d.period = d.params.Period
 	if d.period == 0 {
 		d.period = FindPeriod(d.ordered)
+	}
+	if far := abs(d.period - before); far > before/10 {
+		// How far forecasts missed that knew nothing of the cycle says nothing about those that do.
+		d.missAt, d.missed, d.surprise = 0, 0, evidence.Surprise{}
 	}
 	Decompose(d.ordered, DefaultSmoothing(d.period), &d.parts)
 	n := len(d.ordered)

@@ -219,9 +219,9 @@ func TestDetectorParameters(t *testing.T) {
 	_, _ = run(func(p *Params) { p.Outliers = 0 })
 	d, e := newDetector(t), newDetector(t, func(p *Params) { p.Outliers = 0 })
 	r := rand.New(rand.NewPCG(5, 5))
-	for i := range 512 {
+	for range 512 {
 		x := r.NormFloat64()
-		if i%20 == 0 {
+		if r.IntN(20) == 0 {
 			x = 9
 		}
 		d.Observe(x)
@@ -270,7 +270,7 @@ func TestDetectorState(t *testing.T) {
 	assert.InDelta(t, want.Expected, got.Expected, 1e-9)
 	short := newDetector(t, func(p *Params) { p.Window = 64 })
 	require.NoError(t, short.UnmarshalBinary(state))
-	assert.True(t, short.Observe(0).Ready)
+	assert.Equal(t, 16, short.Period())
 	require.NoError(t, newDetector(t).UnmarshalBinary(state))
 	for cut := range state {
 		require.Error(t, e.UnmarshalBinary(state[:cut]))

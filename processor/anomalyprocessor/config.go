@@ -66,6 +66,8 @@ type Config struct {
 
 	// Entities judge all signals of an entity together.
 	Entities configoptional.Optional[Entities] `mapstructure:"entities"`
+	// Seasonal is a second detector for some series, with a season.
+	Seasonal configoptional.Optional[Seasonal] `mapstructure:"stl_esd"`
 
 	// Ratios are signals made of two metrics.
 	Ratios []Ratio `mapstructure:"ratios"`
@@ -113,6 +115,7 @@ func createDefaultConfig() component.Config {
 		Explain:         Explain{MaxSeries: 100},
 		Shadow:          configoptional.Default(Shadow{}),
 		Entities:        configoptional.Default(defaultEntities()),
+		Seasonal:        configoptional.Default(defaultSeasonal()),
 		EmitDeviation:   true,
 		State:           defaultState(),
 		Workload:        defaultWorkload(),

@@ -110,6 +110,13 @@ func newAnomalyProcessor(set processor.Settings, cfg *Config) (*anomalyProcessor
 	if s := cfg.Shadow.Get(); s != nil {
 		p.watchers = append(p.watchers, &shadow{params: s.over(cfg).params(), emit: s.Emit})
 	}
+	if settings := cfg.Seasonal.Get(); settings != nil {
+		w, err := newSeasonal(cfg, settings, p.params.AnomaliesPerDay, telemetry)
+		if err != nil {
+			return nil, err
+		}
+		p.watchers = append(p.watchers, w)
+	}
 	if cfg.Entities.HasValue() {
 		w, err := newEntities(cfg, p.params.AnomaliesPerDay, p.version, p.logger, telemetry)
 		if err != nil {

@@ -38,6 +38,7 @@ type TelemetryBuilder struct {
 	ProcessorAnomalyFailedSnapshots       metric.Int64Counter
 	ProcessorAnomalyFormedEntities        metric.Int64Counter
 	ProcessorAnomalyHeldEntities          metric.Int64ObservableGauge
+	ProcessorAnomalyHeldSeasonalSeries    metric.Int64ObservableGauge
 	ProcessorAnomalyHeldSeries            metric.Int64ObservableGauge
 	ProcessorAnomalyInheritedSeries       metric.Int64Counter
 	ProcessorAnomalyLimitEntities         metric.Int64ObservableGauge
@@ -46,6 +47,7 @@ type TelemetryBuilder struct {
 	ProcessorAnomalyOpenedEpisodes        metric.Int64Counter
 	ProcessorAnomalyRefusedDatapoints     metric.Int64Counter
 	ProcessorAnomalyRefusedEntities       metric.Int64Counter
+	ProcessorAnomalyRefusedSeasonalPoints metric.Int64Counter
 	ProcessorAnomalyRefusedSignals        metric.Int64Counter
 	ProcessorAnomalyRejectedSeries        metric.Int64Counter
 	ProcessorAnomalyRejectedShards        metric.Int64Counter
@@ -83,6 +85,21 @@ func (builder *TelemetryBuilder) RegisterProcessorAnomalyHeldEntitiesCallback(cb
 		cb(ctx, &observerInt64{inst: builder.ProcessorAnomalyHeldEntities, obs: o})
 		return nil
 	}, builder.ProcessorAnomalyHeldEntities)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterProcessorAnomalyHeldSeasonalSeriesCallback sets callback for observable ProcessorAnomalyHeldSeasonalSeries metric.
+func (builder *TelemetryBuilder) RegisterProcessorAnomalyHeldSeasonalSeriesCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ProcessorAnomalyHeldSeasonalSeries, obs: o})
+		return nil
+	}, builder.ProcessorAnomalyHeldSeasonalSeries)
 	if err != nil {
 		return err
 	}
@@ -241,6 +258,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{entities}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ProcessorAnomalyHeldSeasonalSeries, err = builder.meter.Int64ObservableGauge(
+		"otelcol_processor_anomaly_held_seasonal_series",
+		metric.WithDescription("Series that the detector stl_esd judges. [Development]"),
+		metric.WithUnit("{series}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ProcessorAnomalyHeldSeries, err = builder.meter.Int64ObservableGauge(
 		"otelcol_processor_anomaly_held_series",
 		metric.WithDescription("Series whose state is held in memory. [Development]"),
@@ -287,6 +310,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_processor_anomaly_refused_entities",
 		metric.WithDescription("Resources whose entity is not judged because there is no room (entities.max_entities). [Development]"),
 		metric.WithUnit("{resources}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorAnomalyRefusedSeasonalPoints, err = builder.meter.Int64Counter(
+		"otelcol_processor_anomaly_refused_seasonal_points",
+		metric.WithDescription("Points that the detector stl_esd did not judge because there was no room for their series (stl_esd.max_series). [Development]"),
+		metric.WithUnit("{datapoints}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorAnomalyRefusedSignals, err = builder.meter.Int64Counter(

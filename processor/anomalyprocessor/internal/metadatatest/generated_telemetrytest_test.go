@@ -24,6 +24,10 @@ func TestSetupTelemetry(t *testing.T) {
 		observer.Observe(1)
 		return nil
 	}))
+	require.NoError(t, tb.RegisterProcessorAnomalyHeldSeasonalSeriesCallback(func(_ context.Context, observer metric.Int64Observer) error {
+		observer.Observe(1)
+		return nil
+	}))
 	require.NoError(t, tb.RegisterProcessorAnomalyHeldSeriesCallback(func(_ context.Context, observer metric.Int64Observer) error {
 		observer.Observe(1)
 		return nil
@@ -54,6 +58,7 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ProcessorAnomalyOpenedEpisodes.Add(context.Background(), 1)
 	tb.ProcessorAnomalyRefusedDatapoints.Add(context.Background(), 1)
 	tb.ProcessorAnomalyRefusedEntities.Add(context.Background(), 1)
+	tb.ProcessorAnomalyRefusedSeasonalPoints.Add(context.Background(), 1)
 	tb.ProcessorAnomalyRefusedSignals.Add(context.Background(), 1)
 	tb.ProcessorAnomalyRejectedSeries.Add(context.Background(), 1)
 	tb.ProcessorAnomalyRejectedShards.Add(context.Background(), 1)
@@ -101,6 +106,9 @@ func TestSetupTelemetry(t *testing.T) {
 	AssertEqualProcessorAnomalyHeldEntities(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorAnomalyHeldSeasonalSeries(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorAnomalyHeldSeries(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
@@ -123,6 +131,9 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorAnomalyRefusedEntities(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorAnomalyRefusedSeasonalPoints(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorAnomalyRefusedSignals(t, testTel,
