@@ -53,6 +53,9 @@ type Limits struct {
 	MinAbsolute, MinRelative float64
 	// IgnoreUp and IgnoreDown switch a direction off.
 	IgnoreUp, IgnoreDown bool
+	// Sampled says that a value is a statistic of a sample, such as a mean duration: there is none when nothing was counted,
+	// and it says little when little was. A series of such values that comes slowly is one of small samples.
+	Sampled bool
 }
 
 // floor is the least deviation from a level that matters.

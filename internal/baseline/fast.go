@@ -39,6 +39,7 @@ const (
 	symmetric      = 1.25 // ratio of the tails' thresholds up to which a series is taken as symmetric
 	skewWeight     = 0.1  // shape for each unit of the ratio above
 	skewMost       = 0.25
+	sampledShape   = 0.15 // added for statistics of samples: the fewer were drawn, the farther they reach
 	caution        = 8   // points: distances shrink by n/(n+caution)
 	outside        = 2.5 // spreads from which on a point belongs to an excursion
 	// countVariance is added to a Poisson variance: a series that was 0 so far may have a rare event.
@@ -84,6 +85,10 @@ func (p *Params) judge(s *Series, v, spread float64, limits *Limits, verdict *Ve
 		statPair:  pair(distance, float64(s.pending[statPoint])),
 		statShort: s.long.excused(s.short-s.level) / spread * trust,
 	}
+	heavier := 0.0
+	if limits.Sampled {
+		heavier = sampledShape
+	}
 	chance := 1.0
 	for i := range stats {
 		verdict.fast[i] = 1
@@ -96,7 +101,7 @@ func (p *Params) judge(s *Series, v, spread float64, limits *Limits, verdict *Ve
 		if i == statShort && distance*float64(side) < outside {
 			continue
 		}
-		verdict.fast[i] = s.tails[i][tailIndex(side)].Exceedance(&priors[i], size, s.skew(side))
+		verdict.fast[i] = s.tails[i][tailIndex(side)].Exceedance(&priors[i], size, s.skew(side)+heavier)
 		chance = min(chance, verdict.fast[i])
 	}
 	return stats, chance

@@ -123,7 +123,11 @@ func (l *longterm) single(p *Params, first, t int64, v, quantum float64, limits 
 		l.observe(p, first, l.formed, l.sum/float64(l.forming), quantum, 0, limits, parts)
 		l.sum, l.forming = 0, 0
 	}
-	l.observe(p, first, t, v, quantum, 0, limits, parts)
+	more := 0.0
+	if limits.Sampled {
+		more = neededWhereDense
+	}
+	l.observe(p, first, t, v, quantum, more, limits, parts)
 	return l.stay(v)
 }
 

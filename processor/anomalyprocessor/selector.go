@@ -123,6 +123,7 @@ func (s *selector) selected(name string) bool {
 func (s *selector) decide(name, unit string) *rules {
 	level := levelLimits(name, unit, true)
 	sample := levelLimits(name, unit, false)
+	sample.Sampled = true
 	r := &rules{value: level, rate: rateLimits(name, unit), mean: sample, quantile: sample, least: math.Inf(-1), most: math.Inf(1)}
 	if isRatio(name) {
 		// Less than nothing is how some say that they do not know.
