@@ -40,8 +40,8 @@ const (
 	skewWeight     = 0.1  // shape for each unit of the ratio above
 	skewMost       = 0.25
 	sampledShape   = 0.15 // added for statistics of samples: the fewer were drawn, the farther they reach
-	caution        = 8   // points: distances shrink by n/(n+caution)
-	outside        = 2.5 // spreads from which on a point belongs to an excursion
+	caution        = 8    // points: distances shrink by n/(n+caution)
+	outside        = 2.5  // spreads from which on a point belongs to an excursion
 	// countVariance is added to a Poisson variance: a series that was 0 so far may have a rare event.
 	countVariance = 0.25
 )
