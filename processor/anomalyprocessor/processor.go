@@ -96,7 +96,7 @@ func newAnomalyProcessor(set processor.Settings, cfg *Config) (*anomalyProcessor
 		telemetry: telemetry,
 		selector:  sel,
 		workloads: newWorkloads(&cfg.Workload),
-		table:     table{limit: cfg.MaxSeries, idle: int64(cfg.EvictAfter), quantiles: cfg.Quantiles},
+		table:     table{limit: cfg.MaxSeries, warmUp: cfg.WarmUp, idle: int64(cfg.EvictAfter), quantiles: cfg.Quantiles},
 	}
 	for r := scored + 1; r < reasons; r++ {
 		p.refused[r] = []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(attribute.String("reason", reasonNames[r])))}

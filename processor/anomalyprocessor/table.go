@@ -31,6 +31,7 @@ type table struct {
 	// quantiles are what is scored of a histogram.
 	quantiles []float64
 	siblings  siblings
+	warmUp    WarmUp
 	// held counts signals.
 	held, limit int
 	// idle is how long, in nanoseconds, a stream must have had no point to make room for a new one; 0 is never.

@@ -1,6 +1,7 @@
 package anomalyprocessor
 
 import (
+	"math"
 	"strings"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -124,17 +125,20 @@ func (b *batch) adopt(s *stream, workload uint64) {
 	}
 }
 
-// siblings knows, of each workload's stream, the instance that was seen last.
+// siblings knows, of each workload's stream, the mature instance that was seen last.
 type siblings map[uint64]uint32
 
-// see notes a stream, unless another one of its workload is more recent.
+// see notes a stream, unless another one of its workload is mature and this is not, or is more recent.
 func (t *table) see(slot uint32) {
 	s := t.streams.at(slot)
 	if s.workload == 0 {
 		return
 	}
-	if other, ok := t.siblings[s.workload]; ok && t.streams.at(other).arrived > s.arrived {
-		return
+	if at, ok := t.siblings[s.workload]; ok {
+		other := t.streams.at(at)
+		if old, fresh := t.mature(other), t.mature(s); (old && !fresh) || (old == fresh && other.arrived > s.arrived) {
+			return
+		}
 	}
 	if t.siblings == nil {
 		t.siblings = siblings{}
@@ -161,7 +165,7 @@ func (t *table) adopt(s *stream, workload uint64, maxBuckets int) int {
 		return 0
 	}
 	parent := t.streams.at(slot)
-	if parent.kind != s.kind {
+	if parent.kind != s.kind || !t.mature(parent) {
 		return 0
 	}
 	inherited := 0
@@ -179,6 +183,11 @@ func (t *table) adopt(s *stream, workload uint64, maxBuckets int) int {
 		}
 	}
 	return inherited
+}
+
+// mature says that a stream has about warmed up: a heir of one that has not would be judged by a few points of another.
+func (t *table) mature(s *stream) bool {
+	return s.kind == kindRatio || (int(s.seen) >= min(t.warmUp.Points, math.MaxUint16) && float64(s.seen)*float64(s.gap) >= float64(t.warmUp.Duration))
 }
 
 // signalOf returns the signal of a stream that is of a kind, nil when it has none.
