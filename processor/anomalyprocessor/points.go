@@ -9,6 +9,10 @@ import (
 // shortest is the shortest interval, in nanoseconds, over which a rate means anything.
 const shortest = 1_000_000
 
+// beyondQuantile is how many observations of an interval must lie beyond a quantile. With fewer, the quantile is a matter of
+// chance: in the fault-free shop, one in place of five makes four times as many false alarms.
+const beyondQuantile = 5
+
 // advance moves the stream of a point on, and notes when the process that counts began anew.
 func (b *batch) advance(s *stream, t, start int64, fell bool) (seconds float64, whole bool, r reason) {
 	cumulative := b.kind.cumulative()
@@ -176,8 +180,7 @@ func (b *batch) distribution(s *stream, t, start int64) reason {
 		b.observe(sig, t, difference.sum/float64(difference.count), 0)
 	}
 	for sig = b.p.table.next(sig); sig != nil; sig = b.p.table.next(sig) {
-		// With fewer observations the quantile is just the largest of them.
-		if float64(difference.count)*(1-sig.quantile) < 1-1e-9 {
+		if float64(difference.count)*(1-sig.quantile) < beyondQuantile-1e-9 {
 			continue
 		}
 		if v, ok := difference.buckets.quantile(sig.quantile); ok {

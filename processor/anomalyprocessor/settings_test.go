@@ -89,7 +89,7 @@ func TestSettings(t *testing.T) {
 				md, m := metrics("http.server.request.duration", "s")
 				m.SetEmptyHistogram().SetAggregationTemporality(pmetric.AggregationTemporalityDelta)
 				p := m.Histogram().DataPoints().AppendEmpty()
-				explicit(p, 1+2*min(1, max(0, n-calm)), 100, 1)
+				explicit(p, 1+2*min(1, max(0, n-calm)), 500, 1)
 				stamp(p, at(n-1, minute), at(n, minute))
 				h.feed(md)
 			}

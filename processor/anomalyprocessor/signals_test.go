@@ -180,9 +180,9 @@ func TestHistograms(t *testing.T) {
 	}
 	slow := func(n int, changed bool) (int, uint64, float64) {
 		if changed {
-			return 3, 100, 0.6
+			return 3, 500, 0.6
 		}
-		return 1, 100, 0.15 + 0.001*float64(n%3)
+		return 1, 500, 0.15 + 0.001*float64(n%3)
 	}
 	// 10 below, 80 in (0.1, 0.2], 10 above: half of them lie below 0.15, and 99 % below 0.2 + 0.9 of the next bucket.
 	latency := map[string]float64{semconv.SignalMean: 0.151, semconv.SignalP50: 0.15, semconv.SignalP90: 0.2, semconv.SignalP99: 0.38}
@@ -250,9 +250,9 @@ func TestExponentialHistograms(t *testing.T) {
 			if changed {
 				bucket, mean = 72, 530
 			}
-			totals[bucket] += 100
-			count += 100
-			total += 100 * (mean + 0.1*float64(n%3))
+			totals[bucket] += 500
+			count += 500
+			total += 500 * (mean + 0.1*float64(n%3))
 			scale, low, high := 3, 40, 40
 			for b := range totals {
 				low, high = min(low, b), max(high, b)
