@@ -2,6 +2,7 @@ package anomalyprocessor
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/config/configoptional"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
@@ -639,4 +641,58 @@ func TestRestartAndMissingSeries(t *testing.T) {
 		assert.Equal(t, "c", scores[0].metric, "now it is missing")
 		stop()
 	})
+}
+
+// Batches come while snapshots are written, and series come and go meanwhile.
+func TestScoringWhileSnapshotsAreWritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &disk{}
+		h, stop := onDisk(t, d, func(c *Config) { c.State.Interval, c.SeriesTTL = time.Second, time.Minute })
+		for n := range 60 {
+			h.feed(gauge(fmt.Sprint("m", n/20), "1", lately(n, step), make([]float64, 100)...))
+			time.Sleep(time.Second + time.Duration(n)*time.Millisecond)
+		}
+		assert.Greater(t, h.value("snapshot_duration", ""), int64(50))
+		assert.Zero(t, h.value("failed_snapshots", ""))
+		held := h.value("held_series", "")
+		stop()
+		after, stop := onDisk(t, d)
+		assert.Equal(t, held, after.value("restored_series", ""))
+		stop()
+	})
+}
+
+// A batch waits for the encoding of a few streams only: the lock is given back after each few.
+func TestEncodingTakesTurns(t *testing.T) {
+	cfg := createDefaultConfig().(*Config)
+	p, err := newAnomalyProcessor((&harness{telemetry: componenttest.NewTelemetry()}).settings(), cfg)
+	require.NoError(t, err)
+	for n := range uint64(1000) {
+		p.table.add(keyOf(n), kindValue, 0)
+	}
+	k := &keeper{p: p}
+	k.list(0)
+	require.Len(t, k.slots, 1000)
+	longest, turn, seen := 0, 0, 0
+	var last uint64
+	k.each(0, encodeStreams, func(*stream) (bool, bool) {
+		assert.False(t, p.mu.TryLock())
+		seen++
+		turn++
+		longest = max(longest, turn)
+		if last++; last%encodeStreams == 0 {
+			turn = 0
+		}
+		return true, false
+	})
+	assert.Equal(t, 1000, seen)
+	assert.LessOrEqual(t, longest, encodeStreams)
+	turns := 0
+	k.each(0, 10, func(*stream) (bool, bool) {
+		turns++
+		return false, turns == 5
+	})
+	assert.Equal(t, 5, turns, "it can end early")
+	assert.True(t, p.mu.TryLock())
+	p.mu.Unlock()
 }
