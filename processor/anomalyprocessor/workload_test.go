@@ -227,3 +227,26 @@ func TestNobodyInheritsFromTheImmature(t *testing.T) {
 		assert.Zero(t, h.value("inherited_series", ""))
 	})
 }
+
+// All kinds of signals are inherited, those of ratios too.
+func TestEverythingIsInherited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t, func(c *Config) {
+			c.Ratios = []Ratio{{Name: "jobs.failing", Numerator: RatioPart{Metric: "jobs.failed"}, Denominator: RatioPart{Metric: "jobs"}}}
+		})
+		version := func(n int, v string) pmetric.Metrics {
+			md := everything(n, lately(n, step), false)
+			md.ResourceMetrics().At(0).Resource().Attributes().PutStr("service.version", v)
+			return md
+		}
+		for n := range 100 {
+			h.feed(version(n, "1"))
+		}
+		held := h.value("held_series", "")
+		for n := 100; n < 130; n++ {
+			assert.Empty(t, h.feed(version(n, "2")))
+		}
+		assert.Equal(t, 2*held, h.value("held_series", ""))
+		assert.Equal(t, held, h.value("inherited_series", ""))
+	})
+}
