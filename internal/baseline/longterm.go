@@ -10,9 +10,10 @@ import (
 // longterm follows a series over days: means of five minutes, or single points where they come more slowly than that.
 // It finds what the fast statistics cannot: a small change that stays, a wrong time of day, a value never seen before.
 //
-// Four residuals - of the mean and of a short-term level, from the long-term level and from what the time of the day and
-// of the week lets one expect - are each turned into the surprise (minus the logarithm of the probability) that they are
-// to this series. A value outside all that was ever seen adds to it. The surprises are combined as a Euclidean norm, and
+// Six residuals - of the mean and of a short-term level, from the long-term level and from what the time of the day and
+// of the week lets one expect; the step from the mean before; and how restless the series is, as a ratio to how restless
+// it usually is - are each turned into the surprise (minus the logarithm of the probability) that they are to this
+// series. A value outside all that was ever seen adds to it. The surprises are combined as a Euclidean norm and
 // smoothed. How much evidence an alarm needs grows with the age of the series and with the alarms that it has had.
 type longterm struct {
 	season
@@ -24,9 +25,12 @@ type longterm struct {
 	low, high           float64
 	shortLow, shortHigh float64
 	away                float64
+	previous            float64 // mean
 	tails               [residuals]tail.Tail
 	scales              [residuals]float32
 	residual            float32 // short-term level of what the profiles leave
+	restless            float32 // short-term mean of its size
+	oddLow, oddHigh     float32 // range of what the profiles leave
 	deviation           float32 // of the last mean from what was expected
 	awaySpread          float32
 	tracked             float32 // the profiles' offset, as a level with Params.Memory follows it
@@ -50,6 +54,8 @@ const (
 	residualShort
 	residualSeason
 	residualShortSeason
+	residualStep
+	residualRestless
 	residuals
 )
 
@@ -57,6 +63,7 @@ const (
 const (
 	surpriseRecord = residuals + iota
 	surpriseShortRecord
+	surpriseOddRecord
 	surprises
 )
 
@@ -66,38 +73,41 @@ const (
 	scaleMemory      = 5000.0 // means, of the spread of the residuals
 	shortMemory      = 25.0   // means, of the short-term level
 	longClip         = 6.0    // spreads beyond which a mean teaches no more
-	seasonClip       = 10.0   // likewise, the profile
-	recordWorth      = 250.0  // surprise of a value beyond the range of all others by the width of that range
-	recordMost       = 100.0
-	recordFade       = 0.0001 // share of their distance from the level by which the ends of the range come nearer
-	smoothing        = 0.2
-	levelFloor       = 0.008 // least spread, as a share of the level
-	surpriseMost     = 60.0
-	awayFrom         = 4.0 // spreads from which on the short-term level is away
-	adoptAfter       = 250 // means that it must have been away to be adopted, where there is no fast level
-	adoptRange       = 4.0 // mean deviations that the range of all values seen begins with then
-	needed           = 4.2
-	neededByAge      = 1.0 // for each power of e
+	seasonClip       = 10.0   // likewise, the profiles
+	longSettled      = 20     // means before anything is clipped, or surprises
+	recordWorth      = 200.0  // surprise of a value beyond the range of all others by the width of that range
+	recordFade       = 0.0001 // share of their distance from the level by which the ends of a range come nearer
+	oddFrom          = 1.0    // days before the range of what the profiles leave means anything
+	surpriseMost     = 100.0
+	smoothing        = 0.15
+	floorRange       = 0.01 // least spread of a residual, as a share of the range of all values
+	floorRestless    = 0.05 // and of the logarithm of restlessness
+	restlessLeast    = 0.01 // of the least spread
+	awayFrom         = 4.0  // spreads from which on the short-term level is away
+	adoptAfter       = 250  // means that it must have been away to be adopted, where there is no fast level
+	adoptRange       = 4.0  // mean deviations that the range of all values seen begins with then
+	needed           = 4.7
+	neededByAge      = 0.9 // for each power of e
 	neededAge        = 1000.0
 	neededYoungest   = 300.0
-	neededByHabit    = 0.8
-	neededWhereDense = 6.0  // more, where there are fast statistics as well
+	neededByHabit    = 0.55
+	neededWhereDense = 6.0  // more, where there are fast statistics as well, and for samples
 	neverExcess      = -1e6 // no evidence would do
 	needEvery        = 16   // means after which what is needed is reckoned anew
 	habitHalf        = 3000.0
-	longCooldown     = 60.0 // means
-	longWarmUp       = 144
+	longCooldown     = 40.0 // means
+	longWarmUp       = 165
 	evidenceUnit     = 0.56  // of evidence, which makes it e times rarer in a calm series
 	usualAnomalies   = 0.271 // a day: the prior for which needed holds
 	excusedFrom      = 3.0   // days that a profile must have seen to excuse anything
 )
 
-var weights = [residuals]float64{residualLevel: 1, residualShort: 1.4, residualSeason: 1.2, residualShortSeason: 1}
+// steadiness is how much smaller the spread of a residual is at least taken to be than that of a mean of random arrivals.
+var steadiness = [residuals]float64{
+	residualLevel: 1, residualShort: 0.2, residualSeason: 1, residualShortSeason: 0.2, residualStep: 1.4,
+}
 
-// steadiness is how much smaller the spread of a residual is at least taken to be than that of a mean.
-var steadiness = [residuals]float64{residualLevel: 1, residualShort: 0.2, residualSeason: 1, residualShortSeason: 0.2}
-
-var surprising = tail.Prior{Quantile: 0.03, Threshold: 2.3, Excess: 0.6, Shape: 0.2, Floor: 0.5}
+var surprising = tail.Prior{Quantile: 0.025, Threshold: 2.3, Excess: 0.6, Shape: 0.2, Floor: 0.5}
 
 // gather takes a point of a dense series and judges the mean that it completes, if any. parts take the squares of what
 // surprises.
@@ -146,22 +156,14 @@ func (l *longterm) observe(p *Params, first, t int64, x, quantum, more float64, 
 	p.locate(first, t, &now)
 	byDay, byWeek := l.offsets(&now)
 
-	l.short += max(1/shortMemory, 1/n) * (x - l.short)
-	var r [residuals]float64
-	r[residualLevel] = x - l.level
-	r[residualShort] = l.short - l.level
-	r[residualSeason] = r[residualLevel] - byDay - byWeek
-	l.residual += float32((r[residualSeason] - float64(l.residual)) / shortMemory)
-	r[residualShortSeason] = float64(l.residual)
-	l.deviation = float32(r[residualSeason])
-
 	spread := max(float64(l.scales[residualLevel]), tiny)
-	floor := max(max(levelFloor*math.Abs(l.level), arrivals(quantum, l.level)), tiny)
-	l.surprise(n, x, floor, more == 0, &r, parts)
+	floor := max(floorRange*(l.high-l.low), tiny)
+	r := l.residuals(n, x, byDay+byWeek, floor)
+	l.surprise(n, x, floor, arrivals(quantum, l.level), now.days, more == 0, &r, parts)
 	l.judge(p, t, more, limits)
 
 	bound := longClip * spread
-	if n <= 6 {
+	if n <= longSettled {
 		bound = math.Inf(1)
 	}
 	l.level += max(1/longMemory, 1/n) * bounded(r[residualLevel], bound)
@@ -169,8 +171,28 @@ func (l *longterm) observe(p *Params, first, t int64, x, quantum, more float64, 
 	l.learn(&now, bounded(x-l.level, seasonClip*spread), byDay, float64(l.spacing))
 }
 
+// residuals returns what is left of a mean by each account. season is what the profiles expect, floor the least spread.
+func (l *longterm) residuals(n, x, season, floor float64) (r [residuals]float64) {
+	weight := max(1/shortMemory, 1/n)
+	l.short += weight * (x - l.short)
+	r[residualLevel] = x - l.level
+	r[residualShort] = l.short - l.level
+	r[residualSeason] = r[residualLevel] - season
+	l.residual += float32((r[residualSeason] - float64(l.residual)) / shortMemory)
+	r[residualShortSeason] = float64(l.residual)
+	r[residualStep] = x - l.previous
+	l.previous = x
+	l.deviation = float32(r[residualSeason])
+
+	usual := max(float64(l.scales[residualSeason]), floor)
+	l.restless += float32(weight * (min(math.Abs(r[residualSeason]), longClip*usual) - float64(l.restless)))
+	r[residualRestless] = math.Log(max(float64(l.restless), restlessLeast*floor) / usual)
+	return r
+}
+
 func (l *longterm) begin(t int64, x float64) {
-	l.level, l.short, l.low, l.high, l.shortLow, l.shortHigh = x, x, x, x, x, x
+	l.level, l.short, l.previous = x, x, x
+	l.low, l.high, l.shortLow, l.shortHigh = x, x, x, x
 	for i := range l.tails {
 		l.tails[i] = surprising.Tail()
 	}
@@ -188,46 +210,62 @@ func (l *longterm) pace(t int64) {
 	l.spacing = float32(max(usual+0.05*(min(step, 3*usual)-usual), 1e-3))
 }
 
-// surprise adds the surprises up, and teaches the tails and the spreads. The range of all values counts where each was
-// judged by itself; means of a calm series leave it by a little rather often.
-func (l *longterm) surprise(n, x, floor float64, ranges bool, r *[residuals]float64, parts *[surprises]float32) {
-	squares := 0.0
-	if e := record(&l.low, &l.high, x); e > 0 && ranges {
-		e = min(recordWorth*e, recordMost)
-		squares += e * e
-		parts[surpriseRecord] = float32(e * e)
+// surprise adds the surprises up, and teaches the tails and the spreads. The ranges count where each value was judged by
+// itself; means of a calm series leave them by a little rather often. counted is the least spread of what is counted.
+func (l *longterm) surprise(n, x, floor, counted, days float64, ranges bool, r *[residuals]float64, parts *[surprises]float32) {
+	squares := l.records(n, x, r[residualSeason], days, parts)
+	if !ranges {
+		squares = 0
+		parts[surpriseRecord], parts[surpriseShortRecord], parts[surpriseOddRecord] = 0, 0, 0
 	}
-	if e := record(&l.shortLow, &l.shortHigh, l.short); e > 0 && n > 10 && ranges {
-		e = min(recordWorth*e, recordMost)
-		squares += e * e
-		parts[surpriseShortRecord] = float32(e * e)
-	}
-	l.low += (l.level - l.low) * recordFade
-	l.high += (l.level - l.high) * recordFade
-
-	normal := -math.Log(surprising.Quantile)
 	w := max(1/scaleMemory, 1/(n-1))
-	l.outside = n > 9
+	l.outside = n > longSettled
 	for i, x := range r {
-		scale := float64(l.scales[i])
+		scale, least := float64(l.scales[i]), max(floor, counted*steadiness[i])
+		if i == residualRestless {
+			least = floorRestless
+		}
 		a := math.Abs(x)
-		if n > 9 {
-			z := a / max(scale, floor*steadiness[i])
+		if n > longSettled {
+			z := a / max(scale, least)
 			s := min(l.tails[i].Surprise(&surprising, z), surpriseMost)
 			l.tails[i].Observe(&surprising, z)
-			if (i == residualLevel || i == residualSeason) && s <= normal {
+			if (i == residualLevel || i == residualSeason) && z <= l.tails[i].Threshold() {
 				l.outside = false
 			}
-			s *= weights[i]
 			squares += s * s
 			parts[i] = float32(s * s)
-		}
-		if n > 6 {
 			a = min(a, longClip*max(scale, tiny))
 		}
 		l.scales[i] += float32(w * (1.25*a - scale))
 	}
 	l.evidence += float32(smoothing * (math.Sqrt(squares) - float64(l.evidence)))
+}
+
+// records returns what values outside the ranges seen so far are worth, squared.
+func (l *longterm) records(n, x, odd, days float64, parts *[surprises]float32) (squares float64) {
+	worth := func(part int, e float64) {
+		e = min(recordWorth*e, surpriseMost)
+		squares += e * e
+		parts[part] = float32(e * e)
+	}
+	if e := record(&l.low, &l.high, x); e > 0 {
+		worth(surpriseRecord, e)
+	}
+	if e := record(&l.shortLow, &l.shortHigh, l.short); e > 0 && n > 10 {
+		worth(surpriseShortRecord, e)
+	}
+	l.low += (l.level - l.low) * recordFade
+	l.high += (l.level - l.high) * recordFade
+	if days < oddFrom {
+		return squares
+	}
+	low, high := float64(l.oddLow), float64(l.oddHigh)
+	if e := record(&low, &high, odd); e > 0 {
+		worth(surpriseOddRecord, e)
+	}
+	l.oddLow, l.oddHigh = float32(low-low*recordFade), float32(high-high*recordFade)
+	return squares
 }
 
 // judge says how much more evidence there is than an alarm needs.
@@ -340,7 +378,7 @@ func (l *longterm) excused(deviation float64) float64 {
 
 // tell says what was expected of the last mean.
 func (l *longterm) tell(v *Verdict, x float64) {
-	spread := max(float64(l.scales[residualSeason]), max(levelFloor*math.Abs(l.level), tiny))
+	spread := max(float64(l.scales[residualSeason]), max(floorRange*(l.high-l.low), tiny))
 	v.Deviation = bounded(float64(l.deviation)/spread, largestDeviation)
 	v.Expected = x - float64(l.deviation)
 	band := l.tails[residualSeason].Threshold() * spread

@@ -136,9 +136,14 @@ func (s *season) scale(spread float64) {
 		s.unit = float32(want)
 		return
 	}
-	ratio := unit / want
+	s.rescale(want)
+}
+
+// rescale expresses the offsets in another unit.
+func (s *season) rescale(unit float64) {
+	ratio := float64(s.unit) / unit
 	convert := func(bin *int16) {
-		*bin = int16(max(-math.MaxInt16, min(math.MaxInt16, math.Round(float64(*bin)*ratio))))
+		*bin = int16(bounded(math.Round(float64(*bin)*ratio), math.MaxInt16))
 	}
 	for i := range s.day {
 		for k := range s.day[i] {
@@ -150,5 +155,5 @@ func (s *season) scale(spread float64) {
 			convert(&s.week[i][k])
 		}
 	}
-	s.unit = float32(want)
+	s.unit = float32(unit)
 }

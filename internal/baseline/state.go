@@ -9,7 +9,7 @@ import (
 )
 
 // ModelVersion is the version of what is learnt: state of another one means something else and is not read.
-const ModelVersion = 2
+const ModelVersion = 3
 
 // codec writes the fields of a state, or reads them, by one and the same list: they cannot differ.
 type codec struct {
@@ -79,13 +79,13 @@ func (l *longterm) code(c *codec) {
 		c.bins(&l.week[i])
 	}
 	c.float32s(&l.unit)
-	c.float64s(&l.sum, &l.level, &l.short, &l.low, &l.high, &l.shortLow, &l.shortHigh, &l.away)
+	c.float64s(&l.sum, &l.level, &l.short, &l.low, &l.high, &l.shortLow, &l.shortHigh, &l.away, &l.previous)
 	c.int64s(&l.formed, &l.judged, &l.alarmed)
 	for i := range l.tails {
 		c.tail(&l.tails[i])
 		c.float32s(&l.scales[i])
 	}
-	c.float32s(&l.residual, &l.deviation, &l.awaySpread, &l.tracked, &l.excuseUp, &l.excuseLow,
+	c.float32s(&l.residual, &l.restless, &l.oddLow, &l.oddHigh, &l.deviation, &l.awaySpread, &l.tracked, &l.excuseUp, &l.excuseLow,
 		&l.evidence, &l.excess, &l.need, &l.spacing, &l.habit)
 	c.uint32s(&l.means)
 	c.uint16s(&l.awayFor, &l.forming)
@@ -99,7 +99,8 @@ func (s *Series) plausible() bool {
 		return false
 	}
 	l := &s.long
-	if l.unit < 0 || l.spacing < 0 || l.habit < 0 || l.evidence < 0 || l.awaySpread < 0 || l.low > l.high || l.shortLow > l.shortHigh {
+	if l.unit < 0 || l.spacing < 0 || l.habit < 0 || l.evidence < 0 || l.awaySpread < 0 || l.low > l.high || l.shortLow > l.shortHigh ||
+		l.oddLow > l.oddHigh || l.restless < 0 {
 		return false
 	}
 	if l.means > 1 && l.spacing == 0 {
@@ -110,7 +111,7 @@ func (s *Series) plausible() bool {
 			return false
 		}
 	}
-	for _, v := range []float64{s.level, s.fast.short, s.fast.away, l.level, l.short, l.low, l.high, l.away} {
+	for _, v := range []float64{s.level, s.fast.short, s.fast.away, l.level, l.short, l.low, l.high, l.away, l.previous} {
 		if math.Abs(v) > largestValue {
 			return false
 		}
@@ -126,7 +127,7 @@ func (s *Series) Heir() Series {
 	heir.pause()
 	heir.seen = min(heir.seen, minMemory)
 	l := &heir.long
-	l.short, l.residual, l.evidence, l.excess = l.level, 0, 0, neverExcess
+	l.short, l.previous, l.residual, l.evidence, l.excess = l.level, l.level, 0, 0, neverExcess
 	l.sum, l.forming, l.awayFor, l.alarmed, l.habit = 0, 0, 0, 0, 0
 	l.outside, l.fresh = false, false
 	return heir
@@ -179,6 +180,7 @@ func (l *longterm) merge(older *longterm) {
 	l.level += share * (older.level - l.level)
 	l.low, l.high = min(l.low, older.low), max(l.high, older.high)
 	l.shortLow, l.shortHigh = min(l.shortLow, older.shortLow), max(l.shortHigh, older.shortHigh)
+	l.oddLow, l.oddHigh = min(l.oddLow, older.oddLow), max(l.oddHigh, older.oddHigh)
 	l.means += min(older.means, math.MaxUint32-l.means)
 }
 
@@ -190,6 +192,9 @@ func (s *season) merge(other *season, share float64) {
 	if s.unit == 0 {
 		*s = *other
 		return
+	}
+	if other.unit > s.unit {
+		s.rescale(float64(other.unit))
 	}
 	rate := float64(other.unit) / float64(s.unit)
 	mix := func(bin *int16, x int16) {

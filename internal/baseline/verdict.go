@@ -35,15 +35,22 @@ const (
 	// Season is the distance of a mean from what the daily and the weekly profile expect, ShiftedSeason that of the last two hours'.
 	Season
 	ShiftedSeason
-	// Record is how far a mean lies outside the range of all others, ShiftedRecord the last two hours'.
+	// Step is the distance of a mean from the one before, Restlessness how much more or less than usual the last two hours'
+	// lie apart.
+	Step
+	Restlessness
+	// Record is how far a mean lies outside the range of all others, ShiftedRecord the last two hours', and SeasonRecord
+	// what the profiles leave of a mean.
 	Record
 	ShiftedRecord
+	SeasonRecord
 	// Statistics is their number.
 	Statistics
 )
 
 var statisticNames = [Statistics]string{
-	"point", "pair", "short_level", "long_level", "shifted_level", "season", "shifted_season", "record", "shifted_record",
+	"point", "pair", "short_level", "long_level", "shifted_level", "season", "shifted_season", "step", "restlessness",
+	"record", "shifted_record", "season_record",
 }
 
 // String returns the name as it stands in telemetry.
