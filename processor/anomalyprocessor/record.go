@@ -255,6 +255,9 @@ func (t *table) restore(rec *anomalystate.Stream, now, latest int64, maxBuckets 
 	if k == kindNone || k == kindUnknownTemporality || k > kindRatio || rec.Last > latest {
 		return 0, len(rec.Signals), causeCorrupt
 	}
+	if r := rec.Resource; r != nil && (r.Last > latest || r.Restarted > latest) {
+		return 0, len(rec.Signals), causeCorrupt
+	}
 	p, err := decodeRest(rec.Rest, maxBuckets)
 	if err != nil || p.hasCounts != (k == kindCumulativeHistogram || k == kindCumulativeExponential) || p.ratio != (k == kindRatio) {
 		return 0, len(rec.Signals), causeCorrupt

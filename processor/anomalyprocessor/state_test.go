@@ -269,7 +269,10 @@ func TestUnusableState(t *testing.T) {
 		}), cause: "stale", all: true},
 		"kind":   {spoil: rewrite(func(_ *anomalystate.Header, s *anomalystate.Stream) { s.Kind = 99 }), cause: "corrupt", all: true, series: true},
 		"future": {spoil: rewrite(func(_ *anomalystate.Header, s *anomalystate.Stream) { s.Last += int64(100 * time.Hour) }), cause: "corrupt", all: true, series: true},
-		"rest":   {spoil: rewrite(func(_ *anomalystate.Header, s *anomalystate.Stream) { s.Rest = []byte{1, 1, 1} }), cause: "corrupt", all: true, series: true},
+		"resource": {spoil: rewrite(func(_ *anomalystate.Header, s *anomalystate.Stream) {
+			s.Resource.Last = time.Now().Add(100 * time.Hour).UnixNano()
+		}), cause: "corrupt", all: true, series: true},
+		"rest": {spoil: rewrite(func(_ *anomalystate.Header, s *anomalystate.Stream) { s.Rest = []byte{1, 1, 1} }), cause: "corrupt", all: true, series: true},
 		"series": {spoil: rewrite(func(_ *anomalystate.Header, s *anomalystate.Stream) {
 			for i := range s.Signals {
 				s.Signals[i].State = s.Signals[i].State[:1]
