@@ -100,7 +100,10 @@ type Fusion struct {
 	mean, products []float64
 	// lagged is the exponential average of each size times the one before; before is that size, told the evidence that came with it.
 	lagged, before, told []float64
-	gains                gains
+	// loud are exponential averages of the evidence of each source, of its square and of its product with the one before, and
+	// that one.
+	loud  []loudness
+	gains gains
 	// shares is, for each source, the probability that it is affected if the entity is abnormal.
 	shares        []float64
 	sizes, ratios []float64
@@ -121,6 +124,7 @@ func New(p Params) (*Fusion, error) {
 		sizes: make([]float64, n), ratios: make([]float64, n), chances: make([]float64, n), weights: make([]float64, n), spreads: make([]float64, n), spoke: make([]bool, n),
 	}
 	f.lagged, f.before, f.told = make([]float64, n), make([]float64, n), make([]float64, n)
+	f.loud = make([]loudness, n)
 	f.gains = newGains(n, p.Share)
 	f.shares = make([]float64, n)
 	for i := range f.shares {
@@ -249,16 +253,39 @@ func (f *Fusion) discount() {
 	}
 }
 
-// repeats is how much of what a source says is what it said before: the correlation of its size with the one before, less what is
-// noise.
+// repeats is how much of what a source says is what it said before: the correlation of its size or of its evidence with the one
+// before, less what is noise.
 func (f *Fusion) repeats(i int) float64 {
 	s := f.spreads[i] * f.spreads[i]
 	if s <= 1e-12 || f.seen <= ignorance {
 		return 0
 	}
 	r := (f.lagged[i] - f.mean[i]*f.mean[i]) / s
+	r = math.Max(r, f.loud[i].correlation())
 	least := noise / math.Sqrt(f.seen)
 	return math.Max(0, math.Min(mostRepeated, (r-least)/(1-least)))
+}
+
+// loudness follows how the evidence of a source repeats itself.
+type loudness struct{ mean, square, lagged, before float64 }
+
+// loudest bounds the evidence that is followed, in nats; one outlier shall not decide.
+const loudest = 5
+
+func (l *loudness) learn(w, evidence float64) {
+	x := math.Max(0, math.Min(loudest, evidence))
+	l.mean += w * (x - l.mean)
+	l.square += w * (x*x - l.square)
+	l.lagged += w * (x*l.before - l.lagged)
+	l.before = x
+}
+
+func (l *loudness) correlation() float64 {
+	m := l.mean * l.mean
+	if l.square-m <= 1e-9 {
+		return 0
+	}
+	return (l.lagged - m) / (l.square - m)
 }
 
 // correlation is the absolute correlation of two sources, less what is noise, as far as it is known.
@@ -281,6 +308,7 @@ func (f *Fusion) correlate(calm float64) {
 	for i, x := range f.sizes {
 		f.mean[i] += w * (x - f.mean[i])
 		if f.spoke[i] {
+			f.loud[i].learn(w, f.told[i])
 			f.lagged[i] += w * (x*f.before[i] - f.lagged[i])
 			f.before[i] = x
 		}

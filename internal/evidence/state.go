@@ -19,6 +19,9 @@ func (f *Fusion) AppendBinary(b []byte) ([]byte, error) {
 	b = binarystate.AppendFloat64s(b, f.lagged)
 	b = binarystate.AppendFloat64s(b, f.before)
 	b = binarystate.AppendFloat64s(b, f.told)
+	for _, l := range f.loud {
+		b = binarystate.AppendFloat64s(b, []float64{l.mean, l.square, l.lagged, l.before})
+	}
 	b = binarystate.AppendFloat64s(b, f.mean)
 	b = binarystate.AppendFloat64s(b, f.products)
 	b = binarystate.AppendFloat64s(b, f.gains.counts)
@@ -45,6 +48,14 @@ func (f *Fusion) UnmarshalBinary(data []byte) error {
 	before, told := make([]float64, n), make([]float64, n)
 	r.Float64s(before)
 	r.Float64s(told)
+	loud := make([]loudness, n)
+	for i := range loud {
+		l := loudness{mean: r.Float64(), square: r.Float64(), lagged: r.Float64(), before: r.Float64()}
+		if !within([]float64{l.mean, l.before}, 0, loudest) || !within([]float64{l.square, l.lagged}, 0, loudest*loudest) {
+			r.Fail(binarystate.ErrInvalid)
+		}
+		loud[i] = l
+	}
 	r.Float64s(mean)
 	r.Float64s(products)
 	r.Float64s(counts)
@@ -66,6 +77,7 @@ func (f *Fusion) UnmarshalBinary(data []byte) error {
 	copy(f.lagged, lagged)
 	copy(f.before, before)
 	copy(f.told, told)
+	copy(f.loud, loud)
 	copy(f.mean, mean)
 	copy(f.products, products)
 	copy(f.gains.counts, counts)
