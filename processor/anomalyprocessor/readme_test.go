@@ -19,7 +19,7 @@ func TestReadmeConfigurationsLoad(t *testing.T) {
 	readme, err := os.ReadFile("README.md")
 	require.NoError(t, err)
 	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllSubmatch(readme, -1)
-	require.Len(t, blocks, 6)
+	require.Len(t, blocks, 8)
 	for _, block := range blocks {
 		retrieved, err := confmap.NewRetrievedFromYAML(block[1])
 		require.NoError(t, err)
@@ -51,8 +51,13 @@ func TestReadmeDefaults(t *testing.T) {
 			name = prefix + name
 			switch f := v.Field(i); f.Kind() {
 			case reflect.Struct:
-				if _, ok := f.Interface().(configoptional.Optional[Shadow]); ok {
+				switch f.Interface().(type) {
+				case configoptional.Optional[Shadow]:
 					f = reflect.ValueOf(Shadow{})
+				case configoptional.Optional[Entities]:
+					f = reflect.ValueOf(defaultEntities())
+				case configoptional.Optional[Seasonal]:
+					f = reflect.ValueOf(defaultSeasonal())
 				}
 				check(name+".", f)
 			case reflect.Slice, reflect.Map, reflect.String, reflect.Pointer:
