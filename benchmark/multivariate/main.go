@@ -89,7 +89,7 @@ type contestant struct {
 	took      time.Duration
 }
 
-// start starts all configurations. entityOf names the entity of a resource.
+// start starts all configurations, or the one that was asked for.
 func start(ctx context.Context, o *options) ([]*contestant, error) {
 	var all []*contestant
 	for _, c := range configurations {
