@@ -124,7 +124,8 @@ func (p *Params) Observe(s *Series, t int64, v float64, limits *Limits, quantum 
 	adopted := p.stayed(s, t)
 	p.decide(s, t, adopted, &verdict)
 	if adopted {
-		s.long.adopt(v, s.away, float64(s.awaySpread)/meanToSpread)
+		// The long-term level stays where it is, and the profiles learn when the series is away from it.
+		s.long.known = true
 		s.adopt()
 		return verdict
 	}
@@ -154,6 +155,8 @@ func (s *Series) pace(p *Params, step, v float64) {
 		s.sparse = true
 	case s.sparse && held > denseAgainFactor*denseInMemory:
 		s.sparse = false
+		// The fast detector has not seen it for long, if ever, and warms up.
+		s.points = 1
 		s.fast.begin(v)
 	}
 }

@@ -78,12 +78,12 @@ func (p *Params) judge(s *Series, v, spread float64, limits *Limits, verdict *Ve
 	verdict.Lower = s.level - s.tails[statPoint][1].Threshold()*spread
 	verdict.Upper = s.level + s.tails[statPoint][0].Threshold()*spread
 
-	distance := bounded(s.long.excused(v-s.level)/spread, largestDeviation) * trust
+	distance := bounded(s.long.excused(v, s.level, spread)/spread, largestDeviation) * trust
 	s.short += shortWeight * (v - s.short)
 	stats := [fastStatistics]float64{
 		statPoint: distance,
 		statPair:  pair(distance, float64(s.pending[statPoint])),
-		statShort: s.long.excused(s.short-s.level) / spread * trust,
+		statShort: s.long.excused(s.short, s.level, spread) / spread * trust,
 	}
 	heavier := 0.0
 	if limits.Sampled {

@@ -27,9 +27,12 @@ func (p *Params) learn(s *Series, v, deviation, spread, step float64, stats *[fa
 	if s.seen <= 5 {
 		bound = math.Inf(1)
 	}
-	s.level += rate * w * max(-bound, min(bound, deviation))
-	s.broaden(rate, math.Abs(deviation), spread)
-	s.spread += float32(rate * min(w, 0.5) * (meanToSpread*min(math.Abs(deviation), bound) - float64(s.spread)))
+	// What the profiles account for is followed freely.
+	odd := s.long.excused(v, s.level, spread)
+	s.level += rate * w * (deviation - odd + bounded(odd, bound))
+	odd = math.Abs(odd)
+	s.broaden(rate, odd, spread)
+	s.spread += float32(rate * min(w, 0.5) * (meanToSpread*min(odd, bound) - float64(s.spread)))
 
 	s.teach(stats)
 }

@@ -33,8 +33,7 @@ type longterm struct {
 	oddLow, oddHigh     float32 // range of what the profiles leave
 	deviation           float32 // of the last mean from what was expected
 	awaySpread          float32
-	tracked             float32 // the profiles' offset, as a level with Params.Memory follows it
-	excuseUp, excuseLow float32 // how far they let the series move away from that level, within the hour
+	usualLow, usualHigh float32 // offsets from the level between which the profiles expect a dense series within the hour
 	evidence            float32
 	excess              float32 // of the evidence over what is needed
 	need                float32 // evidence, but for habituation
@@ -46,6 +45,7 @@ type longterm struct {
 	side                int8
 	outside             bool // the last mean was not normal in itself
 	fresh               bool // it came with the last point
+	known               bool // that the series is away is known, and no news
 }
 
 // The residuals.
@@ -86,18 +86,19 @@ const (
 	awayFrom         = 4.0  // spreads from which on the short-term level is away
 	adoptAfter       = 250  // means that it must have been away to be adopted, where there is no fast level
 	adoptRange       = 4.0  // mean deviations that the range of all values seen begins with then
-	needed           = 4.7
+	needed           = 4.5
 	neededByAge      = 0.9 // for each power of e
 	neededAge        = 1000.0
 	neededYoungest   = 300.0
-	neededByHabit    = 0.55
+	neededByHabit    = 0.5
 	neededWhereDense = 6.0  // more, where there are fast statistics as well, and for samples
 	neverExcess      = -1e6 // no evidence would do
 	needEvery        = 16   // means after which what is needed is reckoned anew
 	habitHalf        = 3000.0
 	longCooldown     = 40.0 // means
-	longWarmUp       = 165
-	evidenceUnit     = 0.56  // of evidence, which makes it e times rarer in a calm series
+	longWarmUp       = 170
+	evidenceUnit     = 0.56  // of evidence, which makes it e times rarer in a calm series, ...
+	singleUnit       = 2.0   // ... and where single points are judged, far in the tail: records reach far
 	usualAnomalies   = 0.271 // a day: the prior for which needed holds
 	excusedFrom      = 3.0   // days that a profile must have seen to excuse anything
 )
@@ -109,12 +110,16 @@ var steadiness = [residuals]float64{
 
 var surprising = tail.Prior{Quantile: 0.025, Threshold: 2.3, Excess: 0.6, Shape: 0.2, Floor: 0.5}
 
+// ordinary is the surprise at the threshold of the tail; below it is in proportion.
+var ordinary = -math.Log(surprising.Quantile)
+
 // gather takes a point of a dense series and judges the mean that it completes, if any. parts take the squares of what
 // surprises.
 func (l *longterm) gather(p *Params, first, t int64, v, quantum float64, limits *Limits, parts *[surprises]float32) {
 	l.fresh = false
 	if l.forming > 0 && float64(t-l.formed) >= window*float64(time.Second) {
 		l.observe(p, first, l.formed+int64(window/2)*int64(time.Second), l.sum/float64(l.forming), quantum/float64(l.forming), neededWhereDense, limits, parts)
+		l.stay(l.sum / float64(l.forming))
 		l.sum, l.forming = 0, 0
 		l.excuse(p, first, t)
 	}
@@ -228,11 +233,14 @@ func (l *longterm) surprise(n, x, floor, counted, days float64, ranges bool, r *
 		a := math.Abs(x)
 		if n > longSettled {
 			z := a / max(scale, least)
-			s := min(l.tails[i].Surprise(&surprising, z), surpriseMost)
-			l.tails[i].Observe(&surprising, z)
-			if (i == residualLevel || i == residualSeason) && z <= l.tails[i].Threshold() {
+			usual := l.tails[i].Threshold()
+			s := ordinary * z / usual
+			if z > usual {
+				s = min(-math.Log(l.tails[i].Exceedance(&surprising, z, 0)), surpriseMost)
+			} else if i == residualLevel || i == residualSeason {
 				l.outside = false
 			}
+			l.tails[i].Observe(&surprising, z)
 			squares += s * s
 			parts[i] = float32(s * s)
 			a = min(a, longClip*max(scale, tiny))
@@ -271,12 +279,16 @@ func (l *longterm) records(n, x, odd, days float64, parts *[surprises]float32) (
 // judge says how much more evidence there is than an alarm needs.
 func (l *longterm) judge(p *Params, t int64, more float64, limits *Limits) {
 	l.excess = neverExcess
-	if l.means <= longWarmUp || !l.matters(limits) {
+	if l.means <= longWarmUp || l.known || !l.matters(limits) {
 		return
 	}
 	if l.means%needEvery == 0 || l.need == 0 {
+		unit := evidenceUnit
+		if more == 0 {
+			unit = singleUnit
+		}
 		l.need = float32(needed + neededByAge*math.Log(max(float64(l.means), neededYoungest)/neededAge) -
-			evidenceUnit*math.Log(p.AnomaliesPerDay/usualAnomalies))
+			unit*math.Log(p.AnomaliesPerDay/usualAnomalies))
 	}
 	excess := float64(l.evidence) - float64(l.need) - more
 	if excess >= 0 && l.alarmed != 0 {
@@ -320,7 +332,7 @@ func (l *longterm) stay(x float64) (adopted bool) {
 	distance := (l.short - l.level) / max(float64(l.scales[residualLevel]), tiny)
 	side := sideOf(distance)
 	if math.Abs(distance) < awayFrom || (l.awayFor > 0 && side != l.side) {
-		l.awayFor = 0
+		l.awayFor, l.known = 0, false
 		return false
 	}
 	l.side = side
@@ -346,34 +358,36 @@ func (l *longterm) adopt(x, level, deviation float64) {
 	}
 	l.low, l.high = min(level-adoptRange*deviation, x), max(level+adoptRange*deviation, x)
 	l.shortLow, l.shortHigh = level-deviation, level+deviation
-	l.evidence, l.awayFor, l.outside = 0, 0, false
+	l.evidence, l.awayFor, l.outside, l.known = 0, 0, false, false
 }
 
-// excuse notes how far the profile lets a dense series move away, at this time of the day and of the week, from where a
-// level that follows it lies: bins are broad, so an hour earlier or later is as good.
+// excuse notes where the profiles expect a dense series at this time of the day and of the week: bins are broad, so an hour
+// earlier or later is as good.
 func (l *longterm) excuse(p *Params, first, t int64) {
 	if float64(t-first) < excusedFrom*day*1e9 {
 		return
 	}
-	var offsets [3]float64
-	for i := range offsets {
+	low, high := math.Inf(1), math.Inf(-1)
+	for hours := int64(-1); hours <= 1; hours++ {
 		var then moment
-		p.locate(first, t+int64(i-1)*int64(time.Hour), &then)
+		p.locate(first, t+hours*int64(time.Hour), &then)
 		byDay, byWeek := l.offsets(&then)
-		offsets[i] = byDay + byWeek
+		low, high = min(low, byDay+byWeek), max(high, byDay+byWeek)
 	}
-	w := min(1, float64(l.spacing)/p.Memory.Seconds())
-	l.tracked += float32(w * (offsets[1] - float64(l.tracked)))
-	l.excuseUp = max(0, float32(max(offsets[0], offsets[1], offsets[2]))-l.tracked)
-	l.excuseLow = min(0, float32(min(offsets[0], offsets[1], offsets[2]))-l.tracked)
+	l.usualLow, l.usualHigh = float32(low), float32(high)
 }
 
-// excused takes from a deviation what the profile accounts for.
-func (l *longterm) excused(deviation float64) float64 {
-	if deviation > 0 {
-		return max(0, deviation-float64(l.excuseUp))
+// excused returns how far a value lies from a level, less what the profiles account for. Small distances are left as they
+// are: they tell what the noise is like.
+func (l *longterm) excused(v, level, spread float64) float64 {
+	switch distance := v - level; {
+	case distance > clip*spread && l.usualHigh > l.usualLow:
+		return max(0, min(distance, v-(l.level+float64(l.usualHigh))))
+	case distance < -clip*spread && l.usualHigh > l.usualLow:
+		return min(0, max(distance, v-(l.level+float64(l.usualLow))))
+	default:
+		return distance
 	}
-	return min(0, deviation-float64(l.excuseLow))
 }
 
 // tell says what was expected of the last mean.

@@ -85,12 +85,12 @@ func (l *longterm) code(c *codec) {
 		c.tail(&l.tails[i])
 		c.float32s(&l.scales[i])
 	}
-	c.float32s(&l.residual, &l.restless, &l.oddLow, &l.oddHigh, &l.deviation, &l.awaySpread, &l.tracked, &l.excuseUp, &l.excuseLow,
+	c.float32s(&l.residual, &l.restless, &l.oddLow, &l.oddHigh, &l.deviation, &l.awaySpread, &l.usualLow, &l.usualHigh,
 		&l.evidence, &l.excess, &l.need, &l.spacing, &l.habit)
 	c.uint32s(&l.means)
 	c.uint16s(&l.awayFor, &l.forming)
 	c.side(&l.side)
-	c.flags(&l.outside, &l.fresh)
+	c.flags(&l.outside, &l.fresh, &l.known)
 }
 
 // plausible reports whether a state can have come about: what is divided by, or taken the root or the logarithm of.
@@ -129,7 +129,7 @@ func (s *Series) Heir() Series {
 	l := &heir.long
 	l.short, l.previous, l.residual, l.evidence, l.excess = l.level, l.level, 0, 0, neverExcess
 	l.sum, l.forming, l.awayFor, l.alarmed, l.habit = 0, 0, 0, 0, 0
-	l.outside, l.fresh = false, false
+	l.outside, l.fresh, l.known = false, false, false
 	return heir
 }
 

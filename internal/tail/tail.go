@@ -35,15 +35,13 @@ type Prior struct {
 	Shape float64
 	// Floor is the least threshold.
 	Floor float64
-	// Ordinary is minus the logarithm of Quantile; 0 means that it is worked out each time.
-	Ordinary float64
 }
 
-func (p *Prior) ordinary() float64 {
-	if p.Ordinary > 0 {
-		return p.Ordinary
+func (p *Prior) quantile() float64 {
+	if p.Quantile > 0 {
+		return p.Quantile
 	}
-	return -math.Log(p.quantile())
+	return Quantile
 }
 
 // Tail is the state of one estimate. Its zero value is not usable; see [Prior.Tail].
@@ -52,13 +50,6 @@ type Tail struct {
 	mean      float32
 	square    float32
 	excesses  float32
-}
-
-func (p *Prior) quantile() float64 {
-	if p.Quantile > 0 {
-		return p.Quantile
-	}
-	return Quantile
 }
 
 // Tail returns an estimate that knows nothing but the prior.
@@ -90,18 +81,6 @@ func (t *Tail) Observe(p *Prior, x float64) {
 
 // Threshold returns the running quantile.
 func (t *Tail) Threshold() float64 { return float64(t.threshold) }
-
-// Surprise returns minus the natural logarithm of the probability that a value is larger than x. Below the threshold it
-// falls in proportion to x, and is 0 for 0.
-func (t *Tail) Surprise(p *Prior, x float64) float64 {
-	u := float64(t.threshold)
-	base := p.ordinary()
-	if x <= u {
-		return base * max(0, x) / u
-	}
-	shape, scale := t.pareto(p, 0)
-	return base + math.Log(1+shape*(x-u)/scale)/shape
-}
 
 // Exceedance returns the probability that a value is larger than x; 1 when x is nothing special. heavier is added to
 // the estimated shape: what is known about the tail from elsewhere.
