@@ -8,7 +8,8 @@
 // Calibrated Decoders", ICML 2021).
 //
 // Inputs are standardised by a running Huberised level and spread. Each vector is learnt once, with some of those before it,
-// so that hundreds of vectors are enough. The reconstruction error is judged by package evidence: what is said is the
+// so that hundreds of vectors are enough. Two statistics are judged by package evidence: the reconstruction error of the vector,
+// and the largest running mean of a coordinate's error, in which shows what is small but lasts. What is said is the
 // probability that a usual vector fits as badly. Vectors that fit badly teach little or nothing, until they have come for
 // so long that they are the new normal.
 package autoencoder

@@ -244,13 +244,21 @@ func (f *Fusion) discount() {
 			r := f.correlation(i, j, least)
 			a, b = math.Abs(a), math.Abs(b)
 			// A whisper takes nothing from what is said aloud.
-			f.weights[i] += r * math.Min(1, b/a)
-			f.weights[j] += r * math.Min(1, a/b)
+			f.weights[i] += r * heard(a, b)
+			f.weights[j] += r * heard(b, a)
 		}
 	}
 	for i := range n {
 		f.weights[i] = 1 / f.weights[i]
 	}
+}
+
+// heard is the share of what is said at one strength that another one takes.
+func heard(one, other float64) float64 {
+	if other >= one {
+		return 1
+	}
+	return other / one
 }
 
 // repeats is how much of what a source says is what it said before: the correlation of its size or of its evidence with the one

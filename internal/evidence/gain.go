@@ -77,8 +77,12 @@ func (g *gains) learn(source int, chance, abnormal float64) {
 // all day.
 func (g *gains) temper(source int, chance float64) float64 {
 	c := g.calm[source*classes : (source+1)*classes]
+	all := total(c)
+	if all <= 0 {
+		return chance
+	}
 	k := class(chance)
-	return math.Max(chance, total(c[k:])/total(c)*chance/classTop(k))
+	return math.Max(chance, total(c[k:])/all*chance/classTop(k))
 }
 
 // classTop is the upper end of a class.
@@ -104,6 +108,9 @@ func (g *gains) quiet(source int, chance, calm float64) {
 func (g *gains) of(source int) (gain, entropy float64) {
 	c := g.table(source)
 	calm, abnormal := total(c[:classes]), total(c[classes:])
+	if calm+abnormal <= 0 {
+		return 0, 0
+	}
 	entropy = Entropy(abnormal / (calm + abnormal))
 	rest := 0.0
 	for k := range classes {
