@@ -50,25 +50,30 @@ func (p *Params) score(s *Series, t int64, chance float64) float64 {
 
 // longScore is the score of the long-term detector's evidence. It is MinScore where the evidence is just what is needed.
 func (p *Params) longScore(s *Series) float64 {
+	l := &s.long
 	if s.abnormal && s.longTerm {
 		// An episode of its own goes on while the mean is not normal in itself: the evidence is smoothed, and lasts.
-		if s.long.outside {
-			return max(p.MinScore, logistic(p.MinScore, float64(s.long.excess)))
+		if l.outside {
+			return max(p.MinScore, p.evidenceScore(l, s.sparse))
 		}
 		return 0
 	}
-	if !s.long.fresh || s.long.excess < leastExcess {
+	if !l.fresh || l.excess < leastExcess {
 		return 0
 	}
-	return logistic(p.MinScore, float64(s.long.excess))
+	return p.evidenceScore(l, s.sparse)
 }
 
 // leastExcess is the excess of evidence below which the score is as good as 0.
 const leastExcess = -4
 
-// logistic is the score of an excess of evidence.
-func logistic(minScore, excess float64) float64 {
-	return 1 / (1 + (1-minScore)/minScore*math.Exp(-bounded(excess, 30)/evidenceUnit))
+// evidenceScore is a/(a+c) for an excess of evidence: c, how often chance brings it, falls exponentially with it.
+func (p *Params) evidenceScore(l *longterm, sparse bool) float64 {
+	unit := evidenceUnit
+	if sparse && l.excess > 0 {
+		unit = singleUnit
+	}
+	return 1 / (1 + (1-p.MinScore)/p.MinScore*math.Exp(-bounded(float64(l.excess), 30)/unit))
 }
 
 // decide moves the series between normal and abnormal. adopted says that its level is a new one from now on.
