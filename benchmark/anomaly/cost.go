@@ -171,9 +171,9 @@ var rivals = []rival{
 	{"decoding from OTLP", costOfDecoding},
 }
 
-var hashed byte
-
 func costOfHash(batches []pmetric.Metrics, f *filler) (*costed, error) {
+	hashed := byte(0)
+	defer func() { runtime.KeepAlive(hashed) }()
 	return measure(batches, f, 1, func(md pmetric.Metrics) error {
 		for _, rm := range md.ResourceMetrics().All() {
 			for _, m := range rm.ScopeMetrics().At(0).Metrics().All() {
@@ -186,9 +186,9 @@ func costOfHash(batches []pmetric.Metrics, f *filler) (*costed, error) {
 	})
 }
 
-var decoded int
-
 func costOfDecoding(batches []pmetric.Metrics, f *filler) (*costed, error) {
+	decoded := 0
+	defer func() { runtime.KeepAlive(decoded) }()
 	var marshaler pmetric.ProtoMarshaler
 	var unmarshaler pmetric.ProtoUnmarshaler
 	f.fill(batches[0], monday)
@@ -210,11 +210,11 @@ type averages struct {
 	points        uint64
 }
 
-var exceeded int
-
 // costOfAverages scores without knowing whose points they are: by their place in the stream.
 func costOfAverages(batches []pmetric.Metrics, f *filler) (*costed, error) {
 	const weight, far = 0.05, 6
+	exceeded := 0
+	defer func() { runtime.KeepAlive(exceeded) }()
 	index := make(map[uint64]*averages, len(batches)*batchSize)
 	for _, i := range rand.New(rand.NewPCG(2, 2)).Perm(len(batches) * batchSize) {
 		index[uint64(i)] = &averages{}

@@ -99,7 +99,7 @@ func (p *Params) Observe(s *Series, t int64, v float64, limits *Limits, quantum 
 	v = bounded(v, largestValue)
 	if s.points == 0 {
 		*s = Series{first: t, last: t, points: 1}
-		s.fast.begin(v)
+		s.begin(v)
 		s.long.gather(p, t, t, v, quantum, limits, nil)
 		return Verdict{Expected: v, Lower: v, Upper: v, Onset: t}
 	}
@@ -157,7 +157,7 @@ func (s *Series) pace(p *Params, step, v float64) {
 		s.sparse = false
 		// The fast detector has not seen it for long, if ever, and warms up.
 		s.points = 1
-		s.fast.begin(v)
+		s.begin(v)
 	}
 }
 

@@ -111,7 +111,7 @@ func (s *Series) plausible() bool {
 			return false
 		}
 	}
-	for _, v := range []float64{s.level, s.fast.short, s.fast.away, l.level, l.short, l.low, l.high, l.away, l.previous} {
+	for _, v := range []float64{s.level, s.short, s.away, l.level, l.short, l.low, l.high, l.away, l.previous} {
 		if math.Abs(v) > largestValue {
 			return false
 		}
