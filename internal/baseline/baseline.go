@@ -24,7 +24,7 @@ import (
 // Params are shared by all series of a detector.
 type Params struct {
 	// WarmUpPoints and WarmUpSpan are what must have been seen, both, before a series is judged. The long-term detector
-	// waits for 144 means.
+	// waits for 170 means, and asks for more evidence during the first two days of a slow series.
 	WarmUpPoints int
 	WarmUpSpan   time.Duration
 	// Memory is the time constant with which the fast detector forgets old values. A series of which it holds fewer than

@@ -97,10 +97,11 @@ const (
 	habitHalf        = 3000.0
 	longCooldown     = 40.0 // means
 	longWarmUp       = 170
-	evidenceUnit     = 0.56  // of evidence, which makes it e times rarer in a calm series, ...
-	singleUnit       = 2.0   // ... and where single points are judged, far in the tail: records reach far
-	usualAnomalies   = 0.271 // a day: the prior for which needed holds
-	excusedFrom      = 3.0   // days that a profile must have seen to excuse anything
+	longTrial        = 2 * day // seconds
+	evidenceUnit     = 0.56    // of evidence, which makes it e times rarer in a calm series, ...
+	singleUnit       = 2.0     // ... and where single points are judged, far in the tail: records reach far
+	usualAnomalies   = 0.271   // a day: the prior for which needed holds
+	excusedFrom      = 3.0     // days that a profile must have seen to excuse anything
 )
 
 // steadiness is how much smaller the spread of a residual is at least taken to be than that of a mean of random arrivals.
@@ -165,7 +166,7 @@ func (l *longterm) observe(p *Params, first, t int64, x, quantum, more float64, 
 	floor := max(floorRange*(l.high-l.low), tiny)
 	r := l.residuals(n, x, byDay+byWeek, floor)
 	l.surprise(n, x, floor, arrivals(quantum, l.level), now.days, more == 0, &r, parts)
-	l.judge(p, t, more, limits)
+	l.judge(p, first, t, more, limits)
 
 	bound := longClip * spread
 	if n <= longSettled {
@@ -276,8 +277,9 @@ func (l *longterm) records(n, x, odd, days float64, parts *[surprises]float32) (
 	return squares
 }
 
-// judge says how much more evidence there is than an alarm needs.
-func (l *longterm) judge(p *Params, t int64, more float64, limits *Limits) {
+// judge says how much more evidence there is than an alarm needs. On trial, alarms are only remembered unless there is much
+// evidence: of a series of which little is known, much is new.
+func (l *longterm) judge(p *Params, first, t int64, more float64, limits *Limits) {
 	l.excess = neverExcess
 	if l.means <= longWarmUp || l.known || !l.matters(limits) {
 		return
@@ -297,6 +299,12 @@ func (l *longterm) judge(p *Params, t int64, more float64, limits *Limits) {
 			return
 		}
 		excess -= neededByHabit * float64(l.habit) * math.Exp2(-since/habitHalf)
+	}
+	if more == 0 && float64(t-first) < longTrial*1e9 && excess >= 0 {
+		if excess -= neededWhereDense; excess < 0 {
+			l.alarm(t)
+			return
+		}
 	}
 	l.excess = float32(excess)
 }

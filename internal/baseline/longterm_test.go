@@ -178,8 +178,8 @@ func TestLongTermCalm(t *testing.T) {
 		first, later float64 // most in the first week and in each later one
 	}{
 		{30 * time.Second, 6, 2, 0.5, 0.3},
-		{5 * time.Minute, 1, 6, 9, 1.5},
-		{time.Hour, 1, 6, 3, 2},
+		{5 * time.Minute, 1, 6, 4, 1.5},
+		{time.Hour, 1, 6, 1, 2},
 	} {
 		for name, kind := range kinds {
 			t.Run(pace.step.String()+" "+name, func(t *testing.T) {

@@ -151,9 +151,9 @@ func (s *Series) Merge(other *Series) {
 	mix32 := func(a *float32, b float32) { *a += float32(share * (float64(b) - float64(*a))) }
 	mix32(&newer.spread, older.spread)
 	mix32(&newer.broad, older.broad)
-	for i := range newer.fast.tails {
-		for k := range newer.fast.tails[i] {
-			newer.fast.tails[i][k].Merge(&older.fast.tails[i][k])
+	for i := range newer.tails {
+		for k := range newer.tails[i] {
+			newer.tails[i][k].Merge(&older.tails[i][k])
 		}
 	}
 	newer.first = min(newer.first, older.first)
