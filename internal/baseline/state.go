@@ -93,6 +93,10 @@ func (l *longterm) code(c *codec) {
 	c.flags(&l.outside, &l.fresh, &l.known)
 }
 
+// mostLearnt is beyond all that can be learnt of values within largestValue: the ends of a range that is adopted lie
+// adoptRange mean deviations, each at most twice that, from a level.
+const mostLearnt = (1 + 2*adoptRange) * largestValue * 1.001
+
 // plausible reports whether a state can have come about: what is divided by, or taken the root or the logarithm of.
 func (s *Series) plausible() bool {
 	if s.last < s.first || s.interval < 0 || s.spread < 0 || s.broad < 0 || s.awaySpread < 0 || s.peak < 0 || s.habit < 0 {
@@ -112,7 +116,7 @@ func (s *Series) plausible() bool {
 		}
 	}
 	for _, v := range []float64{s.level, s.short, s.away, l.level, l.short, l.low, l.high, l.away, l.previous} {
-		if math.Abs(v) > largestValue {
+		if math.Abs(v) > mostLearnt {
 			return false
 		}
 	}

@@ -115,6 +115,25 @@ func TestSeriesIsSmall(t *testing.T) {
 	assert.LessOrEqual(t, unsafe.Sizeof(Series{}), uintptr(960), "with its key and its stream it must stay below 1.2 kB")
 }
 
+// A level that is adopted at the ends of what a value can be is read again.
+func TestStateOfLargestValues(t *testing.T) {
+	for _, every := range []time.Duration{15 * time.Second, time.Hour} {
+		p := newPlayer(every)
+		v := 1e-10
+		for i := range 6000 {
+			v *= 1.05
+			p.play(v)
+			if i%100 != 99 {
+				continue
+			}
+			state, err := p.AppendBinary(nil)
+			require.NoError(t, err)
+			var read Series
+			require.NoError(t, read.UnmarshalBinary(state), "%d points every %s", i+1, every)
+		}
+	}
+}
+
 // Whatever is read, the next points are judged with finite numbers.
 func FuzzUnmarshalBinary(f *testing.F) {
 	p := newPlayer(5 * time.Second)
