@@ -21,7 +21,7 @@ import (
 	"time"
 )
 
-// Params are shared by all series of a detector.
+// Params are shared by all series of a detector. They must not be used by two goroutines at a time.
 type Params struct {
 	// WarmUpPoints and WarmUpSpan are what must have been seen, both, before a series is judged. The long-term detector
 	// waits for 170 means, and asks for more evidence during the first two days of a slow series.
@@ -45,6 +45,9 @@ type Params struct {
 	// Zone is where the days and weeks of the profiles begin; nil is UTC. With a zone, a daylight saving change moves
 	// the profiles with the people.
 	Zone *time.Location
+
+	located int64  // the last time asked for, in seconds
+	last    moment // and where it lies in the profiles
 }
 
 // Limits say which deviations of a series matter.

@@ -81,7 +81,7 @@ const (
 	surpriseMost     = 100.0
 	smoothing        = 0.15
 	floorRange       = 0.01 // least spread of a residual, as a share of the range of all values
-	floorRestless    = 0.05 // and of the logarithm of restlessness
+	floorRestless    = 0.05 // and of restlessness
 	restlessLeast    = 0.01 // of the least spread
 	awayFrom         = 4.0  // spreads from which on the short-term level is away
 	adoptAfter       = 250  // means that it must have been away to be adopted, where there is no fast level
@@ -158,14 +158,14 @@ func (l *longterm) observe(p *Params, first, t int64, x, quantum, more float64, 
 		return
 	}
 	l.pace(t)
-	var now moment
-	p.locate(first, t, &now)
-	byDay, byWeek := l.offsets(&now)
+	now := p.moment(t)
+	days, weeks := passes(first, t)
+	byDay, byWeek := l.offsets(now, days, weeks)
 
 	spread := max(float64(l.scales[residualLevel]), tiny)
 	floor := max(floorRange*(l.high-l.low), tiny)
 	r := l.residuals(n, x, byDay+byWeek, floor)
-	l.surprise(n, x, floor, arrivals(quantum, l.level), now.days, more == 0, &r, parts)
+	l.surprise(n, x, floor, arrivals(quantum, l.level), days, more == 0, &r, parts)
 	l.judge(p, first, t, more, limits)
 
 	bound := longClip * spread
@@ -174,7 +174,7 @@ func (l *longterm) observe(p *Params, first, t int64, x, quantum, more float64, 
 	}
 	l.level += max(1/longMemory, 1/n) * bounded(r[residualLevel], bound)
 	l.scale(max(float64(l.scales[residualLevel]), floor))
-	l.learn(&now, bounded(x-l.level, seasonClip*spread), byDay, float64(l.spacing))
+	l.learn(now, days, weeks, bounded(x-l.level, seasonClip*spread), byDay, float64(l.spacing))
 }
 
 // residuals returns what is left of a mean by each account. season is what the profiles expect, floor the least spread.
@@ -192,7 +192,9 @@ func (l *longterm) residuals(n, x, season, floor float64) (r [residuals]float64)
 
 	usual := max(float64(l.scales[residualSeason]), floor)
 	l.restless += float32(weight * (min(math.Abs(r[residualSeason]), longClip*usual) - float64(l.restless)))
-	r[residualRestless] = math.Log(max(float64(l.restless), restlessLeast*floor) / usual)
+	// Like the logarithm of the ratio, and cheaper.
+	ratio := max(float64(l.restless), restlessLeast*floor) / usual
+	r[residualRestless] = (ratio - 1) / math.Sqrt(ratio)
 	return r
 }
 
@@ -377,9 +379,9 @@ func (l *longterm) excuse(p *Params, first, t int64) {
 	}
 	low, high := math.Inf(1), math.Inf(-1)
 	for hours := int64(-1); hours <= 1; hours++ {
-		var then moment
-		p.locate(first, t+hours*int64(time.Hour), &then)
-		byDay, byWeek := l.offsets(&then)
+		then := t + hours*int64(time.Hour)
+		days, weeks := passes(first, then)
+		byDay, byWeek := l.offsets(p.moment(then), days, weeks)
 		low, high = min(low, byDay+byWeek), max(high, byDay+byWeek)
 	}
 	l.usualLow, l.usualHigh = float32(low), float32(high)

@@ -64,39 +64,47 @@ func locate(seconds int64, span int64, bins int, p *place) {
 
 // moment is a time as the profiles see it.
 type moment struct {
-	day, week   place
-	days, weeks float64 // how often each profile has been gone through
+	day, week place
 }
 
-// locate finds a time, in nanoseconds, in the profiles of a series whose first point was at first.
-func (p *Params) locate(first, t int64, m *moment) {
+// moment finds a time, in nanoseconds, in the profiles. Many series have points of the same time, so the last is kept.
+func (p *Params) moment(t int64) *moment {
 	seconds := t / int64(time.Second)
+	if p.located == seconds && seconds != 0 {
+		return &p.last
+	}
+	p.located = seconds
 	if p.Zone != nil {
 		_, east := time.Unix(seconds, 0).In(p.Zone).Zone()
 		seconds += int64(east)
 	}
-	locate(seconds, daySpan, dayBins, &m.day)
-	locate(seconds, weekSpan, weekBins, &m.week)
+	locate(seconds, daySpan, dayBins, &p.last.day)
+	locate(seconds, weekSpan, weekBins, &p.last.week)
+	return &p.last
+}
+
+// passes returns how often each profile has been gone through since the first point.
+func passes(first, t int64) (days, weeks float64) {
 	passed := (t - first) / int64(time.Second)
-	m.days, m.weeks = float64(passed/daySpan), float64(passed/weekSpan)
+	return float64(passed / daySpan), float64(passed / weekSpan)
 }
 
 // offsets from the level that the profiles expect; what has been seen little is believed little.
-func (s *season) offsets(m *moment) (byDay, byWeek float64) {
+func (s *season) offsets(m *moment, days, weeks float64) (byDay, byWeek float64) {
 	unit := float64(s.unit)
-	return offset(s.day[:], &m.day) * unit * m.days / (m.days + dayDoubt),
-		offset(s.week[:], &m.week) * unit * m.weeks / (m.weeks + weekDoubt)
+	return offset(s.day[:], &m.day) * unit * days / (days + dayDoubt),
+		offset(s.week[:], &m.week) * unit * weeks / (weeks + weekDoubt)
 }
 
 // learn moves both profiles towards an offset from the level, the week's towards what the day leaves of it. spacing is
 // the time between points in seconds.
-func (s *season) learn(m *moment, x, byDay, spacing float64) {
+func (s *season) learn(m *moment, days, weeks, x, byDay, spacing float64) {
 	unit := float64(s.unit)
 	if unit <= 0 {
 		return
 	}
-	teach(s.day[:], &m.day, x/unit, dayRate, m.days, max(1, daySpan/dayBins/spacing))
-	teach(s.week[:], &m.week, (x-byDay)/unit, weekRate, m.weeks, max(1, weekSpan/weekBins/spacing))
+	teach(s.day[:], &m.day, x/unit, dayRate, days, max(1, daySpan/dayBins/spacing))
+	teach(s.week[:], &m.week, (x-byDay)/unit, weekRate, weeks, max(1, weekSpan/weekBins/spacing))
 }
 
 func offset(bins [][phases]int16, p *place) float64 {
