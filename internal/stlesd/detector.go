@@ -143,7 +143,8 @@ func (d *Detector) Observe(x float64) Verdict {
 	d.at = (d.at + 1) % d.params.Window
 	d.held = min(d.held+1, d.params.Window)
 	d.since++
-	if due := d.since >= d.params.Every; due && d.held >= max(fewest, cycles*d.params.Period) {
+	// A gap waits for its end: else each of its points would cost as much as many others, and tell nothing.
+	if due := d.since >= d.params.Every && !missing; due && d.held >= max(fewest, cycles*d.params.Period) {
 		d.decompose()
 	}
 	return v

@@ -332,3 +332,24 @@ func BenchmarkDetector(b *testing.B) {
 		})
 	}
 }
+
+// A gap is taken apart once, at its end, however long it is.
+func TestGapIsTakenApartOnce(t *testing.T) {
+	p := DefaultParams()
+	p.Period, p.Every = 24, 8
+	d, err := New(p)
+	require.NoError(t, err)
+	for i := range 4 * p.Window {
+		d.Observe(wave(i))
+	}
+	before := d.parts.Trend[0]
+	for range p.Window / 2 {
+		d.Observe(math.NaN())
+	}
+	assert.Equal(t, before, d.parts.Trend[0], "nothing is taken apart in the gap")
+	v := d.Observe(wave(4*p.Window + p.Window/2))
+	assert.NotEqual(t, before, d.parts.Trend[0])
+	assert.InDelta(t, wave(4*p.Window+p.Window/2), v.Expected, 0.2, "the season goes on through the gap")
+}
+
+func wave(i int) float64 { return 10 + 3*math.Sin(2*math.Pi*float64(i)/24) + 0.05*math.Sin(float64(i*i)) }
