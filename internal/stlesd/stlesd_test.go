@@ -352,4 +352,6 @@ func TestGapIsTakenApartOnce(t *testing.T) {
 	assert.InDelta(t, wave(4*p.Window+p.Window/2), v.Expected, 0.2, "the season goes on through the gap")
 }
 
-func wave(i int) float64 { return 10 + 3*math.Sin(2*math.Pi*float64(i)/24) + 0.05*math.Sin(float64(i*i)) }
+func wave(i int) float64 {
+	return 10 + 3*math.Sin(2*math.Pi*float64(i)/24) + 0.05*math.Sin(float64(i*i))
+}
