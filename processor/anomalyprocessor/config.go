@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"time"
+	_ "time/tzdata" // an image from scratch has no zones
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/config/configoptional"
@@ -49,6 +50,9 @@ type Config struct {
 	Cooldown time.Duration `mapstructure:"cooldown"`
 	// Habituation is the half-life of the memory for past episodes; 0 switches it off.
 	Habituation time.Duration `mapstructure:"habituation"`
+
+	// TimeZone is the IANA name of the zone in which the days and weeks of the profiles begin.
+	TimeZone string `mapstructure:"time_zone"`
 
 	// EmitDeviation adds anomaly.deviation to every score sent.
 	EmitDeviation bool `mapstructure:"emit_deviation"`
@@ -111,6 +115,7 @@ func createDefaultConfig() component.Config {
 		LevelShiftAfter: time.Hour,
 		Cooldown:        5 * time.Minute,
 		Habituation:     2 * time.Hour,
+		TimeZone:        "UTC",
 		Missing:         Missing{After: 5 * time.Minute, MaxSeries: 1000},
 		Explain:         Explain{MaxSeries: 100},
 		Shadow:          configoptional.Default(Shadow{}),
@@ -182,6 +187,9 @@ func detector(c *Config, fail func(string, ...any)) {
 	if c.Habituation < 0 {
 		fail("habituation must not be negative, got %s; 0 switches it off", c.Habituation)
 	}
+	if _, err := zone(c.TimeZone); err != nil {
+		fail("time_zone must be the IANA name of a time zone, such as Europe/Berlin, got %q", c.TimeZone)
+	}
 }
 
 // Validate implements xconfmap.Validator.
@@ -210,6 +218,8 @@ func compile(pattern string) (*regexp.Regexp, error) {
 }
 
 func (c *Config) params() baseline.Params {
+	// The name was validated.
+	location, _ := zone(c.TimeZone)
 	return baseline.Params{
 		WarmUpPoints:    c.WarmUp.Points,
 		WarmUpSpan:      c.WarmUp.Duration,
@@ -219,5 +229,18 @@ func (c *Config) params() baseline.Params {
 		Habituation:     c.Habituation,
 		AnomaliesPerDay: anomaliesPerDay(c.Sensitivity, c.MinScore),
 		MinScore:        c.MinScore,
+		Zone:            location,
 	}
+}
+
+// zone returns the zone of a name, nil for UTC, which costs nothing. What is only known on this machine is no zone.
+func zone(name string) (*time.Location, error) {
+	if name == "" || name == "Local" {
+		return nil, fmt.Errorf("no zone has the name %q", name)
+	}
+	location, err := time.LoadLocation(name)
+	if location == time.UTC {
+		return nil, err
+	}
+	return location, err
 }

@@ -15,6 +15,7 @@ type Shadow struct {
 	LevelShiftAfter *time.Duration `mapstructure:"level_shift_after"`
 	Cooldown        *time.Duration `mapstructure:"cooldown"`
 	Habituation     *time.Duration `mapstructure:"habituation"`
+	TimeZone        *string        `mapstructure:"time_zone"`
 	// Emit adds anomaly.shadow.score where the active configuration would add anomaly.score.
 	Emit bool `mapstructure:"emit"`
 
@@ -31,6 +32,7 @@ func (s *Shadow) over(active *Config) *Config {
 	set(&c.LevelShiftAfter, s.LevelShiftAfter)
 	set(&c.Cooldown, s.Cooldown)
 	set(&c.Habituation, s.Habituation)
+	set(&c.TimeZone, s.TimeZone)
 	return &c
 }
 

@@ -28,6 +28,8 @@ func load(t *testing.T, id string) (*Config, error) {
 
 func number(v float64) *float64 { return &v }
 
+func name(s string) *string { return &s }
+
 func duration(d time.Duration) *time.Duration { return &d }
 
 func TestConfigDefault(t *testing.T) {
@@ -43,7 +45,7 @@ func TestConfigFull(t *testing.T) {
 	require.NoError(t, xconfmap.Validate(cfg))
 	shadow := Shadow{
 		Sensitivity: number(1), WarmUp: &WarmUp{Points: 30, Duration: time.Minute}, Memory: duration(time.Hour),
-		LevelShiftAfter: duration(2 * time.Hour), Cooldown: duration(time.Minute), Habituation: duration(3 * time.Hour), Emit: true,
+		LevelShiftAfter: duration(2 * time.Hour), Cooldown: duration(time.Minute), Habituation: duration(3 * time.Hour), TimeZone: name("America/Sao_Paulo"), Emit: true,
 	}
 	storage := component.MustNewIDWithName("file_storage", "learnt")
 	assert.Equal(t, &Config{
@@ -62,6 +64,7 @@ func TestConfigFull(t *testing.T) {
 		LevelShiftAfter:   3 * time.Hour,
 		Cooldown:          10 * time.Minute,
 		Habituation:       time.Hour,
+		TimeZone:          "Europe/Berlin",
 		EmitContributions: true,
 		EmitBand:          true,
 		Missing:           Missing{After: 10 * time.Minute, MaxSeries: 50},
@@ -110,6 +113,7 @@ func TestConfigWrong(t *testing.T) {
 		"level_shift_after must be at least 1m, got 1s; a shorter time would learn faults as normal",
 		"cooldown must not be negative, got -1s",
 		"habituation must not be negative, got -1s; 0 switches it off",
+		`time_zone must be the IANA name of a time zone, such as Europe/Berlin, got "Middle/Earth"`,
 		"warm_up: points must be between 8 and 1000000, got 1; fewer say nothing about a series",
 		"duration must not be negative, got -1s",
 		"missing: after must be at least 1s, or 0 to switch it off, got 1ms",
@@ -119,6 +123,7 @@ func TestConfigWrong(t *testing.T) {
 		"warm_up: points must be between 8 and 1000000, got 1; fewer say nothing about a series",
 		"shadow: sensitivity must be greater than 0 and at most 1000, got -1; it is the false alarms a calm series and week",
 		"cooldown must not be negative, got -1s",
+		`time_zone must be the IANA name of a time zone, such as Europe/Berlin, got "Local"`,
 		"stl_esd: metrics must not be empty; each series costs as much as many others",
 		"max_series must be between 1 and 100000, got 0; it bounds memory and time",
 		"window must be between 32 and 16384, got 8",

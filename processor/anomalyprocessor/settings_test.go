@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
+	"github.com/paramedic-otel/paramedic/internal/baseline"
 	"github.com/paramedic-otel/paramedic/semconv"
 )
 
@@ -167,6 +168,31 @@ func TestSettings(t *testing.T) {
 		}
 		assert.Greater(t, often(0), 2*often(4*time.Hour))
 	})
+	t.Run("time_zone", func(t *testing.T) {
+		berlin, err := time.LoadLocation("Europe/Berlin")
+		require.NoError(t, err)
+		summer := time.Date(2026, 3, 29, 0, 0, 0, 0, berlin)
+		// What opens at nine in the morning opens an hour earlier, for the rest of the world, once summer has come.
+		surprised := func(zone string) int {
+			h := newHarness(t, func(c *Config) { c.TimeZone, c.MaxClockSkew, c.Sensitivity = zone, 1e6*time.Hour, 0.001 })
+			r := seeded(5)
+			for at := summer.AddDate(0, 0, -14); at.Before(summer.AddDate(0, 0, 1)); at = at.Add(5 * time.Minute) {
+				v := 10 + r.NormFloat64()
+				if hour := at.In(berlin).Hour(); hour >= 9 && hour < 17 {
+					v += 90
+				}
+				h.feed(gauge("desks", "1", at, v))
+			}
+			late := 0
+			for _, s := range h.scores {
+				if s.at.After(summer.Add(3 * time.Hour)) {
+					late++
+				}
+			}
+			return late
+		}
+		assert.Greater(t, surprised("UTC"), surprised("Europe/Berlin"))
+	})
 	t.Run("emit_deviation", func(t *testing.T) {
 		assert.Contains(t, tell(t, usual)[0].beside, semconv.MetricAnomalyDeviation)
 		assert.NotContains(t, tell(t, usual, func(c *Config) { c.EmitDeviation = false })[0].beside, semconv.MetricAnomalyDeviation)
@@ -269,4 +295,31 @@ func TestSelectorCacheIsBounded(t *testing.T) {
 		s.rules(time.Duration(n).String(), "")
 		assert.LessOrEqual(t, len(s.known), 10)
 	}
+}
+
+// Of few things that each count, one more or less is news.
+func TestDefaultPoliciesOfInstances(t *testing.T) {
+	s, err := newSelector(createDefaultConfig().(*Config))
+	require.NoError(t, err)
+	for name, want := range map[string]baseline.Limits{
+		"k8s.deployment.available_pods":         {MinAbsolute: 0.5, MinRelative: 0.1, IgnoreUp: true},
+		"k8s.deployment.desired":                {MinAbsolute: 0.5, MinRelative: 0.1},
+		"k8s.statefulset.ready_pods":            {MinAbsolute: 0.5, MinRelative: 0.1, IgnoreUp: true},
+		"k8s.daemonset.misscheduled_nodes":      {MinAbsolute: 0.5, MinRelative: 0.1},
+		"k8s.container.ready":                   {MinAbsolute: 0.5, MinRelative: 0.1, IgnoreUp: true},
+		"kube_replicaset_status_ready_replicas": {MinAbsolute: 0.5, MinRelative: 0.1, IgnoreUp: true},
+		"k8s.container.restarts":                {MinAbsolute: 0.5, IgnoreDown: true},
+		"k8s.job.failed_pods":                   {MinRelative: 0.5, IgnoreDown: true},
+		"k8s.hpa.current_replicas":              {MinAbsolute: 2, MinRelative: 0.2},
+	} {
+		assert.Equal(t, want, s.rules(name, "{pod}").value, name)
+	}
+	fall := func(name string, from, to float64) []score {
+		return story{name: name, unit: "{pod}", step: 10 * time.Second, calm: 300, moved: 10, normal: from, fault: to}.tell(newHarness(t))
+	}
+	assert.NotEmpty(t, fall("k8s.deployment.available_pods", 2, 1))
+	assert.Empty(t, fall("k8s.deployment.available_pods", 2, 3))
+	assert.Empty(t, fall("k8s.deployment.available_pods", 100, 99))
+	assert.NotEmpty(t, fall("k8s.container.restarts", 0, 1))
+	assert.NotEmpty(t, fall("k8s.container.restarts", 137, 138))
 }
