@@ -27,8 +27,8 @@ type Params struct {
 	// waits for 170 means, and asks for more evidence during the first two days of a slow series.
 	WarmUpPoints int
 	WarmUpSpan   time.Duration
-	// Memory is the time constant with which the fast detector forgets old values. A series of which it holds fewer than
-	// 16 points is left to the long-term detector alone.
+	// Memory is the time constant with which the fast detector forgets old values; it is 32 points at least. Series of
+	// which a point comes every 200 s or less often are left to the long-term detector alone.
 	Memory time.Duration
 	// LevelShiftAfter is how long a series must have stayed away from its level before the new level becomes normal.
 	// Where points come too slowly for the fast detector, it takes 250 points.
@@ -84,8 +84,8 @@ const (
 	largestValue     = 1e30 // far beyond all that is measured, and its differences fit into a float32
 	largestDeviation = 1e6
 	tiny             = 1e-12
-	denseInMemory    = 16  // points that the memory must hold for the fast detector
-	denseAgainFactor = 1.5 // more that it takes to come back to it
+	slowFrom         = 200 // seconds between points from which on the long-term detector judges alone, ...
+	slowUntil        = 150 // ... until they come as quickly as this
 	gapFactor        = 5   // a pause of this many usual intervals is a gap
 )
 
@@ -109,7 +109,7 @@ func (p *Params) Observe(s *Series, t int64, v float64, limits *Limits, quantum 
 	step := float64(t-s.last) / 1e9
 	s.last = t
 	s.points++
-	s.pace(p, step, v)
+	s.pace(step, v)
 
 	var verdict Verdict
 	if s.sparse {
@@ -140,10 +140,10 @@ func (p *Params) Observe(s *Series, t int64, v float64, limits *Limits, quantum 
 }
 
 // pace learns the interval between points, decides who judges the series, and lets go of what is short-term after a gap.
-func (s *Series) pace(p *Params, step, v float64) {
+func (s *Series) pace(step, v float64) {
 	if s.interval == 0 {
 		s.interval = float32(step)
-		s.sparse = step*denseInMemory > p.Memory.Seconds()
+		s.sparse = step > slowFrom
 		return
 	}
 	usual := float64(s.interval)
@@ -152,11 +152,10 @@ func (s *Series) pace(p *Params, step, v float64) {
 	}
 	// A step far longer than usual is a pause and says little about the pace.
 	s.interval += float32(0.1 * (min(step, 2*usual) - usual))
-	held := p.Memory.Seconds() / float64(s.interval)
 	switch {
-	case !s.sparse && held < denseInMemory:
+	case !s.sparse && s.interval > slowFrom:
 		s.sparse = true
-	case s.sparse && held > denseAgainFactor*denseInMemory:
+	case s.sparse && s.interval < slowUntil:
 		s.sparse = false
 		// The fast detector has not seen it for long, if ever, and warms up.
 		s.points = 1

@@ -91,7 +91,7 @@ const (
 	neededAge        = 1000.0
 	neededYoungest   = 300.0
 	neededByHabit    = 0.5
-	neededWhereDense = 6.0  // more, where there are fast statistics as well, and for samples
+	neededWhereDense = 6.0  // more, where there are fast statistics as well, and for samples and counts
 	neverExcess      = -1e6 // no evidence would do
 	needEvery        = 16   // means after which what is needed is reckoned anew
 	habitHalf        = 3000.0
@@ -140,7 +140,7 @@ func (l *longterm) single(p *Params, first, t int64, v, quantum float64, limits 
 		l.sum, l.forming = 0, 0
 	}
 	more := 0.0
-	if limits.Sampled {
+	if limits.Sampled || quantum > 0 {
 		more = neededWhereDense
 	}
 	l.observe(p, first, t, v, quantum, more, limits, parts)
