@@ -86,8 +86,8 @@ func (e *engine) rank(i *incident, buckets int) []rootcause.Candidate {
 		switch s.class {
 		case classSignal:
 			// What calls take and how many there are the edges say better, where the graph knows any.
-			if felt := s.kind == semconv.CauseLatency || s.kind == semconv.CauseTraffic; !felt || !e.edges.Knows(serviceNode(s.entity.Name)) {
-				n.Internal = max(n.Internal, min(math.Abs(s.deviation), maxDeviation))
+			if !s.felt || !e.edges.Knows(serviceNode(s.entity.Name)) {
+				n.Internal = max(n.Internal, s.spreads)
 			}
 		case classLog:
 			surprise := s.surprise

@@ -1,6 +1,7 @@
 package incidentconnector
 
 import (
+	"fmt"
 	"math"
 	"strings"
 	"time"
@@ -29,9 +30,11 @@ type signalKey struct {
 type signal struct {
 	entity         semconv.Entity
 	metric, signal string
+	detector       string
 	kind           semconv.CauseKind
 	score          float64
-	deviation      float64
+	// deviation is 0 when the detector knows none.
+	deviation float64
 	// utilization is the value of a series that is one, else not a number.
 	utilization float64
 	onset, last time.Time
@@ -78,11 +81,11 @@ func (e *engine) ingestAnomaly(m pmetric.Metric, rm pmetric.ResourceMetrics, sou
 			}
 			continue
 		}
-		held, ok := e.signals.score(key, value, at, p.StartTimestamp(), resource)
+		held, ok := e.signals.score(key, value, at, p, resource)
 		if !ok {
 			e.refusals.limit++
 		}
-		if held != nil && held.run > 0 && isUtilization(metric) {
+		if held != nil && held.run > 0 && isUtilization(metric) && key.signal != semconv.SignalMissing {
 			held.utilization = scoredValue(rm, metric, p)
 		}
 	}
@@ -123,7 +126,7 @@ func within(point, score pcommon.Map) bool {
 }
 
 // score takes one anomaly score and returns its series, if it is held; false when there is no room for it.
-func (s *signals) score(key signalKey, score float64, at time.Time, onset pcommon.Timestamp, resource pcommon.Map) (*signal, bool) {
+func (s *signals) score(key signalKey, score float64, at time.Time, p pmetric.NumberDataPoint, resource pcommon.Map) (*signal, bool) {
 	held := s.held[key]
 	abnormal := score >= s.cfg.MinScore
 	switch {
@@ -133,7 +136,10 @@ func (s *signals) score(key signalKey, score float64, at time.Time, onset pcommo
 		if len(s.held) >= s.cfg.Limits.Signals {
 			return nil, false
 		}
-		held = &signal{entity: key.entity, metric: key.metric, signal: key.signal, kind: kindOf(key.metric), utilization: math.NaN(), resource: map[string]string{}}
+		held = &signal{
+			entity: key.entity, metric: key.metric, signal: key.signal, detector: bounded(str(p.Attributes(), semconv.AttrAnomalyDetector)),
+			kind: kindOf(key.metric, key.signal), utilization: math.NaN(), resource: map[string]string{},
+		}
 		for _, k := range actionAttributes {
 			if v := str(resource, k); v != "" {
 				held.resource[k] = bounded(v)
@@ -150,7 +156,7 @@ func (s *signals) score(key signalKey, score float64, at time.Time, onset pcommo
 	}
 	if held.run++; held.run == 1 {
 		held.onset = at
-		if start := onset.AsTime(); onset != 0 && start.Before(at) && at.Sub(start) < time.Hour {
+		if start := p.StartTimestamp().AsTime(); p.StartTimestamp() != 0 && start.Before(at) && at.Sub(start) < time.Hour {
 			held.onset = start
 		}
 	}
@@ -159,6 +165,39 @@ func (s *signals) score(key signalKey, score float64, at time.Time, onset pcommo
 
 // saturated reports whether the series is the utilization of a resource of which little is left.
 func (s *signal) saturated(cfg *Config) bool { return s.utilization >= cfg.MinUtilization }
+
+// felt reports whether the series shows what calls take and how many there are, or may do so, as all signals of an entity
+// together: the graph says better whose trouble that is.
+func (s *signal) felt() bool {
+	return s.kind == semconv.CauseLatency || s.kind == semconv.CauseTraffic || s.signal == semconv.SignalEntity
+}
+
+// spreads is how far out the series is, in units of its normal spread; where the detector does not say, as far as a score
+// like this one lies out in a normal distribution. A series that has stopped is not far out.
+func (s *signal) spreads() float64 {
+	switch {
+	case s.signal == semconv.SignalMissing:
+		return 0
+	case s.deviation != 0:
+		return min(math.Abs(s.deviation), maxDeviation)
+	default:
+		return min(math.Sqrt2*math.Erfinv(2*clamp(s.score)-1), maxDeviation)
+	}
+}
+
+// summary says in a sentence what is abnormal.
+func (s *signal) summary() string {
+	switch {
+	case s.signal == semconv.SignalMissing:
+		return s.metric + " came regularly and is missing"
+	case s.signal == semconv.SignalEntity:
+		return fmt.Sprintf("all signals together are abnormal (%s, score %.3f)", s.detector, s.score)
+	case s.deviation == 0:
+		return fmt.Sprintf("%s (%s) is abnormal (%s, score %.3f)", s.metric, s.signal, s.detector, s.score)
+	default:
+		return fmt.Sprintf("%s (%s) deviates by %.1f times its normal spread", s.metric, s.signal, s.deviation)
+	}
+}
 
 // kindWords tell from a metric's name what kind of trouble it shows; the first match counts.
 var kindWords = []struct {
@@ -187,12 +226,22 @@ var kindWords = []struct {
 	{"queue", semconv.CauseTraffic},
 }
 
-func kindOf(metric string) semconv.CauseKind {
+// kindOf says what kind of trouble a signal of a metric shows.
+func kindOf(metric, signal string) semconv.CauseKind {
+	if signal == semconv.SignalMissing || signal == semconv.SignalEntity {
+		// Why a series has stopped, or in which of its signals an entity is odd, no name tells.
+		return semconv.CauseUnknown
+	}
 	metric = strings.ToLower(metric)
 	for _, w := range kindWords {
-		if strings.Contains(metric, w.word) {
-			return w.kind
+		if !strings.Contains(metric, w.word) {
+			continue
 		}
+		if w.kind == semconv.CauseLatency && signal == semconv.SignalRate {
+			// How often something is timed is how often it happens.
+			return semconv.CauseTraffic
+		}
+		return w.kind
 	}
 	return semconv.CauseUnknown
 }

@@ -51,6 +51,9 @@ type symptom struct {
 	edgeKind edgehealth.Kind
 	// logsErrors is set for symptoms of class log that are errors, not missing records.
 	logsErrors bool
+	// felt and spreads are set for symptoms of class signal: whether others may be to blame, and how far out it is.
+	felt    bool
+	spreads float64
 	// opens is whether the symptom can open an incident; others are evidence alone.
 	opens bool
 	// surprise is the largest so far, deviation that of the same moment.
@@ -100,7 +103,7 @@ func (e *engine) note(now time.Time, o observation) {
 		return
 	}
 	if o.surprise > s.surprise {
-		s.surprise, s.deviation, s.score, s.summary, s.kind = o.surprise, o.deviation, o.score, o.summary, o.kind
+		s.surprise, s.deviation, s.score, s.spreads, s.summary, s.kind = o.surprise, o.deviation, o.score, o.spreads, o.summary, o.kind
 		s.opens = s.opens || o.opens
 	}
 	switch o.trend {
@@ -217,7 +220,7 @@ func (e *engine) noteSignals(now time.Time) {
 			key: sk, kind: s.kind, signal: s.metric, onset: s.onset, resource: s.resource,
 			opens:    e.opensAlone(s),
 			surprise: e.signalSurprise(s), deviation: s.deviation, score: s.score,
-			summary: fmt.Sprintf("%s (%s) deviates by %.1f times its normal spread", s.metric, s.signal, s.deviation),
+			felt: s.felt(), spreads: s.spreads(), summary: s.summary(),
 		}})
 	}
 }
