@@ -43,7 +43,8 @@ func TestGolden(t *testing.T) {
 			require.NoError(t, err)
 			// The last digits differ between processors.
 			assert.NoError(t, pmetrictest.CompareMetrics(want, got, pmetrictest.IgnoreMetricFloatPrecision(6, semconv.MetricAnomalyScore, semconv.MetricAnomalyDeviation,
-				semconv.MetricAnomalyExpected, semconv.MetricAnomalyLower, semconv.MetricAnomalyUpper), pmetrictest.IgnoreScopeVersion()))
+				semconv.MetricAnomalyExpected, semconv.MetricAnomalyLower, semconv.MetricAnomalyUpper,
+				semconv.MetricAnomalyContribution, semconv.MetricAnomalyExplanation, semconv.MetricAnomalyShadowScore), pmetrictest.IgnoreScopeVersion()))
 		})
 	}
 }
