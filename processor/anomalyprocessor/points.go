@@ -16,7 +16,8 @@ const beyondQuantile = 5
 // advance moves the stream of a point on, and notes when the process that counts began anew.
 func (b *batch) advance(s *stream, t, start int64, fell bool) (seconds float64, whole bool, r reason) {
 	cumulative := b.kind.cumulative()
-	if cumulative && s.last != 0 && start > s.last {
+	// One that begins after its own end says nothing of anybody.
+	if cumulative && s.last != 0 && start > s.last && start <= t {
 		res := b.p.table.resources.all.at(s.resource - 1)
 		res.restarted = max(res.restarted, start)
 	}

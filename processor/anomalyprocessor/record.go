@@ -255,7 +255,7 @@ func (t *table) restore(rec *anomalystate.Stream, now, latest int64, maxBuckets 
 	if k == kindNone || k == kindUnknownTemporality || k > kindRatio || rec.Last > latest {
 		return 0, len(rec.Signals), causeCorrupt
 	}
-	if r := rec.Resource; r != nil && (r.Last > latest || r.Restarted > latest) {
+	if r := rec.Resource; r != nil && r.Last > latest {
 		return 0, len(rec.Signals), causeCorrupt
 	}
 	p, err := decodeRest(rec.Rest, maxBuckets)
@@ -325,7 +325,11 @@ func (t *table) relate(s *stream, rec *anomalystate.Stream) {
 	}
 	s.resource = t.resources.enter(seriesidentity.Key(rec.Resource.Key))
 	r := t.resources.all.at(s.resource - 1)
-	r.last, r.restarted = max(r.last, rec.Resource.Last), max(r.restarted, rec.Resource.Restarted)
+	r.last = max(r.last, rec.Resource.Last)
+	// What began after the newest point did not begin.
+	if rec.Resource.Restarted <= rec.Resource.Last {
+		r.restarted = max(r.restarted, rec.Resource.Restarted)
+	}
 	if r.text == 0 && len(rec.Resource.Text) > 0 {
 		r.text = t.texts.put(rec.Resource.Text)
 	}
