@@ -155,10 +155,11 @@ func (e *entity) take(d *dimension, j *judged, score, perDay float64) {
 		d.seen++
 		d.last = j.at
 	}
-	d.sum += j.value
-	d.expected += j.verdict.Expected
+	value := bounded(j.value)
+	d.sum += value
+	d.expected += bounded(j.verdict.Expected)
 	d.n++
-	d.low, d.high = math.Min(d.low, j.value), math.Max(d.high, j.value)
+	d.low, d.high = math.Min(d.low, value), math.Max(d.high, value)
 	if math.Abs(j.verdict.Deviation) >= math.Abs(d.size) {
 		d.size = j.verdict.Deviation
 	}
@@ -168,6 +169,11 @@ func (e *entity) take(d *dimension, j *judged, score, perDay float64) {
 		d.chance = math.Min(d.chance, math.Min(1, byChance*d.gap/float64(24*time.Hour)))
 	}
 }
+
+// mostValue bounds what detectors are shown: sums and squares of it are finite.
+const mostValue = 1e100
+
+func bounded(v float64) float64 { return math.Max(-mostValue, math.Min(mostValue, v)) }
 
 // form settles which signals make up the vectors and how far apart these are, once enough has been seen.
 func (e *entity) form(w *entities, at int64) {

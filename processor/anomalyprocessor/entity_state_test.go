@@ -1,6 +1,9 @@
 package anomalyprocessor
 
 import (
+	"bytes"
+	"fmt"
+	"math"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -8,6 +11,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/collector/config/configoptional"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/pmetric"
 
 	"github.com/paramedic-otel/paramedic/processor/anomalyprocessor/internal/entitydetector"
 	"github.com/paramedic-otel/paramedic/semconv"
@@ -139,4 +145,49 @@ func FuzzRestoreEntity(f *testing.F) {
 			assert.Len(t, fresh.byKey, 1)
 		}
 	})
+}
+
+// Two instances whose values add up to more than a number can hold leave the entity's state one that can be restored.
+func TestEntityOfHugeValues(t *testing.T) {
+	cfg := createDefaultConfig().(*Config)
+	cfg.Entities = configoptional.Some(entitySettings(entitydetector.Autoencoder, entitydetector.IsolationForest, entitydetector.Fusion))
+	p, err := newAnomalyProcessor((&harness{telemetry: componenttest.NewTelemetry()}).settings(), cfg)
+	require.NoError(t, err)
+	for n := range 400 {
+		md := pmetric.NewMetrics()
+		for pod := range 2 {
+			rm := md.ResourceMetrics().AppendEmpty()
+			rm.Resource().Attributes().PutStr(semconv.AttrServiceName, "cart")
+			rm.Resource().Attributes().PutStr(semconv.AttrK8sPodName, fmt.Sprint(pod))
+			metrics := rm.ScopeMetrics().AppendEmpty().Metrics()
+			for i := range 4 {
+				m := metrics.AppendEmpty()
+				m.SetName(fmt.Sprint("m", i))
+				point := m.SetEmptyGauge().DataPoints().AppendEmpty()
+				point.SetTimestamp(pcommon.NewTimestampFromTime(at(n, step)))
+				point.SetDoubleValue(1.7e308 * math.Pow(-1, float64(n/(7*(i+1)))))
+			}
+		}
+		_, err := p.processMetrics(t.Context(), md)
+		require.NoError(t, err)
+	}
+	require.Len(t, p.entities.byKey, 1)
+	for _, e := range p.entities.byKey {
+		data, err := e.append(p.entities, nil)
+		require.NoError(t, err)
+		for _, v := range e.vector.Values {
+			assert.True(t, finite(v))
+		}
+		clear(p.entities.byKey)
+		require.NoError(t, p.entities.restore(data))
+		for i := range e.detectors {
+			state, err := e.detectors[i].AppendBinary(nil)
+			require.NoError(t, err)
+			for _, back := range p.entities.byKey {
+				again, err := back.detectors[i].AppendBinary(nil)
+				require.NoError(t, err)
+				assert.True(t, bytes.Equal(state, again), "its state was not thrown away")
+			}
+		}
+	}
 }
