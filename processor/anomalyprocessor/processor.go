@@ -189,7 +189,9 @@ func (p *anomalyProcessor) shutdown(ctx context.Context) error {
 func (p *anomalyProcessor) processMetrics(ctx context.Context, md pmetric.Metrics) (pmetric.Metrics, error) {
 	began := time.Now()
 	p.mu.Lock()
-	p.batch = batch{p: p, now: began.UnixNano(), latest: began.Add(p.cfg.MaxClockSkew).UnixNano()}
+	// Not before: what was changed after a shard was written must be later than that.
+	now := time.Now()
+	p.batch = batch{p: p, now: now.UnixNano(), latest: now.Add(p.cfg.MaxClockSkew).UnixNano()}
 	p.batch.score(md)
 	seen := p.batch.tally
 	// The metrics are no longer ours once they are passed on.

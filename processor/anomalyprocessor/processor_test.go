@@ -1,11 +1,15 @@
 package anomalyprocessor
 
 import (
+	"bytes"
+	"runtime"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/consumer/consumertest"
 	"golang.org/x/sync/errgroup"
 
@@ -90,4 +94,25 @@ func TestShutdownBeforeStartAndTwice(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, p.Shutdown(t.Context()))
 	require.NoError(t, p.Shutdown(t.Context()))
+}
+
+// A batch that waits while its shard is written is one that comes after: else what it changes would not be written.
+func TestBatchIsOfTheTimeItIsScored(t *testing.T) {
+	p, err := newAnomalyProcessor((&harness{telemetry: componenttest.NewTelemetry()}).settings(), createDefaultConfig().(*Config))
+	require.NoError(t, err)
+	p.mu.Lock()
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		_, err := p.processMetrics(t.Context(), gauge("g", "1", begin, 1))
+		assert.NoError(t, err)
+	})
+	stacks := make([]byte, 1<<20)
+	for waits := false; !waits; waits = bytes.Contains(stacks[:runtime.Stack(stacks, true)], []byte("[sync.Mutex.Lock")) {
+		runtime.Gosched()
+	}
+	written := time.Now().UnixNano()
+	p.mu.Unlock()
+	wg.Wait()
+	require.NotZero(t, p.table.streams.size)
+	assert.GreaterOrEqual(t, p.table.streams.at(0).arrived, written)
 }
