@@ -97,9 +97,13 @@ func (b *Blobs) Size(k Key) int { return b.held[k] }
 func (b *Blobs) Write(ctx context.Context, k Key, data []byte) error {
 	_, known := b.held[k]
 	if data == nil {
-		b.stale = b.stale || known
+		// Held until it is gone: else nothing would know of it any more.
+		if err := b.client.Delete(ctx, blobKey(k)); err != nil {
+			return err
+		}
 		delete(b.held, k)
-		return b.client.Delete(ctx, blobKey(k))
+		b.stale = b.stale || known
+		return nil
 	}
 	sealed := seal(data)
 	if err := b.client.Set(ctx, blobKey(k), sealed); err != nil {

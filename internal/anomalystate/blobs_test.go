@@ -1,10 +1,13 @@
 package anomalystate_test
 
 import (
+	"context"
+	"errors"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/extension/xextension/storage"
 
 	"github.com/paramedic-otel/paramedic/internal/anomalystate"
 )
@@ -56,4 +59,20 @@ func TestBlobs(t *testing.T) {
 	assert.Empty(t, open().Keys())
 	_, err = anomalystate.OpenBlobs(t.Context(), broken{})
 	require.Error(t, err)
+}
+
+// stuck is a client that can store, and not delete.
+type stuck struct{ storage.Client }
+
+func (stuck) Delete(context.Context, string) error { return errors.New("disk is read-only") }
+
+func TestBlobThatCannotBeRemovedIsHeld(t *testing.T) {
+	b, err := anomalystate.OpenBlobs(t.Context(), stuck{client(t)})
+	require.NoError(t, err)
+	k := anomalystate.Key{Hi: 1, Lo: 2}
+	require.NoError(t, b.Write(t.Context(), k, []byte("x")))
+	size := b.Size(k)
+	require.ErrorContains(t, b.Write(t.Context(), k, nil), "read-only")
+	assert.Equal(t, []anomalystate.Key{k}, b.Keys())
+	assert.Equal(t, size, b.Size(k))
 }

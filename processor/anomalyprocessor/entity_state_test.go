@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -107,6 +108,52 @@ func TestEntitiesGoOn(t *testing.T) {
 		stop()
 		h, stop = onDisk(t, crashed.copied(), withEntities(), func(c *Config) { c.State.Reset = "x" })
 		assert.Zero(t, h.value("rejected_shards", ""))
+		stop()
+	})
+}
+
+// What could not be written is written as soon as it can be, though nothing has changed since.
+func TestEntityIsWrittenAfterAFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &disk{}
+		h, stop := onDisk(t, d, withEntities())
+		followPair(h, 0, 100, false)
+		d.fail(errDisk)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		d.fail(nil)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		crashed := d.copied()
+		stop()
+		after, stop := onDisk(t, crashed, withEntities())
+		assert.Equal(t, int64(1), after.value("restored_entities", ""))
+		stop()
+	})
+}
+
+// Entities that are judged no longer do not stay in storage, where nothing counts them.
+func TestEntitiesSwitchedOffLeaveStorage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		blobs := func(d *disk) (n int) {
+			for key := range d.values {
+				if strings.HasPrefix(key, "blob/") {
+					n++
+				}
+			}
+			return n
+		}
+		d := &disk{}
+		h, stop := onDisk(t, d, withEntities())
+		followPair(h, 0, 100, false)
+		stop()
+		assert.Equal(t, 1, blobs(d))
+		h, stop = onDisk(t, d)
+		assert.Positive(t, h.value("restored_series", ""))
+		stop()
+		assert.Zero(t, blobs(d))
+		h, stop = onDisk(t, d, withEntities())
+		assert.Zero(t, h.value("restored_entities", "")+h.value("rejected_shards", ""))
 		stop()
 	})
 }

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/paramedic-otel/paramedic/internal/anomalystate"
+	"github.com/paramedic-otel/paramedic/internal/seriesidentity"
 )
 
 // cause says why something that was stored or is to be stored was left out.
@@ -97,8 +98,8 @@ type keeper struct {
 	unwritten int64
 	// written is what is known of each stored shard.
 	written []written
-	// entitiesAt is when entities were written last, entity where one is encoded.
-	entitiesAt int64
+	// entitiesAt is when each entity was written last, entity where one is encoded.
+	entitiesAt map[seriesidentity.Key]int64
 	entity     []byte
 	// total is the size of all, for the gauge.
 	total atomic.Int64
@@ -127,7 +128,7 @@ func openKeeper(ctx context.Context, p *anomalyProcessor, host component.Host, i
 	if err != nil {
 		return nil, fmt.Errorf("open storage %s: %w", p.cfg.Storage, err)
 	}
-	k := &keeper{p: p, client: client, causes: causeOptions(), split: splitFor(p.cfg.MaxSeries)}
+	k := &keeper{p: p, client: client, causes: causeOptions(), split: splitFor(p.cfg.MaxSeries), entitiesAt: map[seriesidentity.Key]int64{}}
 	k.header = anomalystate.Header{Model: anomalystate.ModelVersion, Identity: identityFingerprint()}
 	k.written = make([]written, indexShards<<k.split)
 	k.writers = make([]anomalystate.ShardWriter, 1<<k.split)

@@ -30,7 +30,10 @@ func (k *keeper) restoreEntities(ctx context.Context, now time.Time) error {
 		if err != nil && !errors.Is(err, anomalystate.ErrCorrupt) && !errors.Is(err, anomalystate.ErrForeign) {
 			return fmt.Errorf("read entity: %w", err)
 		}
-		if err == nil && data != nil {
+		if err == nil && data == nil {
+			continue // removed, but not yet from the index
+		}
+		if err == nil {
 			err = w.restore(data)
 		}
 		k.total.Add(int64(k.blobs.Size(key)))
@@ -52,38 +55,43 @@ func (k *keeper) restoreEntities(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// saveEntities writes the entities that have changed, one at a time under the lock, and removes those that are gone.
+// saveEntities writes the entities that have changed, one at a time under the lock, and removes those that are gone: all,
+// when entities are judged no longer.
 func (k *keeper) saveEntities(ctx context.Context, now time.Time) error {
 	w := k.p.entities
-	if w == nil {
-		return nil
-	}
 	held := map[seriesidentity.Key]struct{}{}
-	k.p.mu.Lock()
-	for key, e := range w.byKey {
-		if e.interval != 0 && e.detectors != nil {
-			held[key] = struct{}{}
+	if w != nil {
+		k.p.mu.Lock()
+		for key, e := range w.byKey {
+			if e.interval != 0 && e.detectors != nil {
+				held[key] = struct{}{}
+			}
 		}
+		k.p.mu.Unlock()
 	}
-	k.p.mu.Unlock()
 	var failed error
 	for key := range held {
-		failed = errors.Join(failed, k.saveEntity(ctx, w, key))
+		failed = errors.Join(failed, k.saveEntity(ctx, w, key, now))
 	}
 	for _, key := range k.blobs.Keys() {
-		if _, ok := held[seriesidentity.Key(key)]; !ok {
-			k.total.Add(-int64(k.blobs.Size(key)))
-			failed = errors.Join(failed, k.blobs.Write(ctx, key, nil))
+		if _, ok := held[seriesidentity.Key(key)]; ok {
+			continue
 		}
+		size := int64(k.blobs.Size(key))
+		if err := k.blobs.Write(ctx, key, nil); err != nil {
+			failed = errors.Join(failed, fmt.Errorf("remove entity: %w", err))
+			continue
+		}
+		k.total.Add(-size)
+		delete(k.entitiesAt, seriesidentity.Key(key))
 	}
-	k.entitiesAt = now.UnixNano()
 	return errors.Join(failed, k.blobs.Commit(ctx))
 }
 
-func (k *keeper) saveEntity(ctx context.Context, w *entities, key seriesidentity.Key) error {
+func (k *keeper) saveEntity(ctx context.Context, w *entities, key seriesidentity.Key, now time.Time) error {
 	k.p.mu.Lock()
 	e := w.byKey[key]
-	if e == nil || e.interval == 0 || e.detectors == nil || e.arrived < k.entitiesAt {
+	if e == nil || e.interval == 0 || e.detectors == nil || e.arrived < k.entitiesAt[key] {
 		k.p.mu.Unlock()
 		return nil
 	}
@@ -103,6 +111,7 @@ func (k *keeper) saveEntity(ctx context.Context, w *entities, key seriesidentity
 		k.p.telemetry.ProcessorAnomalyUnwrittenShards.Add(ctx, 1, k.causes[causeStorage]...)
 		return fmt.Errorf("write entity: %w", err)
 	}
+	k.entitiesAt[key] = now.UnixNano()
 	k.total.Add(int64(k.blobs.Size(stored)) - before)
 	k.p.telemetry.ProcessorAnomalyWrittenShards.Add(ctx, 1)
 	k.p.telemetry.ProcessorAnomalyWrittenBytes.Add(ctx, int64(k.blobs.Size(stored)))
