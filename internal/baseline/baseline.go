@@ -120,10 +120,11 @@ func (p *Params) Observe(s *Series, t int64, v float64, limits *Limits, quantum 
 	}
 	spread := p.effectiveSpread(&s.fast, limits, quantum)
 	deviation := v - s.level
-	stats, chance := p.judge(s, v, spread, limits, &verdict)
+	lull := s.lull
+	stats, chance := p.judge(s, v, spread, quantum, limits, &verdict)
 	s.long.gather(p, s.first, t, v, quantum, limits, &verdict.surprises)
 	verdict.Score = p.score(s, t, chance)
-	s.follow(t, v, stats[statPoint])
+	s.follow(t, v, stats[statPoint], lull > 0 && s.lull > 0, verdict.silence < 1)
 	adopted := p.stayed(s, t)
 	p.decide(s, t, adopted, &verdict)
 	if adopted {

@@ -151,6 +151,8 @@ func (s *Series) contribute(v *Verdict, byLongTerm bool) {
 			v.Contributions[i] = x
 			sum += x
 		}
+		v.Contributions[Silence] = float32(-math.Log(max(v.silence, 1e-300)))
+		sum += v.Contributions[Silence]
 	}
 	if sum > 0 {
 		for i := range v.Contributions {

@@ -17,6 +17,8 @@ type fast struct {
 	spread     float32
 	broad      float32                 // mean deviation with a long memory
 	pending    [fastStatistics]float32 // statistics of the point before, not learnt yet; the first is its distance
+	lull       float32                 // see silence
+	lulls      float32                 // the largest of the past
 	seen       uint32
 	awayPoints uint32
 	side       int8
@@ -64,11 +66,11 @@ func (f *fast) begin(v float64) {
 func (f *fast) pause() {
 	f.pending = [fastStatistics]float32{}
 	f.short = f.level
-	f.excursion, f.awayPoints, f.side = 0, 0, 0
+	f.excursion, f.awayPoints, f.side, f.lull = 0, 0, 0, 0
 }
 
 // judge returns the statistics of a point and how probable the least probable one is on a calm series.
-func (p *Params) judge(s *Series, v, spread float64, limits *Limits, verdict *Verdict) ([fastStatistics]float64, float64) {
+func (p *Params) judge(s *Series, v, spread, quantum float64, limits *Limits, verdict *Verdict) ([fastStatistics]float64, float64) {
 	s.seen++
 	seen := float64(s.seen)
 	trust := seen / (seen + caution)
@@ -104,6 +106,11 @@ func (p *Params) judge(s *Series, v, spread float64, limits *Limits, verdict *Ve
 		verdict.fast[i] = s.tails[i][tailIndex(side)].Exceedance(&priors[i], size, s.skew(side)+heavier)
 		chance = min(chance, verdict.fast[i])
 	}
+	verdict.silence = 1
+	if quantum > 0 && !limits.IgnoreDown && (1-lullBreakEven)*math.Abs(s.level) >= floor {
+		verdict.silence = s.silence(v/quantum, s.level/quantum, spread/quantum, trust)
+		chance = min(chance, verdict.silence)
+	}
 	return stats, chance
 }
 
@@ -134,14 +141,19 @@ func arrivals(quantum, level float64) float64 {
 
 // follow keeps track of the present excursion: since when the series has been away from its level on one side, and
 // where it is there.
-func (f *fast) follow(t int64, v, distance float64) {
+func (f *fast) follow(t int64, v, distance float64, quiet, silent bool) {
 	side := int8(0)
 	if math.Abs(distance) >= outside {
 		side = sideOf(distance)
+	} else if silent {
+		side = -1
 	}
 	if side == 0 || side != f.side {
 		f.side, f.awayPoints = side, 0
-		f.excursion = t
+		// A lull that turns out to be a silence began with its first point.
+		if !quiet || (side != 0 && !silent) {
+			f.excursion = t
+		}
 	}
 	if side == 0 {
 		return
@@ -166,7 +178,7 @@ func (f *fast) adopt() {
 	f.level, f.short = f.away, f.away
 	f.spread = max(f.spread, f.awaySpread)
 	f.pending = [fastStatistics]float32{}
-	f.side, f.awayPoints = 0, 0
+	f.side, f.awayPoints, f.lull = 0, 0, 0
 	f.seen = min(f.seen, minMemory)
 }
 

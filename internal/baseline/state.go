@@ -9,7 +9,7 @@ import (
 )
 
 // ModelVersion is the version of what is learnt: state of another one means something else and is not read.
-const ModelVersion = 3
+const ModelVersion = 4
 
 // codec writes the fields of a state, or reads them, by one and the same list: they cannot differ.
 type codec struct {
@@ -56,7 +56,7 @@ func (s *Series) code(c *codec) {
 func (f *fast) code(c *codec) {
 	c.int64s(&f.excursion)
 	c.float64s(&f.level, &f.short, &f.away)
-	c.float32s(&f.awaySpread, &f.spread, &f.broad, &f.pending[0], &f.pending[1], &f.pending[2])
+	c.float32s(&f.awaySpread, &f.spread, &f.broad, &f.pending[0], &f.pending[1], &f.pending[2], &f.lull, &f.lulls)
 	c.uint32s(&f.seen, &f.awayPoints)
 	c.side(&f.side)
 	for i := range f.tails {
@@ -99,7 +99,7 @@ const mostLearnt = (1 + 2*adoptRange) * largestValue * 1.001
 
 // plausible reports whether a state can have come about: what is divided by, or taken the root or the logarithm of.
 func (s *Series) plausible() bool {
-	if s.last < s.first || s.interval < 0 || s.spread < 0 || s.broad < 0 || s.awaySpread < 0 || s.peak < 0 || s.habit < 0 {
+	if s.last < s.first || s.interval < 0 || s.spread < 0 || s.broad < 0 || s.lull < 0 || s.lulls < 0 || s.awaySpread < 0 || s.peak < 0 || s.habit < 0 {
 		return false
 	}
 	l := &s.long

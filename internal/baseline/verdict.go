@@ -22,7 +22,7 @@ const (
 // Statistic is what a detector looks at.
 type Statistic uint8
 
-// The statistics: the first three are the fast detector's, the others the long-term one's.
+// The statistics: the first three and the last are the fast detector's, the others the long-term one's.
 const (
 	// Point is the distance of the last point from the level, Pair the smaller one of the last two points', ShortLevel that
 	// of a short-term level.
@@ -44,13 +44,15 @@ const (
 	Record
 	ShiftedRecord
 	SeasonRecord
+	// Silence is how much evidence there is that a rate of counted things has fallen to next to nothing.
+	Silence
 	// Statistics is their number.
 	Statistics
 )
 
 var statisticNames = [Statistics]string{
 	"point", "pair", "short_level", "long_level", "shifted_level", "season", "shifted_season", "step", "restlessness",
-	"record", "shifted_record", "season_record",
+	"record", "shifted_record", "season_record", "silence",
 }
 
 // String returns the name as it stands in telemetry.
@@ -81,8 +83,9 @@ type Verdict struct {
 	Contributions [Statistics]float32
 
 	fast      [fastStatistics]float64 // chance of each
-	surprises [surprises]float32      // squares
-	spike     bool                    // an episode of a single point ended
+	silence   float64
+	surprises [surprises]float32 // squares
+	spike     bool               // an episode of a single point ended
 }
 
 // suspicious is the score from which on it is said what contributes.
