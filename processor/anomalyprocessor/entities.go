@@ -36,10 +36,9 @@ type entities struct {
 
 	encoder seriesidentity.Encoder
 	byKey   map[seriesidentity.Key]*entity
-	// byResource remembers the entity of each resource, nil where there is none; it is emptied at every sweep.
+	// byResource remembers the entity of each resource, nil where there is none; it is emptied whenever entities are forgotten.
 	byResource map[seriesidentity.Key]*entity
 	touched    []*entity
-	swept      int64
 	out        []pending
 	tally      entityTally
 }
@@ -78,7 +77,7 @@ type share struct {
 	gained     bool
 }
 
-// mostResources bounds what byResource remembers between two sweeps, times MaxEntities.
+// mostResources bounds what byResource remembers until then, times MaxEntities.
 const mostResources = 64
 
 func newEntities(cfg *Config, perDay float64, version string, logger *zap.Logger, telemetry *metadata.TelemetryBuilder) (*entities, error) {
@@ -230,7 +229,11 @@ func (w *entities) look(e *entity) {
 			latest = max(latest, e.signals[i].last)
 		}
 	}
-	e.assemble(latest)
+	if e.assemble(latest) {
+		w.close(e, latest)
+		e.begin(latest)
+		return
+	}
 	if e.detectors == nil {
 		return
 	}
@@ -250,6 +253,15 @@ func (w *entities) look(e *entity) {
 				entity: e, detector: i, at: latest, onset: d.onset, score: v.Score, top: w.top(e, i, latest, abnormal),
 			})
 			d.open = abnormal
+		}
+	}
+}
+
+// close ends the episodes of an entity that is formed anew.
+func (w *entities) close(e *entity, at int64) {
+	for i := range e.detectors {
+		if d := &e.detectors[i]; d.open {
+			w.out = append(w.out, pending{entity: e, detector: i, at: at, onset: d.onset})
 		}
 	}
 }
@@ -319,7 +331,6 @@ func (w *entities) done(b *batch, md pmetric.Metrics) {
 	w.touched = w.touched[:0]
 	b.emitted += int64(len(w.out))
 	w.emit(md)
-	w.sweep(b.now)
 	w.held.Store(int64(len(w.byKey)))
 	w.count()
 }
@@ -364,21 +375,28 @@ func (w *entities) emit(md pmetric.Metrics) {
 	w.out = w.out[:0]
 }
 
-// sweep forgets the entities that had no point for series_ttl, once a minute.
-func (w *entities) sweep(now int64) {
-	if w.swept == 0 {
-		w.swept = now
-	}
-	if now-w.swept < int64(time.Minute) {
-		return
-	}
-	w.swept = now
+// forget implements watcher.
+func (w *entities) forget(t *table, before, now int64) {
 	clear(w.byResource)
 	for k, e := range w.byKey {
-		if now-e.arrived > int64(w.cfg.SeriesTTL) {
-			delete(w.byKey, k)
+		if e.arrived >= before {
+			continue
+		}
+		delete(w.byKey, k)
+		var open []vanishedSignal
+		for i := range e.detectors {
+			if d := &e.detectors[i]; d.open {
+				c := &w.configured[i]
+				open = append(open, vanishedSignal{name: semconv.SignalEntity, detector: string(c.Type), onset: d.onset, shadow: c.Shadow})
+			}
+		}
+		if len(open) > 0 {
+			// As long after the last point, in event time, as it is on our clock.
+			at := w.latest(e) + max(0, now-e.arrived)
+			t.vanished = append(t.vanished, vanished{resourceText(e.attributes), t.words.encode(semconv.SignalEntity, pcommon.NewMap()), open, at})
 		}
 	}
+	w.held.Store(int64(len(w.byKey)))
 }
 
 func (w *entities) count() {

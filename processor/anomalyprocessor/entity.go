@@ -240,8 +240,8 @@ func (e *entity) begin(at int64) {
 }
 
 // assemble writes the vector of a look that ends at a time. A signal that did not come stands with its last value, if that is
-// not old, else with its expected one.
-func (e *entity) assemble(at int64) {
+// not old, else with its expected one. It says whether most signals are a thing of the past.
+func (e *entity) assemble(at int64) (faded bool) {
 	e.vector.At = at
 	old := 0
 	e.vector.Sources = e.vector.Sources[:len(e.signals)]
@@ -264,7 +264,5 @@ func (e *entity) assemble(at int64) {
 			old++
 		}
 	}
-	if 2*old > len(e.signals) {
-		e.begin(at)
-	}
+	return 2*old > len(e.signals)
 }

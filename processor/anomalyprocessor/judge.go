@@ -39,6 +39,9 @@ type watcher interface {
 	judged(b *batch, j *judged)
 	// done is called behind the last point of a batch; scores may be added to the metrics then.
 	done(b *batch, md pmetric.Metrics)
+	// forget is called once a minute or more often: what had no point since the given time is dropped, and the table told
+	// of the episodes that end thereby.
+	forget(t *table, before, now int64)
 }
 
 // observe shows a signal its next value and adds what the detector says.

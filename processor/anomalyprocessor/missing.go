@@ -143,6 +143,8 @@ type vanished struct {
 type vanishedSignal struct {
 	name, detector string
 	onset          int64
+	// shadow says that its scores are those of a detector in shadow.
+	shadow bool
 }
 
 // maxVanished bounds what is remembered of forgotten streams until it is sent.
@@ -162,11 +164,11 @@ func (t *table) vanish(s *stream, now int64) {
 	}
 	var signals []vanishedSignal
 	if s.absence == missing {
-		signals = append(signals, vanishedSignal{semconv.SignalMissing, detectorAbsence, s.last})
+		signals = append(signals, vanishedSignal{name: semconv.SignalMissing, detector: detectorAbsence, onset: s.last})
 	}
 	for sig := &s.first; sig != nil; sig = t.next(sig) {
 		if sig.series.Abnormal() {
-			signals = append(signals, vanishedSignal{sig.name(), detectorBaseline, sig.turned})
+			signals = append(signals, vanishedSignal{name: sig.name(), detector: detectorBaseline, onset: sig.turned})
 		}
 	}
 	if len(signals) > 0 {
@@ -186,7 +188,11 @@ func (t *table) close(md pmetric.Metrics, version string) int64 {
 		out := emitter{resource: rm, version: version}
 		metric, attributes := t.words.decode(v.series)
 		for _, s := range v.signals {
-			out.score(outScore, &subject{metric: metric, signal: s.name, detector: s.detector, attributes: attributes, at: v.at}, 0, s.onset)
+			what := outScore
+			if s.shadow {
+				what = outShadow
+			}
+			out.score(what, &subject{metric: metric, signal: s.name, detector: s.detector, attributes: attributes, at: v.at}, 0, s.onset)
 			n++
 		}
 	}

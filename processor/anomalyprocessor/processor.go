@@ -243,6 +243,11 @@ func (p *anomalyProcessor) expire(ctx context.Context, now time.Time) {
 	for next, first := uint32(0), true; (first || next != 0) && ctx.Err() == nil; first = false {
 		closing := pmetric.NewMetrics()
 		p.mu.Lock()
+		if first {
+			for _, w := range p.watchers {
+				w.forget(&p.table, before, now.UnixNano())
+			}
+		}
 		var dropped int
 		next, dropped = p.table.sweep(next, sweepSlots, before, now.UnixNano())
 		closed := p.table.close(closing, p.version)

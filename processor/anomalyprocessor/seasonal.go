@@ -7,7 +7,6 @@ import (
 	"regexp"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/otel/metric"
@@ -34,7 +33,6 @@ type seasonal struct {
 	// selected remembers which metrics are meant.
 	selected map[string]bool
 	refused  int64
-	swept    int64
 }
 
 // seasonalSeries is the state of one series.
@@ -47,6 +45,8 @@ type seasonalSeries struct {
 	arrived int64
 	onset   int64
 	open    bool
+	// resource and about describe the series of an open episode, to close it when the series is forgotten.
+	resource, about []byte
 }
 
 const (
@@ -145,8 +145,11 @@ func (w *seasonal) judged(b *batch, j *judged) {
 	}
 	if !s.open {
 		s.onset = j.at
+		s.resource, s.about = resourceText(j.resource), b.p.table.words.encode(j.metric, j.attributes)
 	}
-	s.open = abnormal
+	if s.open = abnormal; !abnormal || len(s.resource)+len(s.about) > maxText {
+		s.resource, s.about = nil, nil
+	}
 	what := outScore
 	if w.settings.Shadow {
 		what = outShadow
@@ -177,19 +180,27 @@ func (s *seasonalSeries) fill(at int64, most int) {
 }
 
 // done implements watcher.
-func (w *seasonal) done(b *batch, _ pmetric.Metrics) {
-	if w.swept == 0 {
-		w.swept = b.now
-	}
-	if b.now-w.swept >= int64(time.Minute) {
-		w.swept = b.now
-		for ref, s := range w.series {
-			if b.now-s.arrived > int64(w.cfg.SeriesTTL) {
-				delete(w.series, ref)
-			}
-		}
-	}
+func (w *seasonal) done(*batch, pmetric.Metrics) {
 	w.held.Store(int64(len(w.series)))
 	w.telemetry.ProcessorAnomalyRefusedSeasonalPoints.Add(context.Background(), w.refused)
 	w.refused = 0
+}
+
+// forget implements watcher.
+func (w *seasonal) forget(t *table, before, now int64) {
+	for ref, s := range w.series {
+		if s.arrived >= before {
+			continue
+		}
+		delete(w.series, ref)
+		if s.about != nil {
+			// As long after the last point, in event time, as it is on our clock.
+			at := s.last + max(0, now-s.arrived)
+			what := signal{what: ref.what, quantile: ref.quantile}
+			t.vanished = append(t.vanished, vanished{s.resource, s.about, []vanishedSignal{
+				{name: what.name(), detector: detectorSeasonal, onset: s.onset, shadow: w.settings.Shadow},
+			}, at})
+		}
+	}
+	w.held.Store(int64(len(w.series)))
 }
