@@ -127,6 +127,9 @@ func createDefaultConfig() component.Config {
 	}
 }
 
+// maxClockSkew is a year: a time that far ahead still fits into 64 bits.
+const maxClockSkew = 8760 * time.Hour
+
 // maxQuantiles bounds the series that a histogram has.
 const maxQuantiles = 16
 
@@ -159,8 +162,8 @@ func (c *Config) Validate() error {
 	if c.MaxBuckets < 1 || c.MaxBuckets > 65_536 {
 		fail("max_buckets must be between 1 and 65536, got %d; it bounds memory", c.MaxBuckets)
 	}
-	if c.MaxClockSkew < 0 {
-		fail("max_clock_skew must not be negative, got %s", c.MaxClockSkew)
+	if c.MaxClockSkew < 0 || c.MaxClockSkew > maxClockSkew {
+		fail("max_clock_skew must be between 0 and 8760h, got %s", c.MaxClockSkew)
 	}
 	if !(c.MinScore > 0 && c.MinScore < 1) {
 		fail("min_score must be greater than 0 and less than 1, got %v", c.MinScore)

@@ -103,7 +103,7 @@ func TestConfigWrong(t *testing.T) {
 		"max_series must be between 1 and 100000000, got 0; it bounds memory",
 		"series_ttl must be at least 1m, got 1s",
 		"max_buckets must be between 1 and 65536, got 0; it bounds memory",
-		"max_clock_skew must not be negative, got -1s",
+		"max_clock_skew must be between 0 and 8760h, got -1s",
 		"min_score must be greater than 0 and less than 1, got 1",
 		"sensitivity must be greater than 0 and at most 1000, got 0; it is the false alarms a calm series and week",
 		"quantiles::1 must not stand twice, got 0.5",
@@ -169,4 +169,13 @@ func TestConfigDirection(t *testing.T) {
 func TestConfigGone(t *testing.T) {
 	_, err := load(t, "anomaly/gone")
 	assert.ErrorContains(t, err, "expected_anomalies_per_day is gone: write sensitivity, the false alarms to expect of a calm series in a week")
+}
+
+// A clock skew beyond what a time can hold would refuse every point.
+func TestConfigClockSkewIsBounded(t *testing.T) {
+	cfg := createDefaultConfig().(*Config)
+	cfg.MaxClockSkew = 8760 * time.Hour
+	require.NoError(t, cfg.Validate())
+	cfg.MaxClockSkew += time.Nanosecond
+	require.ErrorContains(t, cfg.Validate(), "max_clock_skew must be between 0 and 8760h")
 }
