@@ -217,6 +217,10 @@ func patterns(fail func(string, ...any), field string, list []string) {
 
 // compile makes an expression that must match a whole name.
 func compile(pattern string) (*regexp.Regexp, error) {
+	// By itself first: one that closes our group would be another expression, and the error names what was written.
+	if _, err := regexp.Compile(pattern); err != nil {
+		return nil, err
+	}
 	return regexp.Compile("^(?:" + pattern + ")$")
 }
 

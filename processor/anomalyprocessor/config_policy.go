@@ -53,6 +53,9 @@ func (d *Direction) UnmarshalText(text []byte) error {
 	}
 }
 
+// mostRelative is a share that no deviation reaches; times a level it is still a number.
+const mostRelative = 1e6
+
 // Validate implements xconfmap.Validator.
 func (p *Policy) Validate() error {
 	var errs []error
@@ -68,8 +71,8 @@ func (p *Policy) Validate() error {
 	if v := p.MinAbsolute; v != nil && !(*v >= 0 && *v <= math.MaxFloat64) {
 		fail("min_absolute must be a finite number of at least 0, got %v", *v)
 	}
-	if v := p.MinRelative; v != nil && !(*v >= 0 && *v <= math.MaxFloat64) {
-		fail("min_relative must be a finite number of at least 0, got %v", *v)
+	if v := p.MinRelative; v != nil && !(*v >= 0 && *v <= mostRelative) {
+		fail("min_relative must be between 0 and 1e6, got %v", *v)
 	}
 	return errors.Join(errs...)
 }

@@ -1,6 +1,7 @@
 package anomalyprocessor
 
 import (
+	"math"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -98,8 +99,8 @@ func TestConfigWrong(t *testing.T) {
 	require.Error(t, err)
 	got := strings.Split(err.Error(), "\n")
 	assert.ElementsMatch(t, []string{
-		"include::0: must be a regular expression: error parsing regexp: missing closing ): `^(?:()$`",
-		"exclude::0: must be a regular expression: error parsing regexp: missing closing ]: `[)$`",
+		"include::0: must be a regular expression: error parsing regexp: missing closing ): `(`",
+		"exclude::0: must be a regular expression: error parsing regexp: missing closing ]: `[`",
 		"max_series must be between 1 and 100000000, got 0; it bounds memory",
 		"series_ttl must be at least 1m, got 1s",
 		"max_buckets must be between 1 and 65536, got 0; it bounds memory",
@@ -118,7 +119,7 @@ func TestConfigWrong(t *testing.T) {
 		"duration must not be negative, got -1s",
 		"missing: after must be at least 1s, or 0 to switch it off, got 1ms",
 		"max_series must be between 1 and 1000000, got 0; it bounds what is sent",
-		"explain: metrics::0: must be a regular expression: error parsing regexp: missing closing ): `^(?:()$`",
+		"explain: metrics::0: must be a regular expression: error parsing regexp: missing closing ): `(`",
 		"max_series must be between 1 and 1000000, got 0; it bounds what is sent",
 		"warm_up: points must be between 8 and 1000000, got 1; fewer say nothing about a series",
 		"shadow: sensitivity must be greater than 0 and at most 1000, got -1; it is the false alarms a calm series and week",
@@ -140,7 +141,7 @@ func TestConfigWrong(t *testing.T) {
 		"detectors::2: type must be set, to one of [isolation_forest autoencoder remote fusion]",
 		"ratios::1: name must not stand twice, got \"x\"",
 		"ratios::0: min_denominator must be a finite number of at least 0, got -1; 0 stands for 20",
-		"ratios::0::numerator: where::b: must be a regular expression: error parsing regexp: missing closing ): `^(?:()$`",
+		"ratios::0::numerator: where::b: must be a regular expression: error parsing regexp: missing closing ): `(`",
 		"ratios::0::denominator: metric must not be empty",
 		"ratios::2: name must not be empty",
 		"state: interval must be at least 1s, got 1ms",
@@ -157,7 +158,7 @@ func TestConfigWrong(t *testing.T) {
 		"policies::5::valid_range: min and max must be numbers",
 		"policies::1: match must be a regular expression: error parsing regexp: missing argument to repetition operator: `*`",
 		"policies::2: min_absolute must be a finite number of at least 0, got -1",
-		"min_relative must be a finite number of at least 0, got NaN",
+		"min_relative must be between 0 and 1e6, got NaN",
 	}, got)
 }
 
@@ -178,4 +179,21 @@ func TestConfigClockSkewIsBounded(t *testing.T) {
 	require.NoError(t, cfg.Validate())
 	cfg.MaxClockSkew += time.Nanosecond
 	require.ErrorContains(t, cfg.Validate(), "max_clock_skew must be between 0 and 8760h")
+}
+
+// An expression is one by itself, not only inside the group that makes it match whole names.
+func TestConfigPatternsStandAlone(t *testing.T) {
+	for name, err := range map[string]error{
+		"policy":  (&Policy{Match: "a)|(?:b", Direction: DirectionUp}).Validate(),
+		"include": (func() error { c := createDefaultConfig().(*Config); c.Include = []string{"a)|(?:b"}; return c.Validate() })(),
+	} {
+		require.ErrorContains(t, err, "unexpected ): `a)|(?:b`", name)
+	}
+}
+
+func TestConfigMinRelativeIsBounded(t *testing.T) {
+	for v, want := range map[float64]bool{0: true, 1e6: true, 1.1e6: false, 1e300: false, math.Inf(1): false, math.NaN(): false, -1: false} {
+		err := (&Policy{Match: "a", MinRelative: &v}).Validate()
+		assert.Equal(t, want, err == nil, v)
+	}
 }
