@@ -199,7 +199,7 @@ func (w *entities) find(b *batch, j *judged) *entity {
 	}
 	key := w.encoder.Resource(attributes)
 	e := w.byKey[key]
-	if e == nil && len(w.byKey) < w.settings.MaxEntities {
+	if e == nil && len(w.byKey) < w.settings.MaxEntities && fits(attributes, nil) {
 		e = &entity{
 			attributes: attributes, first: j.at, arrived: b.now,
 			series: map[seriesRef]int{}, byKey: map[seriesidentity.Key]int{},

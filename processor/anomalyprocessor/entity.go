@@ -108,7 +108,7 @@ func (e *entity) slot(w *entities, j *judged) int {
 	case ok:
 	case e.interval != 0:
 		i = ignored // the signals are settled
-	case len(e.signals) >= candidates*w.settings.MaxSignals:
+	case len(e.signals) >= candidates*w.settings.MaxSignals, len(j.metric) > maxName:
 		e.refused++
 		i = ignored
 	default:
@@ -123,14 +123,17 @@ func (e *entity) slot(w *entities, j *judged) int {
 	return i
 }
 
-// brief copies attributes, unless there are too many.
+// maxName bounds the names and values that are kept of a signal.
+const maxName = 256
+
+// brief copies attributes, unless there are too many, and no long ones.
 func brief(from pcommon.Map) pcommon.Map {
 	to := pcommon.NewMap()
 	if from.Len() > 16 {
 		return to
 	}
 	for k, v := range from.All() {
-		if v.Type() == pcommon.ValueTypeStr && len(v.Str()) > 256 || v.Type() > pcommon.ValueTypeBool {
+		if len(k) > maxName || v.Type() == pcommon.ValueTypeStr && len(v.Str()) > maxName || v.Type() > pcommon.ValueTypeBool {
 			continue
 		}
 		v.CopyTo(to.PutEmpty(strings.Clone(k)))

@@ -147,7 +147,8 @@ type vanishedSignal struct {
 	shadow bool
 }
 
-// maxVanished bounds what is remembered of forgotten streams until it is sent.
+// maxVanished bounds what is remembered of forgotten streams until it is sent: until then no more are evicted. Those that
+// have expired are sent after every few.
 const maxVanished = 10_000
 
 // vanish notes what has to be closed when a stream is forgotten.
@@ -155,7 +156,7 @@ func (t *table) vanish(s *stream, now int64) {
 	if s.absence == missing {
 		t.missing--
 	}
-	if s.text == 0 || len(t.vanished) >= maxVanished {
+	if s.text == 0 {
 		return
 	}
 	r := t.resources.all.at(s.resource - 1)

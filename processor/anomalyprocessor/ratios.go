@@ -3,7 +3,9 @@ package anomalyprocessor
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
+	"strings"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
@@ -132,6 +134,10 @@ func (b *batch) join(use *ratioUse, t int64, amount float64, whole bool) {
 	key := b.p.encoder.Except(use.ratio.key, b.judged.resourceKey, b.judged.attributes, use.ratio.ignore)
 	slot, ok := table.lookup(key)
 	if !ok {
+		if !fits(b.judged.attributes, use.ratio.ignore) {
+			b.unjoined++
+			return
+		}
 		s := table.add(key, kindRatio, b.now)
 		if s == nil {
 			b.unjoined++
@@ -147,9 +153,10 @@ func (b *batch) join(use *ratioUse, t int64, amount float64, whole bool) {
 	if j.ratio == nil {
 		// It is new, or was restored.
 		j.ratio, j.attributes = use.ratio, pcommon.NewMap()
-		b.judged.attributes.CopyTo(j.attributes)
-		for _, name := range use.ratio.ignore {
-			j.attributes.Remove(name)
+		for name, v := range b.judged.attributes.All() {
+			if !slices.Contains(use.ratio.ignore, name) {
+				v.CopyTo(j.attributes.PutEmpty(strings.Clone(name)))
+			}
 		}
 	}
 	switch {
@@ -161,6 +168,7 @@ func (b *batch) join(use *ratioUse, t int64, amount float64, whole bool) {
 		j.numerator, j.denominator = 0, 0
 	case t < j.began || j.done:
 		// Too late: the interval was judged.
+		b.unjoined++
 		return
 	}
 	j.at = max(j.at, t)

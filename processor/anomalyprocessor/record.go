@@ -230,7 +230,8 @@ func decodeRest(data []byte, maxBuckets int) (rest, error) {
 		u.scale = int32(scale)                                        //nolint:gosec // checked below
 		n.bad = n.bad || int64(u.scale) != scale || u.positiveAt != int64(int32(u.positiveAt)) || u.negativeAt != int64(int32(u.negativeAt))
 		for range n.length(maxBuckets) {
-			u.bounds = append(u.bounds, n.float())
+			// Some senders have an infinite last one.
+			u.bounds = append(u.bounds, math.Float64frombits(n.next()))
 		}
 		for _, side := range []*[]uint64{&u.positive, &u.negative} {
 			for range n.length(maxBuckets + 1) {

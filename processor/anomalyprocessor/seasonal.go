@@ -50,7 +50,7 @@ type seasonalSeries struct {
 }
 
 const (
-	// mostSelected bounds what is remembered of metric names.
+	// mostSelected bounds what is remembered of metric names, none of which is longer than maxName.
 	mostSelected = 10_000
 	// jump is the number of usual intervals from which on points are missing.
 	jump = 1.5
@@ -84,6 +84,9 @@ func (w *seasonal) selects(name string) bool {
 	}
 	for _, m := range w.metrics {
 		yes = yes || m.MatchString(name)
+	}
+	if len(name) > maxName {
+		return yes
 	}
 	if len(w.selected) >= mostSelected {
 		clear(w.selected)

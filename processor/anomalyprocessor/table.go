@@ -241,7 +241,7 @@ const evictionSteps = 8
 // evict makes room for n signals by forgetting streams that have been idle, and says whether there is. A hand goes round,
 // so that each call is short and all streams come up in turn.
 func (t *table) evict(n int, now int64) bool {
-	if t.idle == 0 || t.streams.size == 0 {
+	if t.idle == 0 || t.streams.size == 0 || len(t.vanished) >= maxVanished {
 		return false
 	}
 	for range evictionSteps {

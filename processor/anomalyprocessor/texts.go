@@ -2,6 +2,7 @@ package anomalyprocessor
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
@@ -78,6 +79,32 @@ func seriesText(metric string, attributes pcommon.Map) []byte {
 	m.SetName(metric)
 	attributes.CopyTo(m.SetEmptyGauge().DataPoints().AppendEmpty().Attributes())
 	return text(md)
+}
+
+// fits says whether attributes, without the ignored ones, are short enough to be kept.
+func fits(attributes pcommon.Map, ignored []string) bool {
+	size := 0
+	for name, v := range attributes.All() {
+		if slices.Contains(ignored, name) {
+			continue
+		}
+		size += len(name) + 8
+		switch v.Type() {
+		case pcommon.ValueTypeStr:
+			size += len(v.Str())
+		case pcommon.ValueTypeBytes:
+			size += v.Bytes().Len()
+		case pcommon.ValueTypeMap, pcommon.ValueTypeSlice:
+			one := pcommon.NewMap()
+			v.CopyTo(one.PutEmpty(""))
+			size += len(resourceText(one))
+		default:
+		}
+		if size > maxText {
+			return false
+		}
+	}
+	return true
 }
 
 func text(md pmetric.Metrics) []byte {

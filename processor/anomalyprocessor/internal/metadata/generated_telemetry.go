@@ -393,7 +393,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ProcessorAnomalyUnjoinedDatapoints, err = builder.meter.Int64Counter(
 		"otelcol_processor_anomaly_unjoined_datapoints",
-		metric.WithDescription("Data points that were not counted in a ratio because there was no room for one more series. [Development]"),
+		metric.WithDescription("Data points that were not counted in a ratio: no room for one more series, attributes longer than 4 KiB, or too late. [Development]"),
 		metric.WithUnit("{datapoints}"),
 	)
 	errs = errors.Join(errs, err)

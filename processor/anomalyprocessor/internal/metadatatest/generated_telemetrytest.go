@@ -522,7 +522,7 @@ func AssertEqualProcessorAnomalyUnflaggedDatapoints(t *testing.T, tt *componentt
 func AssertEqualProcessorAnomalyUnjoinedDatapoints(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_anomaly_unjoined_datapoints",
-		Description: "Data points that were not counted in a ratio because there was no room for one more series. [Development]",
+		Description: "Data points that were not counted in a ratio: no room for one more series, attributes longer than 4 KiB, or too late. [Development]",
 		Unit:        "{datapoints}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
