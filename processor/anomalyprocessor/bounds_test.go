@@ -1,6 +1,7 @@
 package anomalyprocessor
 
 import (
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -98,6 +99,19 @@ func TestLongNamesAreNotRemembered(t *testing.T) {
 	assert.True(t, s.selects(strings.Repeat("x", maxName)))
 	assert.True(t, s.selects(strings.Repeat("x", 100_000)))
 	assert.Len(t, s.selected, 1)
+
+	cfg := createDefaultConfig().(*Config)
+	sel, err := newSelector(cfg)
+	require.NoError(t, err)
+	for _, long := range []ruleKey{{strings.Repeat("x", 100_000), "1"}, {"x", strings.Repeat("s", 100_000)}} {
+		require.NotNil(t, sel.rules(long.name, long.unit))
+		assert.Empty(t, sel.known)
+	}
+	for n := range 2 * mostKnown {
+		sel.rules(fmt.Sprint(n), "1")
+		require.LessOrEqual(t, len(sel.known), mostKnown)
+	}
+	assert.NotEmpty(t, sel.known)
 }
 
 // More is not forgotten than can be closed: a new series waits for the end of the batch.

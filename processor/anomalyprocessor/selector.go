@@ -43,7 +43,7 @@ type selector struct {
 	include, exclude, explain []*regexp.Regexp
 	policies                  []compiledPolicy
 	ratios                    map[string][]ratioUse
-	// known remembers decisions, because expressions are slow. Past limit it begins anew.
+	// known remembers decisions, because expressions are slow, but those of long names. Past limit it begins anew.
 	known map[ruleKey]*rules
 	limit int
 }
@@ -53,8 +53,11 @@ type compiledPolicy struct {
 	Policy
 }
 
+// mostKnown bounds the decisions that are remembered, to about 30 MB should somebody send such names.
+const mostKnown = 1 << 15
+
 func newSelector(cfg *Config) (*selector, error) {
-	s := &selector{known: map[ruleKey]*rules{}, limit: cfg.MaxSeries}
+	s := &selector{known: map[ruleKey]*rules{}, limit: min(cfg.MaxSeries, mostKnown)}
 	var err error
 	if s.include, err = compileAll(cfg.Include); err != nil {
 		return nil, fmt.Errorf("compile include: %w", err)
@@ -98,6 +101,9 @@ func (s *selector) rules(name, unit string) *rules {
 	var r *rules
 	if s.selected(name) {
 		r = s.decide(name, unit)
+	}
+	if len(name) > maxName || len(unit) > maxName {
+		return r
 	}
 	if len(s.known) >= s.limit {
 		clear(s.known)
