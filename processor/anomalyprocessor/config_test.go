@@ -184,8 +184,12 @@ func TestConfigClockSkewIsBounded(t *testing.T) {
 // An expression is one by itself, not only inside the group that makes it match whole names.
 func TestConfigPatternsStandAlone(t *testing.T) {
 	for name, err := range map[string]error{
-		"policy":  (&Policy{Match: "a)|(?:b", Direction: DirectionUp}).Validate(),
-		"include": (func() error { c := createDefaultConfig().(*Config); c.Include = []string{"a)|(?:b"}; return c.Validate() })(),
+		"policy": (&Policy{Match: "a)|(?:b", Direction: DirectionUp}).Validate(),
+		"include": func() error {
+			c := createDefaultConfig().(*Config)
+			c.Include = []string{"a)|(?:b"}
+			return c.Validate()
+		}(),
 	} {
 		require.ErrorContains(t, err, "unexpected ): `a)|(?:b`", name)
 	}

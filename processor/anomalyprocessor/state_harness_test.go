@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -15,6 +17,9 @@ import (
 	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/consumer/consumertest"
 	"go.opentelemetry.io/collector/extension/xextension/storage"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+
+	"github.com/paramedic-otel/paramedic/internal/anomalystate"
 )
 
 // disk is a storage extension in memory that outlives the processors of a test, and can fail.
@@ -153,4 +158,74 @@ var errDisk = errors.New("disk is full")
 // lately are times shortly before now, where restarts of the tests begin.
 func lately(n int, interval time.Duration) time.Time {
 	return time.Now().Add(-24 * time.Hour).Truncate(time.Hour).Add(time.Duration(n) * interval)
+}
+
+// value returns the sum of a metric's points that have an attribute, and the count of a histogram.
+func (h *harness) value(name, cause string) int64 {
+	h.t.Helper()
+	m, err := h.telemetry.GetMetric("otelcol_processor_anomaly_" + name)
+	if err != nil {
+		return 0
+	}
+	total := int64(0)
+	switch d := m.Data.(type) {
+	case metricdata.Sum[int64]:
+		for _, p := range d.DataPoints {
+			if v, ok := p.Attributes.Value("cause"); cause == "" || (ok && v.AsString() == cause) {
+				total += p.Value
+			}
+		}
+	case metricdata.Gauge[int64]:
+		for _, p := range d.DataPoints {
+			total += p.Value
+		}
+	case metricdata.Histogram[float64]:
+		for _, p := range d.DataPoints {
+			total += int64(p.Count)
+		}
+	}
+	return total
+}
+
+// rewrite changes every stored record.
+func rewrite(f func(h *anomalystate.Header, s *anomalystate.Stream)) func(d *disk) {
+	return func(d *disk) {
+		d.change(func(_ string, data []byte) []byte {
+			var w anomalystate.ShardWriter
+			begun := false
+			_, err := anomalystate.DecodeShard(data, func(h *anomalystate.Header, s *anomalystate.Stream) error {
+				header := *h
+				f(&header, s)
+				if !begun {
+					begun = true
+					w.Begin(header)
+				}
+				w.Add(s)
+				return nil
+			})
+			if err != nil {
+				panic(err)
+			}
+			return w.End()
+		})
+	}
+}
+
+// export writes what a disk holds to a portable file.
+func export(t *testing.T, d *disk) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "learnt.paranom")
+	f, err := os.Create(path)
+	require.NoError(t, err)
+	defer f.Close()
+	w, err := anomalystate.NewFileWriter(f, anomalystate.Header{Model: anomalystate.ModelVersion, Identity: identityFingerprint(), Written: time.Now().UnixNano()})
+	require.NoError(t, err)
+	store, err := anomalystate.OpenStore(t.Context(), d, 1)
+	require.NoError(t, err)
+	require.NoError(t, store.Load(t.Context(), func(_ int, data []byte) error {
+		_, err := anomalystate.DecodeShard(data, func(_ *anomalystate.Header, s *anomalystate.Stream) error { return w.Add(s) })
+		return err
+	}))
+	require.NoError(t, w.Close())
+	return path
 }
