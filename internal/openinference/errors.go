@@ -55,6 +55,7 @@ type Error struct {
 	err    error
 }
 
+// Error implements error: the reason, the status if there was one, and the cause.
 func (e *Error) Error() string {
 	if e.Status != 0 {
 		return fmt.Sprintf("%s: status %d: %v", e.Reason, e.Status, e.err)
