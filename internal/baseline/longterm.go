@@ -100,7 +100,7 @@ const (
 	longTrial        = 2 * day // seconds
 	evidenceUnit     = 0.56    // of evidence, which makes it e times rarer in a calm series, ...
 	singleUnit       = 2.0     // ... and where single points are judged, far in the tail: records reach far
-	usualAnomalies   = 0.271   // a day: the prior for which needed holds
+	usualAlarms      = 0.1 / 7 // a day, by chance, on a calm dense series: what needed holds for
 	excusedFrom      = 3.0     // days that a profile must have seen to excuse anything
 )
 
@@ -292,7 +292,7 @@ func (l *longterm) judge(p *Params, first, t int64, more float64, limits *Limits
 			unit = singleUnit
 		}
 		l.need = float32(needed + neededByAge*math.Log(max(float64(l.means), neededYoungest)/neededAge) -
-			unit*math.Log(p.AnomaliesPerDay/usualAnomalies))
+			unit*math.Log(p.alarmsPerDay()/usualAlarms))
 	}
 	excess := float64(l.evidence) - float64(l.need) - more
 	if excess >= 0 && l.alarmed != 0 {
@@ -309,6 +309,11 @@ func (l *longterm) judge(p *Params, first, t int64, more float64, limits *Limits
 		}
 	}
 	l.excess = float32(excess)
+}
+
+// alarmsPerDay is how often chance may bring MinScore to a calm series.
+func (p *Params) alarmsPerDay() float64 {
+	return p.AnomaliesPerDay * (1 - p.MinScore) / p.MinScore
 }
 
 // matters reports whether the deviation is one that matters, by its size and direction.

@@ -222,7 +222,26 @@ func TestSensitivityOfSlowSeries(t *testing.T) {
 		}
 		return n
 	}
-	usual, tenth := alarms(usualAnomalies), alarms(usualAnomalies/10)
+	usual, tenth := alarms(0.27), alarms(0.027)
 	t.Logf("%d, and %d where a tenth is asked for", usual, tenth)
 	assert.InDelta(t, 0.1, float64(tenth)/float64(usual), 0.08)
+}
+
+// A higher score is a rarer one, of slow series too.
+func TestScoresOfSlowSeriesTellDegreesApart(t *testing.T) {
+	alarms := func(minScore float64) int {
+		n := 0
+		for seed := range uint64(20) {
+			p := newPlayer(5 * time.Minute)
+			p.MinScore = minScore
+			value := noise(seed, 100, 5)
+			p.playN(7*288, value)
+			n += opened(p.playN(4*7*288, value))
+		}
+		return n
+	}
+	usual, rarer, rarest := alarms(0.95), alarms(0.99), alarms(0.999)
+	t.Logf("%d, %d and %d", usual, rarer, rarest)
+	assert.Less(t, 2*rarer, usual)
+	assert.Less(t, 2*rarest, rarer)
 }
