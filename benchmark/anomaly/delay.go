@@ -63,7 +63,6 @@ var symptoms = map[shop.FaultKind][]symptom{
 	},
 	shop.BadDeploy: {
 		{"catalogue", durations, "mean", ""},
-		{"catalogue", cpu, "value", ""},
 	},
 	shop.DatabaseLocks: {
 		{"orders-db", "postgresql.database.locks", "value", ""},
@@ -83,7 +82,6 @@ var symptoms = map[shop.FaultKind][]symptom{
 	shop.SilentFailure: {
 		{"payment", durations, "rate", ""},
 		{"shipping", durations, "rate", ""},
-		{"checkout", cpu, "value", ""},
 	},
 }
 

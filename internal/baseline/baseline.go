@@ -156,6 +156,7 @@ func (s *Series) pace(step, v float64) {
 	switch {
 	case !s.sparse && s.interval > slowFrom:
 		s.sparse = true
+		s.long.restart()
 	case s.sparse && s.interval < slowUntil:
 		s.sparse = false
 		// The fast detector has not seen it for long, if ever, and warms up.

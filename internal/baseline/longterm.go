@@ -119,9 +119,7 @@ var ordinary = -math.Log(surprising.Quantile)
 func (l *longterm) gather(p *Params, first, t int64, v, quantum float64, limits *Limits, parts *[surprises]float32) {
 	l.fresh = false
 	if l.forming > 0 && float64(t-l.formed) >= window*float64(time.Second) {
-		l.observe(p, first, l.formed+int64(window/2)*int64(time.Second), l.sum/float64(l.forming), quantum/float64(l.forming), neededWhereDense, limits, parts)
-		l.stay(l.sum / float64(l.forming))
-		l.sum, l.forming = 0, 0
+		l.complete(p, first, l.formed+int64(window/2)*int64(time.Second), quantum, limits, parts)
 		l.excuse(p, first, t)
 	}
 	if l.forming == 0 {
@@ -133,11 +131,25 @@ func (l *longterm) gather(p *Params, first, t int64, v, quantum float64, limits 
 	}
 }
 
+// restart forgets all but the profiles, for a series that has become slow: what was learnt of the noise of means, and of their
+// range, does not hold for single points.
+func (l *longterm) restart() {
+	*l = longterm{season: l.season}
+}
+
+// complete judges the mean that is being formed, of time at, as one of a dense series.
+func (l *longterm) complete(p *Params, first, at int64, quantum float64, limits *Limits, parts *[surprises]float32) {
+	n := float64(l.forming)
+	mean := l.sum / n
+	l.observe(p, first, at, mean, quantum/n, neededWhereDense, limits, parts)
+	l.stay(mean)
+	l.sum, l.forming = 0, 0
+}
+
 // single takes a point of a series that is not dense.
 func (l *longterm) single(p *Params, first, t int64, v, quantum float64, limits *Limits, parts *[surprises]float32) (adopted bool) {
 	if l.forming > 0 {
-		l.observe(p, first, l.formed, l.sum/float64(l.forming), quantum, 0, limits, parts)
-		l.sum, l.forming = 0, 0
+		l.complete(p, first, l.formed, quantum, limits, parts)
 	}
 	more := 0.0
 	if limits.Sampled || quantum > 0 {
@@ -166,7 +178,7 @@ func (l *longterm) observe(p *Params, first, t int64, x, quantum, more float64, 
 	floor := max(floorRange*(l.high-l.low), tiny)
 	r := l.residuals(n, x, byDay+byWeek, floor)
 	l.surprise(n, x, floor, arrivals(quantum, l.level), days, more == 0, &r, parts)
-	l.judge(p, first, t, more, limits)
+	l.judge(p, t, more, limits)
 
 	bound := longClip * spread
 	if n <= longSettled {
@@ -281,7 +293,7 @@ func (l *longterm) records(n, x, odd, days float64, parts *[surprises]float32) (
 
 // judge says how much more evidence there is than an alarm needs. On trial, alarms are only remembered unless there is much
 // evidence: of a series of which little is known, much is new.
-func (l *longterm) judge(p *Params, first, t int64, more float64, limits *Limits) {
+func (l *longterm) judge(p *Params, t int64, more float64, limits *Limits) {
 	l.excess = neverExcess
 	if l.means <= longWarmUp || l.known || !l.matters(limits) {
 		return
@@ -302,7 +314,7 @@ func (l *longterm) judge(p *Params, first, t int64, more float64, limits *Limits
 		}
 		excess -= neededByHabit * float64(l.habit) * math.Exp2(-since/habitHalf)
 	}
-	if more == 0 && float64(t-first) < longTrial*1e9 && excess >= 0 {
+	if more == 0 && float64(l.means)*float64(l.spacing) < longTrial && excess >= 0 {
 		if excess -= neededWhereDense; excess < 0 {
 			l.alarm(t)
 			return

@@ -154,7 +154,7 @@ func TestPaceChanges(t *testing.T) {
 	value := noise(1, 50, 3)
 	p.playN(5*8640, value)
 	p.step = 5 * time.Minute
-	assert.LessOrEqual(t, opened(p.playN(500, value)), 5)
+	assert.LessOrEqual(t, opened(p.playN(500, value)), 4)
 	assert.Positive(t, opened(p.playN(3, always(120))))
 	p.playN(500, value)
 	p.step = 10 * time.Second
@@ -244,4 +244,18 @@ func TestScoresOfSlowSeriesTellDegreesApart(t *testing.T) {
 	t.Logf("%d, %d and %d", usual, rarer, rarest)
 	assert.Less(t, 2*rarer, usual)
 	assert.Less(t, 2*rarest, rarer)
+}
+
+// The noise of means of many points says nothing of that of single ones: a series that becomes slow is judged anew.
+func TestSeriesThatBecomesSlow(t *testing.T) {
+	for seed := range uint64(10) {
+		p := newPlayer(30 * time.Second)
+		value := noise(seed, 50, 3)
+		p.playN(4*2880, value)
+		p.step = 5 * time.Minute
+		assert.Zero(t, opened(p.playN(150, value)), seed)
+		require.True(t, p.sparse)
+		p.playN(3000, value)
+		assert.Positive(t, opened(p.playN(3, always(120))), seed)
+	}
 }
