@@ -5,19 +5,24 @@ type EntityType string
 
 // The entity types, from the most to the least abstract.
 const (
-	EntityService   EntityType = "service"
-	EntityPod       EntityType = "k8s.pod"
-	EntityNode      EntityType = "k8s.node"
-	EntityHost      EntityType = "host"
-	EntityDatabase  EntityType = "database"
-	EntityMessaging EntityType = "messaging"
-	EntityExternal  EntityType = "external"
+	EntityService     EntityType = "service"
+	EntityDeployment  EntityType = "k8s.deployment"
+	EntityStatefulSet EntityType = "k8s.statefulset"
+	EntityDaemonSet   EntityType = "k8s.daemonset"
+	EntityPod         EntityType = "k8s.pod"
+	EntityContainer   EntityType = "container"
+	EntityNode        EntityType = "k8s.node"
+	EntityHost        EntityType = "host"
+	EntityDatabase    EntityType = "database"
+	EntityMessaging   EntityType = "messaging"
+	EntityExternal    EntityType = "external"
 )
 
 // Entity names one thing that can be healthy or not.
 type Entity struct {
 	Type EntityType
-	// Name is unique within the type; a service with a service.namespace is named "<namespace>/<name>".
+	// Name is unique within the type; a service with a service.namespace is named "<namespace>/<name>", and so are pods and
+	// workloads of Kubernetes with a k8s.namespace.name.
 	Name string
 }
 
@@ -40,7 +45,15 @@ const (
 	AttrK8sNodeName         = "k8s.node.name"
 	AttrK8sContainerName    = "k8s.container.name"
 	AttrK8sClusterName      = "k8s.cluster.name"
+	AttrContainerName       = "container.name"
+	AttrContainerImageName  = "container.image.name"
+	AttrContainerImageTag   = "container.image.tag"
+	AttrContainerImageTags  = "container.image.tags"
 	AttrHostName            = "host.name"
+	AttrServerAddress       = "server.address"
+	AttrDBSystemName        = "db.system.name"
+	AttrMessagingDest       = "messaging.destination.name"
+	AttrDeploymentID        = "deployment.id"
 	AttrDeploymentEnvName   = "deployment.environment.name"
 	AttrLogRecordTemplate   = "log.record.template"
 	AttrExceptionType       = "exception.type"

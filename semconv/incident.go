@@ -20,10 +20,17 @@ const EventDeploymentChanged EventName = "deployment.changed"
 // could be the cause of anything; any other value, or none, may.
 const AttrDeploymentChangeKind = "deployment.change.kind"
 
-// Values of [AttrDeploymentChangeKind] that are treatments.
+// Values of [AttrDeploymentChangeKind] and of [Change.Kind]. The first two are treatments.
 const (
 	ChangeRestart = "restart"
 	ChangeScaling = "scaling"
+	// ChangeVersion is another version of the program, ChangeImage another image of a container, ChangeConfig another
+	// configuration, ChangeRollback a way back to what there was before, and ChangeRemoval the end of a workload.
+	ChangeVersion  = "version"
+	ChangeImage    = "image"
+	ChangeConfig   = "config"
+	ChangeRollback = "rollback"
+	ChangeRemoval  = "removal"
 )
 
 // Attributes of incident events. They are flat so that OTTL conditions and routing can use them.
@@ -90,7 +97,9 @@ const (
 	CauseNetwork CauseKind = "network"
 	CauseCrash   CauseKind = "crash"
 	CauseChange  CauseKind = "change"
-	CauseUnknown CauseKind = "unknown"
+	// CauseSaturation is a limited resource of its own that runs out: a pool, a queue, threads, file descriptors.
+	CauseSaturation CauseKind = "saturation"
+	CauseUnknown    CauseKind = "unknown"
 )
 
 // IncidentEvent is one event in the life of an incident: its name, when it happened in event time, and the incident as
@@ -138,6 +147,8 @@ type Cause struct {
 	// Resource holds the resource attributes that an action needs to find its target.
 	Resource map[string]string
 	Evidence []Evidence
+	// Change is the change of the entity, or of what it runs on, that came before the trouble; nil when none is known.
+	Change *Change
 }
 
 // Evidence is one observation that speaks for a cause.
@@ -152,7 +163,16 @@ type Evidence struct {
 	Score float64
 	// Summary says it in one sentence for a human.
 	Summary string
+	// Kind is the sort of trouble that the observation shows; it is empty when nothing tells.
+	Kind CauseKind
+	// Entity is what was observed, where that is not the cause itself but what it runs on, such as one of its pods.
+	Entity Entity
+	// TraceIDs are examples: traces in which it shows, in lower-case hexadecimal digits, at most [MaxTraceIDs].
+	TraceIDs []string
 }
+
+// MaxTraceIDs is how many examples an [Evidence] has at most.
+const MaxTraceIDs = 8
 
 // Impact is how far an incident reaches.
 type Impact struct {
@@ -173,6 +193,8 @@ type Change struct {
 	Time    time.Time
 	Entity  Entity
 	Summary string
+	// Kind is what was changed, one of the Change constants; it is empty when nothing tells.
+	Kind string
 }
 
 // Cause returns the top-ranked cause, or a cause of kind unknown without an entity when none could be named.

@@ -35,6 +35,8 @@ const (
 	keyRatio       = "ratio"
 	keyTime        = "time"
 	keyText        = "text"
+	keyChange      = "change"
+	keyTraceIDs    = "trace_ids"
 	maxListEntries = 1000
 )
 
@@ -98,10 +100,7 @@ func (e IncidentEvent) Encode(lr plog.LogRecord) {
 	impact.PutDouble(keyRatio, inc.Impact.Ratio)
 	changes := body.PutEmptySlice(bodyChanges)
 	for _, c := range inc.Changes {
-		m := changes.AppendEmpty().SetEmptyMap()
-		putTime(m, keyTime, c.Time)
-		c.Entity.encode(m.PutEmptyMap(keyEntity))
-		m.PutStr(keySummary, c.Summary)
+		c.encode(changes.AppendEmpty().SetEmptyMap())
 	}
 }
 
@@ -165,7 +164,7 @@ func DecodeIncidentEvent(lr plog.LogRecord) (IncidentEvent, error) {
 	impact := d.child(body, bodyImpact)
 	inc.Impact = Impact{Services: d.strings(impact, keyServices), Ratio: d.ratio(attrs, AttrIncidentImpactRatio)}
 	for m := range d.maps(body, bodyChanges) {
-		inc.Changes = append(inc.Changes, Change{Time: d.time(m, keyTime), Entity: d.entity(m), Summary: d.str(m, keySummary)})
+		inc.Changes = append(inc.Changes, d.change(m))
 	}
 	if len(d.errs) > 0 {
 		return IncidentEvent{}, fmt.Errorf("decode incident event: %w", errors.Join(d.errs...))
@@ -204,6 +203,27 @@ func (c *Cause) encode(m pcommon.Map) {
 		em.PutDouble(keyDeviation, ev.Deviation)
 		em.PutDouble(keyScore, ev.Score)
 		em.PutStr(keySummary, ev.Summary)
+		if ev.Kind != "" {
+			em.PutStr(keyKind, string(ev.Kind))
+		}
+		if ev.Entity != (Entity{}) {
+			ev.Entity.encode(em.PutEmptyMap(keyEntity))
+		}
+		if len(ev.TraceIDs) > 0 {
+			putStrings(em, keyTraceIDs, ev.TraceIDs[:min(len(ev.TraceIDs), MaxTraceIDs)])
+		}
+	}
+	if c.Change != nil {
+		c.Change.encode(m.PutEmptyMap(keyChange))
+	}
+}
+
+func (c *Change) encode(m pcommon.Map) {
+	putTime(m, keyTime, c.Time)
+	c.Entity.encode(m.PutEmptyMap(keyEntity))
+	m.PutStr(keySummary, c.Summary)
+	if c.Kind != "" {
+		m.PutStr(keyKind, c.Kind)
 	}
 }
 

@@ -170,9 +170,45 @@ func (d *decoder) cause(m pcommon.Map) Cause {
 			Deviation: d.double(em, keyDeviation),
 			Score:     d.ratio(em, keyScore),
 			Summary:   d.str(em, keySummary),
+			Kind:      CauseKind(d.str(em, keyKind)),
+			Entity:    d.entity(em),
+			TraceIDs:  d.traceIDs(em),
 		})
 	}
+	if _, ok := m.Get(keyChange); ok {
+		change := d.change(d.child(m, keyChange))
+		c.Change = &change
+	}
 	return c
+}
+
+func (d *decoder) change(m pcommon.Map) Change {
+	return Change{Time: d.time(m, keyTime), Entity: d.entity(m), Summary: d.str(m, keySummary), Kind: d.str(m, keyKind)}
+}
+
+// traceIDs returns the first valid trace IDs of the list; others are refused.
+func (d *decoder) traceIDs(m pcommon.Map) (ids []string) {
+	for _, id := range d.strings(m, keyTraceIDs) {
+		switch {
+		case !isTraceID(id):
+			d.fail(keyTraceIDs, "must hold 32 lower-case hexadecimal digits, got %.40q", id)
+		case len(ids) < MaxTraceIDs:
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+func isTraceID(s string) bool {
+	if len(s) != 32 {
+		return false
+	}
+	for i := range len(s) {
+		if c := s[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
 }
 
 // flatCause takes the cause from the flat attributes, for producers that send no ranked list.

@@ -26,13 +26,15 @@ func fullEvent() IncidentEvent {
 				Resource: map[string]string{AttrK8sNamespaceName: "shop", AttrK8sDeploymentName: "payment"},
 				Evidence: []Evidence{{
 					Signal: MetricGraphRequestServer, Onset: at, Deviation: 41.5, Score: 0.999,
-					Summary: "mean duration 1.2 s instead of 40 ms",
+					Summary: "mean duration 1.2 s instead of 40 ms", Kind: CauseLatency, Entity: Entity{EntityPod, "shop/payment-1"},
+					TraceIDs: []string{"0af7651916cd43dd8448eb211c80319c"},
 				}},
+				Change: &Change{Time: at.Add(-time.Minute), Entity: Entity{EntityDeployment, "shop/payment"}, Summary: "image a to b", Kind: ChangeImage},
 			}, {Entity: Entity{EntityPod, "payment-1"}, Kind: CauseCPU, Confidence: 0.04}},
 			EntryPoints: []string{"shop/frontend"},
 			Impact:      Impact{Services: []string{"shop/checkout", "shop/frontend"}, Ratio: 0.2},
 			Timeline:    []TimelineEntry{{Time: at, Text: "duration of checkout to payment rises"}},
-			Changes:     []Change{{Time: at.Add(-time.Minute), Entity: Entity{EntityService, "shop/payment"}, Summary: "version 1.4 to 1.5"}},
+			Changes:     []Change{{Time: at.Add(-time.Minute), Entity: Entity{EntityService, "shop/payment"}, Summary: "version 1.4 to 1.5", Kind: ChangeVersion}},
 		},
 	}
 }
@@ -96,9 +98,14 @@ func TestDecodeIncidentEventErrors(t *testing.T) {
 		"entry points": {func(lr plog.LogRecord) {
 			lr.Attributes().PutEmptySlice(AttrIncidentEntryPoints).AppendEmpty().SetInt(1)
 		}, "incident.entry_points must hold strings, got a Int"},
-		"body":            {func(lr plog.LogRecord) { lr.Body().SetStr("text") }, "body must be a map, got Str"},
-		"causes":          {func(lr plog.LogRecord) { lr.Body().Map().PutStr("causes", "x") }, "causes must be a Slice, got a Str"},
-		"cause":           {func(lr plog.LogRecord) { lr.Body().Map().PutEmptySlice("causes").AppendEmpty().SetInt(1) }, "causes must hold maps, got a Int"},
+		"body":   {func(lr plog.LogRecord) { lr.Body().SetStr("text") }, "body must be a map, got Str"},
+		"causes": {func(lr plog.LogRecord) { lr.Body().Map().PutStr("causes", "x") }, "causes must be a Slice, got a Str"},
+		"cause":  {func(lr plog.LogRecord) { lr.Body().Map().PutEmptySlice("causes").AppendEmpty().SetInt(1) }, "causes must hold maps, got a Int"},
+		"trace IDs": {func(lr plog.LogRecord) {
+			evidence, _ := firstCause(lr).Get("evidence")
+			evidence.Slice().At(0).Map().PutEmptySlice("trace_ids").AppendEmpty().SetStr("0AF7")
+		}, `trace_ids must hold 32 lower-case hexadecimal digits, got "0AF7"`},
+		"cause's change":  {func(lr plog.LogRecord) { firstCause(lr).PutStr("change", "x") }, "change must be a Map, got a Str"},
 		"cause resources": {func(lr plog.LogRecord) { firstCause(lr).PutEmptyMap("resource").PutInt("k", 1) }, `resource must hold strings, got a Int under "k"`},
 		"confidence":      {func(lr plog.LogRecord) { firstCause(lr).PutStr("confidence", "x") }, "confidence must be a number, got a Str"},
 	}
@@ -123,6 +130,44 @@ func TestDecodeIncidentEventErrors(t *testing.T) {
 		require.ErrorContains(t, err, "incident.id must not be empty")
 		assert.Less(t, len(err.Error()), 4096)
 	})
+}
+
+// TestTraceIDsAreBounded gives an evidence more examples than anybody reads.
+func TestTraceIDsAreBounded(t *testing.T) {
+	event := fullEvent()
+	evidence := &event.Incident.Causes[0].Evidence[0]
+	for len(evidence.TraceIDs) < 3*MaxTraceIDs {
+		evidence.TraceIDs = append(evidence.TraceIDs, evidence.TraceIDs[0])
+	}
+	lr := plog.NewLogRecord()
+	event.Encode(lr)
+	list, _ := firstCause(lr).Get("evidence")
+	ids, _ := list.Slice().At(0).Map().Get("trace_ids")
+	assert.Equal(t, MaxTraceIDs, ids.Slice().Len(), "as it is sent")
+	for range MaxTraceIDs {
+		ids.Slice().AppendEmpty().SetStr(evidence.TraceIDs[0])
+	}
+	got, err := DecodeIncidentEvent(lr)
+	require.NoError(t, err)
+	assert.Len(t, got.Incident.Causes[0].Evidence[0].TraceIDs, MaxTraceIDs, "as it is read")
+}
+
+// TestDecodeEventOfAnEarlierVersion reads an event whose producer knows nothing of kinds, examples and changes of causes.
+func TestDecodeEventOfAnEarlierVersion(t *testing.T) {
+	want := fullEvent()
+	lr := plog.NewLogRecord()
+	want.Encode(lr)
+	cause := &want.Incident.Causes[0]
+	cause.Change, cause.Evidence[0].Kind, cause.Evidence[0].Entity, cause.Evidence[0].TraceIDs = nil, "", Entity{}, nil
+	want.Incident.Changes[0].Kind = ""
+	firstCause(lr).Remove("change")
+	list, _ := firstCause(lr).Get("evidence")
+	list.Slice().At(0).Map().RemoveIf(func(key string, _ pcommon.Value) bool { return key == "kind" || key == "entity" || key == "trace_ids" })
+	changes, _ := lr.Body().Map().Get("changes")
+	changes.Slice().At(0).Map().Remove("kind")
+	got, err := DecodeIncidentEvent(lr)
+	require.NoError(t, err)
+	assert.Equal(t, want, got)
 }
 
 func firstCause(lr plog.LogRecord) pcommon.Map {
