@@ -74,6 +74,8 @@ type Model struct {
 	// entry is the node that stands for callers outside the graph.
 	entry  Node
 	window excess.Window
+	// oldest is the first bucket that was not closed when the oldest of the restored edges was written.
+	oldest int64
 }
 
 // New returns an empty Model. The node entry stands for callers outside the graph.
@@ -95,9 +97,7 @@ func (m *Model) Observe(key Key, bucket int64, s *Sample) bool {
 			return false
 		}
 		e = newEdge(key, bucket)
-		m.edges[key] = e
-		i, _ := slices.BinarySearchFunc(m.sorted, key, func(e *edge, k Key) int { return compareKeys(e.key, k) })
-		m.sorted = slices.Insert(m.sorted, i, e)
+		m.insert(e)
 	}
 	slot := m.timeline.Slot(bucket)
 	e.add(slot, s)

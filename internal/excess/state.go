@@ -1,0 +1,42 @@
+package excess
+
+import (
+	"math"
+
+	"github.com/paramedic-otel/paramedic/internal/binarystate"
+)
+
+// ModelVersion is the version of what is learnt: state of another one means something else and must not be read.
+const ModelVersion = 1
+
+// mostLearnt is beyond all that can be learnt: a weight of one for each of many years of buckets, of the largest counts.
+const mostLearnt = 1e24
+
+// Code writes or reads a position in time.
+func (t *Timeline) Code(c *binarystate.Codec) {
+	c.Int64s(&t.next)
+	c.Flags(&t.started)
+}
+
+// Code writes or reads what a track has learnt and the buckets that it holds, but not what it was made with. Reading
+// fails the codec when something cannot be: a count or a weight below 0 or beyond all bounds.
+func (t *Track) Code(c *binarystate.Codec) {
+	c.Counts(t.Events[:])
+	c.Float64s(&t.past.Events, &t.past.Exposure, &t.dispersion, &t.block.Events, &t.block.Exposure)
+	c.Uint64s(&t.abnormal)
+	c.Int64s(&t.settled, &t.flagged)
+	t.blockCells = c.Count(t.blockCells, math.MaxInt32)
+	if c.Reading() && (!t.past.plausible() || !t.block.plausible() || math.Abs(t.dispersion) > mostLearnt || t.flagged < 0) {
+		c.Fail(binarystate.ErrInvalid)
+	}
+}
+
+func (l *Cell) plausible() bool {
+	return l.Events >= 0 && l.Events <= mostLearnt && l.Exposure >= 0 && l.Exposure <= mostLearnt
+}
+
+// Drop empties a slot without learning from it.
+func (t *Track) Drop(slot int) {
+	t.Events[slot] = 0
+	t.abnormal &^= 1 << slot
+}
