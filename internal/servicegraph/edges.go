@@ -30,7 +30,14 @@ const (
 // Totals are the counts of an edge.
 type Totals struct {
 	Requests, Failed int64
-	Client, Server   Histogram
+	// Client and Server are the durations; without those of failed calls when they are kept apart.
+	Client, Server Histogram
+	// FailedClient and FailedServer are the durations of failed calls.
+	FailedClient, FailedServer Histogram
+	// Slowest and SlowestFailed are examples of the calls that succeeded and failed since the last output.
+	Slowest, SlowestFailed reservoir
+
+	operations operations
 }
 
 // Edge is one edge as it is handed out when an interval closes. It is valid only during the call.
@@ -39,15 +46,21 @@ type Edge struct {
 	Connection     Connection
 	// Virtual is the side that is not instrumented.
 	Virtual Side
-	// Start is the time from which the totals count.
-	Start  int64
-	Totals *Totals
+	// ClientDimensions and ServerDimensions are the values of the configured dimensions on either side.
+	ClientDimensions, ServerDimensions []Dimension
+	// Start is the time from which the totals count, FailedStart that from which the failed calls do: it is 0 as long as there
+	// was none.
+	Start, FailedStart int64
+	Totals             *Totals
+	// Operations are sorted by name.
+	Operations []Operation
 }
 
 type edgeKey struct {
-	client, server NodeID
-	connection     Connection
-	virtual        Side
+	client, server                     NodeID
+	clientDimensions, serverDimensions LabelID
+	connection                         Connection
+	virtual                            Side
 }
 
 type edge struct {
@@ -57,6 +70,8 @@ type edge struct {
 	lastUsed int64
 	// residual is what rounding the weights has left over.
 	residual float64
+	// failedStart is the time from which failed calls count, 0 when there was none.
+	failedStart int64
 	// total counts up to the end of the oldest open interval, ahead in the one after it.
 	total, ahead Totals
 	// aheadUsed is set when ahead counts anything, and restart when the counts start anew with it.
@@ -70,6 +85,10 @@ type call struct {
 	client, server int64
 	weight         float32
 	failed         bool
+
+	operation, failure, version LabelID
+	trace                       TraceID
+	clientSpan, serverSpan      uint64
 }
 
 // edges are the edges and their counts in the open intervals.
@@ -79,6 +98,9 @@ type edges struct {
 	// order is sorted for output when sorted is set.
 	order  []*edge
 	sorted bool
+	// operations is the number of operations of all edges.
+	operations                         int
+	refusedOperations, refusedVariants int64
 }
 
 func newEdges(cfg *Config) edges {
@@ -94,8 +116,8 @@ func (e *edges) get(c *call, start int64, ahead bool) *edge {
 			if ahead {
 				ed.restart = true
 			} else {
-				ed.total.reset(len(e.cfg.Bounds) > 0)
-				ed.residual, ed.start = 0, start
+				e.reset(&ed.total)
+				ed.residual, ed.start, ed.failedStart = 0, start, 0
 			}
 		}
 		// It may have been new in the interval ahead until now.
@@ -107,7 +129,9 @@ func (e *edges) get(c *call, start int64, ahead bool) *edge {
 	}
 	ed := &edge{key: c.key, start: start}
 	for _, t := range []*Totals{&ed.total, &ed.ahead} {
-		t.Client, t.Server = newHistogram(e.cfg), newHistogram(e.cfg)
+		for _, h := range t.histograms() {
+			*h = newHistogram(e.cfg)
+		}
 	}
 	e.byKey[c.key] = ed
 	e.order = append(e.order, ed)
@@ -115,8 +139,8 @@ func (e *edges) get(c *call, start int64, ahead bool) *edge {
 	return ed
 }
 
-// add counts a call in the oldest open interval, or in the one ahead of it.
-func (ed *edge) add(c *call, bounds []float64, ahead bool) {
+// add counts a call in the oldest open interval, or in the one ahead of it; start is when that began to count.
+func (e *edges) add(ed *edge, c *call, start int64, ahead bool) {
 	t := &ed.total
 	if ahead {
 		t, ed.aheadUsed = &ed.ahead, true
@@ -129,42 +153,96 @@ func (ed *edge) add(c *call, bounds []float64, ahead bool) {
 		return
 	}
 	t.Requests += n
+	client, server := &t.Client, &t.Server
 	if c.failed {
-		t.Failed += n
+		if t.Failed += n; ed.failedStart == 0 || start < ed.failedStart {
+			ed.failedStart = start
+		}
+		if e.cfg.SplitFailed {
+			client, server = &t.FailedClient, &t.FailedServer
+		}
 	}
 	if c.client >= 0 {
-		t.Client.observe(bounds, float64(c.client)/1e9, uint64(n))
+		client.observe(e.cfg.Bounds, float64(c.client)/1e9, uint64(n))
 	}
 	if c.server >= 0 {
-		t.Server.observe(bounds, float64(c.server)/1e9, uint64(n))
+		server.observe(e.cfg.Bounds, float64(c.server)/1e9, uint64(n))
+	}
+	if limit := e.cfg.MaxExemplars; limit > 0 {
+		if c.failed {
+			t.SlowestFailed.offer(c, limit)
+		} else {
+			t.Slowest.offer(c, limit)
+		}
+	}
+	if e.cfg.Operations.MaxPerEdge > 0 {
+		e.addOperation(&t.operations, c, n, start)
 	}
 }
 
 // next moves on by an interval, which starts at the given time: what was counted ahead is now in the oldest open one.
-func (ed *edge) next(start int64, explicit bool) {
+func (e *edges) next(ed *edge, start int64) {
 	if !ed.aheadUsed {
 		return
 	}
 	if ed.restart {
-		ed.total.reset(explicit)
+		e.reset(&ed.total)
 		ed.start, ed.restart = start, false
+		if ed.failedStart = 0; ed.ahead.Failed > 0 {
+			ed.failedStart = start
+		}
 	}
+	explicit := len(e.cfg.Bounds) > 0
 	ed.total.Requests += ed.ahead.Requests
 	ed.total.Failed += ed.ahead.Failed
-	ed.total.Client.merge(&ed.ahead.Client, explicit)
-	ed.total.Server.merge(&ed.ahead.Server, explicit)
-	ed.ahead.reset(explicit)
+	from := ed.ahead.histograms()
+	for i, h := range ed.total.histograms() {
+		h.merge(from[i], explicit)
+	}
+	ed.total.Slowest.merge(ed.ahead.Slowest, e.cfg.MaxExemplars)
+	ed.total.SlowestFailed.merge(ed.ahead.SlowestFailed, e.cfg.MaxExemplars)
+	e.mergeOperations(&ed.total.operations, &ed.ahead.operations)
+	e.reset(&ed.ahead)
 	ed.aheadUsed = false
 }
 
-func (t *Totals) reset(explicit bool) {
+func (t *Totals) histograms() [4]*Histogram {
+	return [4]*Histogram{&t.Client, &t.Server, &t.FailedClient, &t.FailedServer}
+}
+
+// reset forgets all counts.
+func (e *edges) reset(t *Totals) {
+	t.clear()
+	e.dropOperations(&t.operations)
+}
+
+func (t *Totals) clear() {
 	t.Requests, t.Failed = 0, 0
-	t.Client.reset(explicit)
-	t.Server.reset(explicit)
+	for _, h := range t.histograms() {
+		h.reset()
+	}
+	t.clearExemplars()
+}
+
+func (t *Totals) clearExemplars() { t.Slowest, t.SlowestFailed = t.Slowest[:0], t.SlowestFailed[:0] }
+
+// sent makes an edge ready for the next interval when its counts, up to the given time, were handed out.
+func (ed *edge) sent(at int64, delta bool) {
+	ed.total.clearExemplars()
+	if !delta {
+		return
+	}
+	ed.total.clear()
+	if ed.start = at; ed.failedStart != 0 {
+		ed.failedStart = at
+	}
+	for i := range ed.total.operations {
+		ed.total.operations[i].restart(at)
+	}
 }
 
 // sort orders the edges by name.
-func (e *edges) sort(n *nodes) {
+func (e *edges) sort(n *nodes, dimensions *Labels) {
 	if e.sorted {
 		return
 	}
@@ -174,6 +252,8 @@ func (e *edges) sort(n *nodes) {
 			compareNodes(n, a.key.server, b.key.server),
 			cmp.Compare(a.key.connection, b.key.connection),
 			cmp.Compare(a.key.virtual, b.key.virtual),
+			compareLabels(dimensions, a.key.clientDimensions, b.key.clientDimensions),
+			compareLabels(dimensions, a.key.serverDimensions, b.key.serverDimensions),
 		)
 	})
 	e.sorted = true
@@ -187,14 +267,24 @@ func compareNodes(n *nodes, a, b NodeID) int {
 	)
 }
 
-// sweep drops the edges without a call since the given time and returns their number.
+func compareLabels(l *Labels, a, b LabelID) int {
+	if a == b {
+		return 0
+	}
+	return cmp.Compare(l.Value(a), l.Value(b))
+}
+
+// sweep drops the edges, and the operations of edges, without a call since the given time and returns their number.
 func (e *edges) sweep(before int64) int64 {
 	kept := e.order[:0]
 	for _, ed := range e.order {
 		if ed.lastUsed < before && !ed.aheadUsed {
 			delete(e.byKey, ed.key)
+			e.dropOperations(&ed.total.operations)
+			e.dropOperations(&ed.ahead.operations)
 			continue
 		}
+		e.sweepOperations(&ed.total.operations, before)
 		kept = append(kept, ed)
 	}
 	dropped := len(e.order) - len(kept)

@@ -17,6 +17,11 @@ const (
 	quietBatches = 50
 	// slack is how far a batch may exceed the bound of the store before it is settled as a whole.
 	slack = 8192
+	// The numbers of these fit what a waiting span has for them: 16 bits, for kinds of failure 8.
+	maxDimensionSets  = 1 << 30
+	maxOperationNames = 1<<16 - 2
+	maxVersions       = 1<<16 - 2
+	maxFailures       = 1<<8 - 2
 	// maxTime keeps arithmetic on nonsense timestamps from overflowing.
 	maxTime = int64(1) << 62
 )
@@ -33,7 +38,11 @@ type Graph struct {
 	nodes nodes
 	edges edges
 	stats Stats
-	rows  []Edge
+	// Dimensions, Operations, Versions and Failures are the strings that spans refer to.
+	Dimensions, Operations, Versions, Failures *Labels
+	// labelsSince is when the epoch of the labels began.
+	labelsSince int64
+	rows        []Edge
 
 	// started is set once the watermark is known.
 	started   bool
@@ -101,6 +110,10 @@ func New(cfg Config, out Output) *Graph {
 	g.store = newStore(&g.cfg)
 	g.nodes = newNodes(2*cfg.MaxEdges, cfg.MaxNameLength)
 	g.edges = newEdges(&g.cfg)
+	g.Dimensions = newLabels(min(2*cfg.MaxEdges, maxDimensionSets), math.MaxInt, "")
+	g.Operations = newLabels(maxOperationNames, cfg.MaxNameLength, OtherLabel)
+	g.Versions = newLabels(maxVersions, cfg.MaxNameLength, OtherLabel)
+	g.Failures = newLabels(maxFailures, cfg.MaxNameLength, OtherFailure)
 	return g
 }
 
@@ -126,6 +139,11 @@ func (g *Graph) Stats() Stats {
 	s.Held = int64(g.store.held)
 	s.Edges = int64(len(g.edges.order))
 	s.Nodes = int64(len(g.nodes.ids))
+	s.HeldOperations = int64(g.edges.operations)
+	s.RefusedOperations, s.RefusedVariants = g.edges.refusedOperations, g.edges.refusedVariants
+	for _, l := range g.labels() {
+		s.RefusedLabels += l.refusals()
+	}
 	return s
 }
 
@@ -186,7 +204,23 @@ func (g *Graph) Add(b *Batch, arrived int64) {
 	if g.sweepNodes > 0 {
 		g.nodes.sweep(g.sweepNodes)
 		g.sweepNodes = 0
+		g.nextEpoch()
 	}
+}
+
+// nextEpoch begins an epoch of the labels when the current one is old enough, at most one for each batch.
+func (g *Graph) nextEpoch() {
+	if g.watermark-g.labelsSince < int64(g.cfg.EdgeTTL) && g.watermark >= g.labelsSince {
+		return
+	}
+	g.labelsSince = g.watermark
+	for _, l := range g.labels() {
+		l.next()
+	}
+}
+
+func (g *Graph) labels() [4]*Labels {
+	return [4]*Labels{g.Dimensions, g.Operations, g.Versions, g.Failures}
 }
 
 // order sorts spans by time, unless they span so little of it that their order makes no difference; so it makes none
@@ -340,7 +374,7 @@ func (g *Graph) Flush() {
 	g.expire(math.MaxInt64)
 	if g.dirty {
 		for _, ed := range g.edges.order {
-			ed.next(g.openEnd, len(g.cfg.Bounds) > 0)
+			g.edges.next(ed, g.openEnd)
 		}
 		// Spans may have come that ended before the last output; two outputs never carry one time.
 		g.close(max(g.watermark, g.emitted+int64(time.Millisecond)))
@@ -349,9 +383,8 @@ func (g *Graph) Flush() {
 
 // close hands out the edges as they stand.
 func (g *Graph) close(at int64) {
-	explicit := len(g.cfg.Bounds) > 0
 	if len(g.edges.order) > 0 && at > g.emitted {
-		g.edges.sort(&g.nodes)
+		g.edges.sort(&g.nodes, g.Dimensions)
 		g.rows = g.rows[:0]
 		for _, ed := range g.edges.order {
 			if ed.start >= at && ed.total.Requests == 0 {
@@ -360,23 +393,23 @@ func (g *Graph) close(at int64) {
 			g.rows = append(g.rows, Edge{
 				Client: g.nodes.entries[ed.key.client].node, Server: g.nodes.entries[ed.key.server].node,
 				Connection: ed.key.connection, Virtual: ed.key.virtual,
-				Start: min(ed.start, at), Totals: &ed.total,
+				ClientDimensions: dimensionsOf(g.Dimensions.Value(ed.key.clientDimensions)),
+				ServerDimensions: dimensionsOf(g.Dimensions.Value(ed.key.serverDimensions)),
+				Start:            min(ed.start, at), FailedStart: min(ed.failedStart, at), Totals: &ed.total,
+				Operations: g.operationRows(ed.total.operations),
 			})
 		}
 		g.out(at, g.rows)
 		clear(g.rows)
 		g.emitted = at
 		g.dirty = false
-		if g.cfg.Delta {
-			for _, ed := range g.edges.order {
-				ed.total.reset(explicit)
-				ed.start = at
-			}
+		for _, ed := range g.edges.order {
+			ed.sent(at, g.cfg.Delta)
 		}
 	}
 	for _, ed := range g.edges.order {
 		if ed.aheadUsed {
-			ed.next(at, explicit)
+			g.edges.next(ed, at)
 			g.dirty = true
 		}
 	}
@@ -412,6 +445,6 @@ func (g *Graph) count(c *call) {
 	ed.lastUsed = max(ed.lastUsed, c.at)
 	g.nodes.touch(c.key.client, g.watermark)
 	g.nodes.touch(c.key.server, g.watermark)
-	ed.add(c, g.cfg.Bounds, ahead)
+	g.edges.add(ed, c, start, ahead)
 	g.dirty = true
 }

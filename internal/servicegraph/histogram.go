@@ -2,27 +2,58 @@ package servicegraph
 
 import "math"
 
-// maxScale is the finest scale of an exponential histogram; the range of the values makes it coarser.
-const maxScale = 20
+const (
+	// maxScale is the finest scale of an exponential histogram; the range of the values makes it coarser.
+	maxScale = 20
+	// tableScale is the finest scale at which a bucket is looked up and not computed.
+	tableScale = 5
+	tableSize  = 1 << tableScale
+	// guessBits of the mantissa lead to the first bucket that comes into question.
+	guessBits = 6
+)
+
+// bucketBounds are the bounds of the buckets of tableScale from 1 to 2, and guesses the number of them that are below all
+// numbers with the same first bits.
+var bucketBounds, guesses = bucketTable()
+
+func bucketTable() (bounds [tableSize + 1]float64, first [1 << guessBits]uint8) {
+	for i := range bounds {
+		bounds[i] = math.Exp2(float64(i) / tableSize)
+	}
+	for slot := range first {
+		low := 1 + float64(slot)/float64(len(first))
+		for bounds[first[slot]] < low {
+			first[slot]++
+		}
+	}
+	return bounds, first
+}
 
 // Histogram is a distribution of durations in seconds, with explicit or exponential buckets.
 type Histogram struct {
 	Count uint64
 	Sum   float64
 	// Buckets are the counts of explicit buckets, the last without an upper bound, or, for an exponential histogram,
-	// room for the buckets from Offset on, of which the first Len are in use.
+	// room for the buckets from Offset on, of which the first Len are in use. They are made with the first value.
 	Buckets []uint64
 	// Zero, Scale, Offset and Len belong to exponential histograms.
 	Zero        uint64
 	Scale       int32
 	Offset, Len int32
+	// size is the greatest number of exponential buckets, finest their finest scale.
+	size   int32
+	finest int8
 }
 
 func newHistogram(cfg *Config) Histogram {
 	if len(cfg.Bounds) > 0 {
-		return Histogram{Buckets: make([]uint64, len(cfg.Bounds)+1)}
+		return Histogram{}
 	}
-	return Histogram{Buckets: make([]uint64, cfg.MaxSize), Scale: maxScale}
+	return newExponential(cfg.MaxSize, maxScale)
+}
+
+func newExponential(size int, finest int8) Histogram {
+	return Histogram{Scale: int32(finest), size: int32(size), finest: finest}
 }
 
 // observe adds n equal durations.
@@ -32,6 +63,9 @@ func (h *Histogram) observe(bounds []float64, seconds float64, n uint64) {
 	if len(bounds) == 0 {
 		h.observeExponential(seconds, n)
 		return
+	}
+	if h.Buckets == nil {
+		h.Buckets = make([]uint64, len(bounds)+1)
 	}
 	// A linear search beats a binary one for so few bounds, most calls being fast.
 	i := 0
@@ -55,7 +89,8 @@ func (h *Histogram) add(index int32, n uint64, v float64) {
 	if h.Len > 0 {
 		low, high = min(low, h.Offset), max(high, h.Offset+h.Len-1)
 	}
-	if shift := shiftToFit(low, high, len(h.Buckets)); shift > 0 {
+	if high-low >= h.size {
+		shift := shiftToFit(low, high, int(h.size))
 		h.downscale(shift)
 		// From the value and not from the index, so that no error of the finer scale is carried over.
 		if index = index >> shift; v > 0 {
@@ -70,15 +105,28 @@ func (h *Histogram) add(index int32, n uint64, v float64) {
 func (h *Histogram) extend(index int32) {
 	switch {
 	case h.Len == 0:
+		h.grow(1)
 		h.Offset, h.Len = index, 1
 	case index < h.Offset:
 		by := h.Offset - index
+		h.grow(h.Len + by)
 		copy(h.Buckets[by:], h.Buckets[:h.Len])
 		clear(h.Buckets[:by])
 		h.Offset, h.Len = index, h.Len+by
 	case index >= h.Offset+h.Len:
+		h.grow(index - h.Offset + 1)
 		h.Len = index - h.Offset + 1
 	}
+}
+
+// grow makes room for the given number of exponential buckets.
+func (h *Histogram) grow(need int32) {
+	if int(need) <= len(h.Buckets) {
+		return
+	}
+	larger := make([]uint64, min(max(need, 2*int32(len(h.Buckets)), 8), h.size))
+	copy(larger, h.Buckets[:h.Len])
+	h.Buckets = larger
 }
 
 // downscale halves the resolution the given number of times.
@@ -99,9 +147,15 @@ func (h *Histogram) downscale(shift int32) {
 
 // merge adds the counts of o, which has the same kind and size.
 func (h *Histogram) merge(o *Histogram, explicit bool) {
+	if o.Count == 0 {
+		return
+	}
 	h.Count += o.Count
 	h.Sum += o.Sum
 	if explicit {
+		if h.Buckets == nil {
+			h.Buckets = make([]uint64, len(o.Buckets))
+		}
 		for i, n := range o.Buckets {
 			h.Buckets[i] += n
 		}
@@ -122,12 +176,10 @@ func (h *Histogram) merge(o *Histogram, explicit bool) {
 	}
 }
 
-func (h *Histogram) reset(explicit bool) {
+// reset forgets the counts and keeps the memory.
+func (h *Histogram) reset() {
 	clear(h.Buckets)
-	*h = Histogram{Buckets: h.Buckets}
-	if !explicit {
-		h.Scale = maxScale
-	}
+	*h = Histogram{Buckets: h.Buckets, Scale: int32(h.finest), size: h.size, finest: h.finest}
 }
 
 // shiftToFit returns how often the resolution must be halved for the indexes low to high to fit into size buckets.
@@ -141,6 +193,20 @@ func shiftToFit(low, high int32, size int) int32 {
 
 // exponentialIndex returns the bucket (base^index, base^(index+1)] of v > 0, with base = 2^(2^-scale).
 func exponentialIndex(v float64, scale int32) int32 {
+	bits := math.Float64bits(v)
+	exponent := int32(bits>>52) - 1023
+	if scale > tableScale || exponent == -1023 {
+		return computeIndex(v, scale)
+	}
+	mantissa := math.Float64frombits(bits&(1<<52-1) | 1023<<52)
+	below := int32(guesses[bits>>(52-guessBits)&(1<<guessBits-1)])
+	for bucketBounds[below] < mantissa {
+		below++
+	}
+	return (exponent<<tableScale + below - 1) >> (tableScale - scale)
+}
+
+func computeIndex(v float64, scale int32) int32 {
 	frac, exp := math.Frexp(v) // v = frac * 2^exp, frac in [0.5, 1)
 	if scale <= 0 {
 		if frac == 0.5 { // an exact power of two is the inclusive upper end of its bucket

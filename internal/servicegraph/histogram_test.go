@@ -61,7 +61,7 @@ func TestExponentialAgainstReference(t *testing.T) {
 				}
 				if rng.IntN(20) == 0 {
 					h.merge(&ahead, false)
-					ahead.reset(false)
+					ahead.reset()
 				}
 			}
 			h.merge(&ahead, false)
@@ -97,6 +97,6 @@ func TestExplicitMerge(t *testing.T) {
 	b.observe(bounds, 9, 3)
 	a.merge(&b, true)
 	assert.Equal(t, Histogram{Count: 6, Sum: 31, Buckets: []uint64{1, 2, 3}}, a)
-	a.reset(true)
+	a.reset()
 	assert.Equal(t, Histogram{Buckets: []uint64{0, 0, 0}}, a)
 }

@@ -104,6 +104,7 @@ func (g *Graph) fill(r *record, s *Span) {
 	r.at = r.ended
 	r.dur = max(s.End-s.Start, 0)
 	r.weight, r.svc, r.peer, r.kind, r.flags = s.Weight, s.Service, s.Peer, s.Kind, s.Flags
+	r.dimensions, r.operation, r.version, r.failure = s.Dimensions, s.Operation, s.Version, s.Failure
 	g.nodes.touch(s.Service, g.watermark)
 	g.nodes.touch(s.Peer, g.watermark)
 }
@@ -137,6 +138,7 @@ func (g *Graph) follow(s *Span, l Link) {
 	g.stats.Links++
 	i := g.store.take()
 	r := &g.store.recs[i]
+	r.trace, r.id = s.Trace, s.ID
 	g.fill(r, s)
 	r.flags |= flagLink
 	g.store.addPending(i)
@@ -221,9 +223,13 @@ func (g *Graph) pair(i, p int32) {
 	}
 	a.other = r.svc
 	g.count(&call{
-		key: edgeKey{client: a.svc, server: r.svc, connection: connection},
-		at:  max(r.at, g.end(a)), client: a.dur, server: r.dur, weight: max(a.weight, r.weight),
-		failed: (a.flags|r.flags)&FlagFailed != 0,
+		key: edgeKey{
+			client: a.svc, server: r.svc, clientDimensions: a.dimensions, serverDimensions: r.dimensions, connection: connection,
+		},
+		at: max(r.at, g.end(a)), client: a.dur, server: r.dur, weight: max(a.weight, r.weight),
+		failed:    (a.flags|r.flags)&FlagFailed != 0,
+		operation: LabelID(r.operation), version: LabelID(r.version), failure: failureOf(r, a),
+		trace: a.trace, clientSpan: spanOf(a, r), serverSpan: spanOf(r, a),
 	})
 	if a.state == statePending {
 		g.settled(OutcomePaired)
@@ -244,8 +250,10 @@ func (g *Graph) withoutClient(i int32) {
 		connection = ConnectionMessaging
 	}
 	g.count(&call{
-		key: edgeKey{client: r.other, server: r.svc, connection: connection},
+		key: edgeKey{client: r.other, server: r.svc, serverDimensions: r.dimensions, connection: connection},
 		at:  r.at, client: -1, server: r.dur, weight: r.weight, failed: r.flags&FlagFailed != 0,
+		operation: LabelID(r.operation), version: LabelID(r.version), failure: LabelID(r.failure),
+		trace: r.trace, serverSpan: r.id,
 	})
 	g.done(i, OutcomePaired)
 }
@@ -258,7 +266,11 @@ func (g *Graph) withoutCaller(i int32, at int64, o Outcome) {
 		g.settled(OutcomeLinked)
 		return
 	}
-	key := edgeKey{server: r.svc, connection: ConnectionVirtual, virtual: SideClient}
+	if g.cfg.NoVirtual {
+		g.settled(o)
+		return
+	}
+	key := edgeKey{server: r.svc, serverDimensions: r.dimensions, connection: ConnectionVirtual, virtual: SideClient}
 	if r.kind == KindConsumer && r.peer != 0 {
 		key.client, key.connection, o = r.peer, ConnectionMessaging, OutcomeVirtual
 	} else if key.client = g.Peer("", g.cfg.User); key.client == 0 {
@@ -268,6 +280,8 @@ func (g *Graph) withoutCaller(i int32, at int64, o Outcome) {
 	}
 	g.count(&call{
 		key: key, at: at, client: -1, server: r.dur, weight: r.weight, failed: r.flags&FlagFailed != 0,
+		operation: LabelID(r.operation), version: LabelID(r.version), failure: LabelID(r.failure),
+		trace: r.trace, serverSpan: r.id,
 	})
 	g.settled(o)
 }
@@ -275,10 +289,39 @@ func (g *Graph) withoutCaller(i int32, at int64, o Outcome) {
 // virtual counts the call of a span to the peer that it names.
 func (g *Graph) virtual(r *record, connection Connection, at int64) {
 	g.count(&call{
-		key: edgeKey{client: r.svc, server: r.peer, connection: connection, virtual: SideServer},
-		at:  at, client: r.dur, server: -1, weight: r.weight, failed: r.flags&FlagFailed != 0,
+		key: edgeKey{
+			client: r.svc, server: r.peer, clientDimensions: r.dimensions, connection: connection, virtual: SideServer,
+		},
+		at: at, client: r.dur, server: -1, weight: r.weight, failed: r.flags&FlagFailed != 0,
+		operation: LabelID(r.operation), failure: LabelID(r.failure), trace: r.trace, clientSpan: r.id,
 	})
 	g.settled(OutcomeVirtual)
+}
+
+// failureOf returns the kind of a call's failure as the callee saw it, or else the caller.
+func failureOf(callee, caller *record) LabelID {
+	if callee.failure != 0 {
+		return LabelID(callee.failure)
+	}
+	return LabelID(caller.failure)
+}
+
+// spanOf returns the identity of a call's span; both sides may share one.
+func spanOf(r, other *record) uint64 {
+	if r.id == other.id^sharedMark && r.trace == other.trace {
+		if r.parent == other.id || other.parent == r.id {
+			// The called one came second, and names the other as its parent.
+			if r.kind.called() {
+				return other.id
+			}
+			return r.id
+		}
+		if r.kind.called() {
+			return r.id
+		}
+		return other.id
+	}
+	return r.id
 }
 
 // done ends the search of a called span.
@@ -389,7 +432,7 @@ func (g *Graph) withoutServer(i int32, at int64) {
 	switch {
 	case r.flags&flagCovered != 0:
 		g.settled(OutcomeNested)
-	case r.peer == 0:
+	case r.peer == 0, g.cfg.NoVirtual:
 		g.settled(OutcomeUnmatched)
 	default:
 		if outer := g.cover(i); outer != nil && outer.flags&FlagDatabase != 0 && outer.peer != 0 {

@@ -47,6 +47,11 @@ type Span struct {
 	Weight float32
 	Kind   Kind
 	Flags  Flags
+	// Failure is the kind of failure, Operation the name of what the span does, Version that of the service and Dimensions the
+	// set of the configured dimensions' values, as the Labels of the graph number them; 0 where there is none.
+	Failure            uint8
+	Operation, Version uint16
+	Dimensions         LabelID
 	// Links are the identities that a consumer names as its producers: Batch.Links[LinkFrom:LinkTo].
 	LinkFrom, LinkTo int32
 }
@@ -107,6 +112,13 @@ type Config struct {
 	// most MaxSize buckets.
 	Bounds  []float64
 	MaxSize int
+	// SplitFailed keeps the durations of failed calls apart.
+	SplitFailed bool
+	// NoVirtual counts no calls from or to what is not instrumented, but databases.
+	NoVirtual bool
+	// MaxExemplars bounds the calls kept as examples of each edge and interval, of the failed and of the others.
+	MaxExemplars int
+	Operations   OperationsConfig
 	// Seed seeds the hash of identities. It has no influence on results.
 	Seed uint64
 }
@@ -158,7 +170,12 @@ type Stats struct {
 	// RefusedCalls counts calls that found no room for a new edge, RefusedNodes look-ups that found none for a node.
 	RefusedCalls, RefusedNodes int64
 	ExpiredEdges               int64
+	// RefusedOperations counts calls that count under the name of the other operations of their edge, RefusedVariants those
+	// that count with the other failures and versions, RefusedLabels the look-ups of strings that found no room.
+	RefusedOperations, RefusedVariants, RefusedLabels int64
 	// Pending is the number of spans that wait, Held that of all records including the settled ones that are kept to
 	// recognise duplicates and further callees.
 	Pending, Held, Edges, Nodes int64
+	// HeldOperations is the number of operations of all edges.
+	HeldOperations int64
 }

@@ -56,9 +56,13 @@ type record struct {
 	// waitPrev and waitNext chain the records that wait for waitOn; of an absent record they are the first and last
 	// that wait for it.
 	waitPrev, waitNext, waitOn int32
-	kind                       Kind
-	flags                      Flags
-	state                      state
+	// dimensions, operation, version and failure are the span's.
+	dimensions         LabelID
+	operation, version uint16
+	failure            uint8
+	kind               Kind
+	flags              Flags
+	state              state
 }
 
 // store is the arena of records, with a hash over their identities.
