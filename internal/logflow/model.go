@@ -93,6 +93,9 @@ type contextKey struct {
 type lastStep struct {
 	template int
 	bucket   int64
+	// unsure is set when it is not known whether the step was followed while nobody looked: then it does not count until
+	// it is.
+	unsure bool
 }
 
 type queued struct {
@@ -161,7 +164,11 @@ func (m *Model) Observe(r Record) {
 	last, known := m.contexts[key]
 	if known {
 		lastSlot := m.timeline.Slot(last.bucket)
-		s.template(last.template).followedBy(id, lastSlot)
+		before := s.template(last.template)
+		if last.unsure {
+			before.inContext[lastSlot]++
+		}
+		before.followedBy(id, lastSlot)
 	} else {
 		m.remember(key, r.Bucket)
 	}

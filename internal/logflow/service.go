@@ -58,12 +58,16 @@ type follower struct {
 
 func (s *service) template(id int) *template {
 	for len(s.templates) <= id {
-		t := &template{silent: excess.Track{Clustered: silentClusters}}
+		t := newTemplate()
 		// Until now it was never written.
 		t.silent.Events = s.busy
 		s.templates = append(s.templates, t)
 	}
 	return s.templates[id]
+}
+
+func newTemplate() *template {
+	return &template{silent: excess.Track{Clustered: silentClusters}}
 }
 
 func (t *template) followedBy(id, slot int) {

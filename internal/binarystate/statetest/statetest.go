@@ -8,7 +8,7 @@ import (
 	"unsafe"
 )
 
-// depth bounds how far Fill follows pointers: a tree is a few levels of nodes.
+// depth bounds how far Fill follows pointers: a tree is a few levels of nodes, and the last are zero.
 const depth = 3
 
 // Fill sets everything that the pointer leads to, unexported fields included, to values that differ from each other and
@@ -52,11 +52,11 @@ func (f *filler) fill(v reflect.Value) {
 		f.fill(value)
 		v.SetMapIndex(key, value)
 	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
 		if f.pointers[v.Type()] >= depth {
 			return
 		}
 		f.pointers[v.Type()]++
-		v.Set(reflect.New(v.Type().Elem()))
 		f.fill(v.Elem())
 		f.pointers[v.Type()]--
 	case reflect.Struct:
