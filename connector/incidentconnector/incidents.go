@@ -45,6 +45,7 @@ func (e *engine) updateIncidents(now time.Time) []semconv.IncidentEvent {
 		for _, i := range e.incidents {
 			if e.joins(s, i, near) {
 				i.join(s)
+				e.tell("symptom joined an open incident", s)
 				return true
 			}
 		}
@@ -113,6 +114,9 @@ func (e *engine) open(group []*symptom, now time.Time) *incident {
 	i.state.ID = uuid.NewSHA1(uuid.NameSpaceOID, []byte(e.id.String()+"\x00"+now.Format(time.RFC3339Nano)+"\x00"+group[0].entity.String()+"\x00"+group[0].key.what+"\x00"+strconv.Itoa(e.rewinds))).String()
 	e.logger.Info("incident opened", zap.String("incident_id", i.state.ID),
 		zap.String("cause", i.state.Cause().Entity.String()), zap.Time("detected_at", now))
+	for _, s := range group {
+		e.tell("symptom opened an incident", s)
+	}
 	return i
 }
 

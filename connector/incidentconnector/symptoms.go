@@ -100,6 +100,7 @@ func (e *engine) note(now time.Time, o observation) {
 		s.entity, s.class = o.key.entity, o.key.class
 		s.lastActive, s.lastKnown = now, now
 		e.symptoms[o.key] = s
+		e.tell("symptom found", s)
 		return
 	}
 	if o.surprise > s.surprise {
@@ -108,20 +109,24 @@ func (e *engine) note(now time.Time, o observation) {
 	}
 	switch o.trend {
 	case excess.Persisting:
-		if !s.active() && s.incident == nil {
-			s.onset = o.onset
+		if !s.active() {
+			if s.incident == nil {
+				s.onset = o.onset
+			}
+			e.tell("symptom returned", s)
 		}
 		s.lastActive, s.lastKnown, s.quietSince = now, now, time.Time{}
 	case excess.Subsided:
-		s.quiet(now)
+		e.quiet(s, now)
 	}
 }
 
-// quiet notes that the symptom is seen to be gone.
-func (s *symptom) quiet(now time.Time) {
+// quiet notes that a symptom is seen to be gone.
+func (e *engine) quiet(s *symptom, now time.Time) {
 	s.lastKnown = now
 	if s.quietSince.IsZero() {
 		s.quietSince = now
+		e.tell("symptom subsided", s)
 	}
 }
 
@@ -204,7 +209,7 @@ func (e *engine) noteSignals(now time.Time) {
 		known := e.symptoms[sk]
 		if s.run == 0 || now.Sub(s.last) > e.cfg.StaleAfter {
 			if known != nil && s.run == 0 {
-				known.quiet(now)
+				e.quiet(known, now)
 			}
 			delete(e.signals.held, key)
 			continue
@@ -267,7 +272,7 @@ func (e *engine) noteSilence(now time.Time) {
 			// A score that falls is sent once; noteSignals sees it.
 		}
 		if dataSeen && now.Sub(s.lastActive) >= time.Duration(trendBuckets)*e.cfg.Bucket {
-			s.quiet(now)
+			e.quiet(s, now)
 		}
 	}
 }

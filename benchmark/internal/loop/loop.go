@@ -42,6 +42,11 @@ type Configs struct {
 	Tracegraph *tracegraphconnector.Config
 	Anomaly    *anomalyprocessor.Config
 	Incident   *incidentconnector.Config
+	// Logger takes what the incident connector logs; nil drops it.
+	Logger *zap.Logger
+	// Graph and Scores, when they are set, see the service graph and the scored metrics before the incident connector does,
+	// and may change them.
+	Graph, Scores func(pmetric.Metrics)
 }
 
 // Default returns the default configurations.
@@ -66,21 +71,33 @@ func New(ctx context.Context, cfg Configs) (*Loop, error) {
 		return connector.Settings{ID: component.NewID(f.Type()), TelemetrySettings: set}
 	}
 	incidents := incidentconnector.NewFactory()
-	metricsIn, err := incidents.CreateMetricsToLogs(ctx, connectorSettings(incidents), cfg.Incident, sink)
+	incidentSettings := connectorSettings(incidents)
+	if cfg.Logger != nil {
+		incidentSettings.Logger = cfg.Logger
+	}
+	metricsIn, err := incidents.CreateMetricsToLogs(ctx, incidentSettings, cfg.Incident, sink)
 	if err != nil {
 		return nil, fmt.Errorf("create incident connector for metrics: %w", err)
 	}
-	logsIn, err := incidents.CreateLogsToLogs(ctx, connectorSettings(incidents), cfg.Incident, sink)
+	logsIn, err := incidents.CreateLogsToLogs(ctx, incidentSettings, cfg.Incident, sink)
 	if err != nil {
 		return nil, fmt.Errorf("create incident connector for logs: %w", err)
 	}
+	scores, err := tap(cfg.Scores, metricsIn)
+	if err != nil {
+		return nil, err
+	}
+	edges, err := tap(cfg.Graph, metricsIn)
+	if err != nil {
+		return nil, err
+	}
 	anomalies := anomalyprocessor.NewFactory()
-	scored, err := anomalies.CreateMetrics(ctx, processor.Settings{ID: component.NewID(anomalies.Type()), TelemetrySettings: set}, cfg.Anomaly, metricsIn)
+	scored, err := anomalies.CreateMetrics(ctx, processor.Settings{ID: component.NewID(anomalies.Type()), TelemetrySettings: set}, cfg.Anomaly, scores)
 	if err != nil {
 		return nil, fmt.Errorf("create anomaly processor: %w", err)
 	}
 	graphs := tracegraphconnector.NewFactory()
-	graph, err := graphs.CreateTracesToMetrics(ctx, connectorSettings(graphs), cfg.Tracegraph, metricsIn)
+	graph, err := graphs.CreateTracesToMetrics(ctx, connectorSettings(graphs), cfg.Tracegraph, edges)
 	if err != nil {
 		return nil, fmt.Errorf("create tracegraph connector: %w", err)
 	}
@@ -93,6 +110,17 @@ func New(ctx context.Context, cfg Configs) (*Loop, error) {
 	}
 	l.Traces, l.Metrics, l.Logs = graph, scored, logsIn
 	return l, nil
+}
+
+// tap returns a consumer that shows metrics to see before it hands them on.
+func tap(see func(pmetric.Metrics), next consumer.Metrics) (consumer.Metrics, error) {
+	if see == nil {
+		return next, nil
+	}
+	return consumer.NewMetrics(func(ctx context.Context, md pmetric.Metrics) error {
+		see(md)
+		return next.ConsumeMetrics(ctx, md)
+	}, consumer.WithCapabilities(consumer.Capabilities{MutatesData: true}))
 }
 
 // Close shuts the components down, the feeding ones first.
