@@ -54,6 +54,9 @@ type Config struct {
 	// NormalAfter is after how much time what was abnormal all along is the new normal.
 	NormalAfter time.Duration `mapstructure:"normal_after"`
 
+	// Signals says which series may open incidents, and which are ignored.
+	Signals SignalsConfig `mapstructure:"signals"`
+
 	// Limits bound the memory.
 	Limits LimitsConfig `mapstructure:"limits"`
 }
@@ -76,6 +79,10 @@ type LimitsConfig struct {
 	Symptoms  int `mapstructure:"symptoms"`
 	Incidents int `mapstructure:"incidents"`
 	Causes    int `mapstructure:"causes"`
+	// Relations is the number of relations between entities, and of resources that tell of them, Changes the number of
+	// changes that are remembered.
+	Relations int `mapstructure:"relations"`
+	Changes   int `mapstructure:"changes"`
 	// Outbox is the number of events that wait while the next component refuses them.
 	Outbox int `mapstructure:"outbox"`
 }
@@ -102,7 +109,7 @@ func createDefaultConfig() component.Config {
 		Limits: LimitsConfig{
 			Edges: 5000, Series: 50_000, Signals: 20_000,
 			Services: 1000, LogTemplates: 20_000, LogContexts: 50_000,
-			Symptoms: 5000, Incidents: 100, Causes: 5, Outbox: 1000,
+			Symptoms: 5000, Incidents: 100, Causes: 5, Relations: 50_000, Changes: 500, Outbox: 1000,
 		},
 	}
 }
@@ -174,6 +181,8 @@ func (c *LimitsConfig) Validate() error {
 		{"symptoms", c.Symptoms},
 		{"incidents", c.Incidents},
 		{"causes", c.Causes},
+		{"relations", c.Relations},
+		{"changes", c.Changes},
 		{"outbox", c.Outbox},
 	} {
 		if l.value <= 0 {

@@ -62,7 +62,11 @@ func TestConfig(t *testing.T) {
 		"half_life":            {"baseline_half_life must be at least 1m0s, got 59s"},
 		"normal":               {"normal_after must be at least 1m0s, got 59s"},
 		"limits": unbounded("edges", "series", "signals", "services", "log_templates", "log_contexts",
-			"symptoms", "incidents", "causes", "outbox"),
+			"symptoms", "incidents", "causes", "relations", "changes", "outbox"),
+		"conditions": {
+			`signals: open_conditions must be OTTL conditions on data points, got "x == ": `,
+			`ignore_conditions must be OTTL conditions on data points, got "set(attributes[\"a\"], 1)": `,
+		},
 		"many": {
 			"bucket must be between 1s and 5m, got 0s", "lateness must be between 0s and 6 buckets (0s), got 3s",
 			"max_clock_skew must be at most 32 buckets (0s), got 2m0s", "persistence must be between 1 and 100 samples, got 0",
@@ -76,7 +80,11 @@ func TestConfig(t *testing.T) {
 			GroupWindow: 5 * time.Minute, ChangeWindow: 30 * time.Minute, UpdateInterval: 15 * time.Second, RepeatInterval: 2 * time.Minute,
 			ResolveAfter: 2 * time.Minute, StaleAfter: 6 * time.Minute,
 			BaselineHalfLife: 2 * time.Hour, NormalAfter: 3 * time.Hour,
-			Limits: LimitsConfig{1, 2, 3, 4, 5, 6, 7, 8, 9, 10},
+			Signals: SignalsConfig{
+				OpenConditions:   []string{`attributes["anomaly.metric"] == "jobs.waiting"`},
+				IgnoreConditions: []string{`IsMatch(datapoint.attributes["anomaly.metric"], "^test\\.")`, `resource.attributes["host.name"] == "old"`},
+			},
+			Limits: LimitsConfig{1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 10},
 		},
 	}
 	require.Len(t, conf.ToStringMap(), len(wrong)+len(right))
@@ -96,6 +104,13 @@ func TestConfig(t *testing.T) {
 				return
 			}
 			require.Contains(t, wrong, id.Name())
+			if id.Name() == "conditions" {
+				// How OTTL puts it is not ours.
+				for _, part := range wrong[id.Name()] {
+					require.ErrorContains(t, err, part)
+				}
+				return
+			}
 			require.EqualError(t, err, strings.Join(wrong[id.Name()], "\n"))
 		})
 	}

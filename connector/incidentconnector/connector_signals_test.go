@@ -104,19 +104,48 @@ func TestEvidenceOfSignals(t *testing.T) {
 
 func TestKindOfSignal(t *testing.T) {
 	for _, test := range []struct {
-		metric, signal string
-		want           semconv.CauseKind
+		metric, unit, signal string
+		want                 semconv.CauseKind
+		failure, felt        bool
 	}{
-		{"http.server.request.duration", semconv.SignalP90, semconv.CauseLatency},
-		{"http.server.request.duration", semconv.SignalMean, semconv.CauseLatency},
-		{"http.server.request.duration", semconv.SignalRate, semconv.CauseTraffic},
-		{"http.server.error.ratio", semconv.SignalRatio, semconv.CauseErrors},
-		{"k8s.container.restarts", semconv.SignalValue, semconv.CauseCrash},
-		{"k8s.container.restarts", semconv.SignalMissing, semconv.CauseUnknown},
-		{semconv.SignalEntity, semconv.SignalEntity, semconv.CauseUnknown},
-		{"sales", semconv.SignalValue, semconv.CauseUnknown},
+		{"http.server.request.duration", "s", semconv.SignalP90, semconv.CauseLatency, false, true},
+		{"http.server.request.duration", "s", semconv.SignalMean, semconv.CauseLatency, false, true},
+		{"http.server.request.duration", "s", semconv.SignalRate, semconv.CauseTraffic, false, true},
+		{"http.server.error.ratio", "1", semconv.SignalRatio, semconv.CauseErrors, true, false},
+		{"k8s.container.restarts", "{restart}", semconv.SignalValue, semconv.CauseCrash, true, false},
+		{"k8s.container.restarts", "{restart}", semconv.SignalMissing, semconv.CauseUnknown, false, false},
+		{"k8s.deployment.available", "{pod}", semconv.SignalValue, semconv.CauseCrash, false, false},
+		{"k8s.statefulset.ready_pods", "{pod}", semconv.SignalValue, semconv.CauseCrash, false, false},
+		{"container_oom_events_total", "", semconv.SignalRate, semconv.CauseCrash, true, false},
+		{"room.temperature", "Cel", semconv.SignalValue, semconv.CauseUnknown, false, false},
+		{"jvm.gc.duration", "s", semconv.SignalP99, semconv.CauseMemory, false, false},
+		{"go_gc_duration_seconds", "s", semconv.SignalMean, semconv.CauseMemory, false, false},
+		{"container.cpu.throttling_data.throttled_periods", "{period}", semconv.SignalRate, semconv.CauseCPU, false, false},
+		{"system.disk.operation_time", "s", semconv.SignalRate, semconv.CauseDisk, false, false},
+		{"system.filesystem.utilization", "1", semconv.SignalValue, semconv.CauseDisk, false, false},
+		{"k8s.volume.inodes.free", "", semconv.SignalValue, semconv.CauseDisk, false, false},
+		{"process.open_file_descriptors", "{count}", semconv.SignalValue, semconv.CauseSaturation, false, false},
+		{"process_open_fds", "", semconv.SignalValue, semconv.CauseSaturation, false, false},
+		{"jvm.thread.count", "{thread}", semconv.SignalValue, semconv.CauseSaturation, false, false},
+		{"db.client.connection.count", "{connection}", semconv.SignalValue, semconv.CauseSaturation, false, true},
+		{"hikaricp_pool_active", "", semconv.SignalValue, semconv.CauseSaturation, false, true},
+		{"rabbitmq.queue.depth", "{message}", semconv.SignalValue, semconv.CauseSaturation, false, true},
+		{"kafka.consumer_group.lag_sum", "1", semconv.SignalValue, semconv.CauseSaturation, false, true},
+		{"feature.flags", "", semconv.SignalValue, semconv.CauseUnknown, false, false},
+		{"k8s.pod.network.errors", "{error}", semconv.SignalRate, semconv.CauseNetwork, true, false},
+		{"system.network.dropped", "{packet}", semconv.SignalRate, semconv.CauseNetwork, true, false},
+		{"system.network.io", "By", semconv.SignalRate, semconv.CauseNetwork, false, false},
+		{"system.network.tcp.retransmits", "", semconv.SignalRate, semconv.CauseNetwork, false, false},
+		{"postgresql.backends", "1", semconv.SignalValue, semconv.CauseUnknown, false, false},
+		{"render", "ms", semconv.SignalP50, semconv.CauseLatency, false, true},
+		{"checkouts", "{failure}", semconv.SignalRate, semconv.CauseErrors, true, false},
+		{semconv.SignalEntity, "", semconv.SignalEntity, semconv.CauseUnknown, false, true},
+		{"sales", "{item}", semconv.SignalValue, semconv.CauseUnknown, false, false},
 	} {
-		assert.Equal(t, test.want, kindOf(test.metric, test.signal), "%s of %s", test.signal, test.metric)
+		got := kindOf(test.metric, test.unit, test.signal)
+		assert.Equal(t, test.want, got.kind, "%s of %s", test.signal, test.metric)
+		assert.Equal(t, test.failure, got.failure, "%s of %s", test.signal, test.metric)
+		assert.Equal(t, test.felt, got.felt, "%s of %s", test.signal, test.metric)
 	}
 }
 
@@ -125,18 +154,16 @@ func TestSpreadsOfSignals(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		signal signal
-		felt   bool
 		want   float64
 	}{
-		{"deviation", signal{signal: semconv.SignalValue, deviation: -7, score: 1}, false, 7},
-		{"a jump of a flat series", signal{signal: semconv.SignalValue, deviation: 1e9}, false, maxDeviation},
-		{"latency", signal{signal: semconv.SignalP99, kind: semconv.CauseLatency, deviation: 7}, true, 7},
-		{"missing", signal{signal: semconv.SignalMissing, score: 1}, false, 0},
-		{"entity", signal{signal: semconv.SignalEntity, score: 0.998650}, true, 3},
-		{"certain", signal{signal: semconv.SignalEntity, score: 1}, true, maxDeviation},
-		{"hostile", signal{signal: semconv.SignalEntity, score: 1e300, detector: strings.Repeat("x", 9)}, true, maxDeviation},
+		{"deviation", signal{signal: semconv.SignalValue, deviation: -7, score: 1}, 7},
+		{"a jump of a flat series", signal{signal: semconv.SignalValue, deviation: 1e9}, maxDeviation},
+		{"latency", signal{signal: semconv.SignalP99, rule: kindRule{kind: semconv.CauseLatency, felt: true}, deviation: 7}, 7},
+		{"missing", signal{signal: semconv.SignalMissing, score: 1}, 0},
+		{"entity", signal{signal: semconv.SignalEntity, score: 0.998650}, 3},
+		{"certain", signal{signal: semconv.SignalEntity, score: 1}, maxDeviation},
+		{"hostile", signal{signal: semconv.SignalEntity, score: 1e300, detector: strings.Repeat("x", 9)}, maxDeviation},
 	} {
-		assert.Equal(t, test.felt, test.signal.felt(), test.name)
 		assert.InDelta(t, test.want, test.signal.spreads(), 1e-3, test.name)
 	}
 }

@@ -72,7 +72,7 @@ func (e *engine) rank(i *incident, buckets int) []rootcause.Candidate {
 		if n == nil {
 			n = &rootcause.Node{
 				Name: entity.String(), Changed: e.changedBefore(i, entity), Onset: math.MaxInt64,
-				Uninstrumented: entity.Type != semconv.EntityService && entity.Type != semconv.EntityPod,
+				Uninstrumented: isPeer(entity),
 			}
 			nodes[entity] = n
 		}
@@ -83,6 +83,10 @@ func (e *engine) rank(i *incident, buckets int) []rootcause.Candidate {
 	for _, s := range i.symptoms {
 		n := node(s.entity)
 		n.Onset = min(n.Onset, s.onset.UnixNano())
+		if s.class == classSignal {
+			// Somebody watches it after all.
+			n.Uninstrumented = false
+		}
 		switch s.class {
 		case classSignal:
 			// What calls take and how many there are the edges say better, where the graph knows any.
@@ -140,6 +144,7 @@ func (e *engine) rank(i *incident, buckets int) []rootcause.Candidate {
 		}
 		edges = append(edges, edge)
 	})
+	edges = append(edges, e.machineEdges(i, edges)...)
 	list := make([]rootcause.Node, 0, len(nodes))
 	for _, n := range nodes {
 		list = append(list, *n)
@@ -170,16 +175,17 @@ func (e *engine) describeCause(i *incident, c rootcause.Candidate, buckets int) 
 		return cmp.Or(cmp.Compare(b.weight(), a.weight()), compareSymptoms(a, b))
 	})
 	for _, s := range mine[:min(len(mine), maxEvidence)] {
-		cause.Evidence = append(cause.Evidence, semconv.Evidence{
-			Signal: s.signal, Onset: s.onset, Deviation: s.deviation, Score: clamp(s.score), Summary: s.summary,
-		})
+		cause.Evidence = append(cause.Evidence, s.evidence())
 	}
 	if c.OwnFailures+c.OwnSeconds+c.NetworkSeconds > 0 {
 		cause.Evidence = append(cause.Evidence, ownImpact(i, c))
 	}
 	cause.Kind = kindOfCause(mine, c, e.changedBefore(i, entity), e.surges(entity, 1) || e.surges(entity, buckets))
+	if change := e.precedingChange(i, entity); change != nil {
+		cause.Change = &change.Change
+	}
 	for _, s := range mine {
-		if s.class == classSignal && s.kind == cause.Kind {
+		if s.resource != nil && (s.kind == cause.Kind || len(cause.Resource) == 0) {
 			for k, v := range s.resource {
 				cause.Resource[k] = v
 			}
@@ -204,7 +210,7 @@ func kindOfCause(symptoms []*symptom, c rootcause.Candidate, changed, surges boo
 	best, kind := 0.0, semconv.CauseUnknown
 	for _, s := range symptoms {
 		switch s.kind {
-		case semconv.CauseCrash, semconv.CauseCPU, semconv.CauseMemory, semconv.CauseDisk:
+		case semconv.CauseCrash, semconv.CauseCPU, semconv.CauseMemory, semconv.CauseDisk, semconv.CauseSaturation:
 			if s.class == classSignal && s.opens && s.deviation > best {
 				best, kind = s.deviation, s.kind
 			}
@@ -236,14 +242,6 @@ func kindOfCause(symptoms []*symptom, c rootcause.Candidate, changed, surges boo
 	default:
 		return semconv.CauseUnknown
 	}
-}
-
-// changedBefore reports whether an entity was changed before the incident was found. What is changed later is a treatment.
-func (e *engine) changedBefore(i *incident, entity semconv.Entity) bool {
-	return slices.ContainsFunc(e.changes.list, func(c change) bool {
-		return c.Entity == entity && !c.treatment && !c.Time.After(i.state.DetectedAt) &&
-			!c.Time.Before(i.state.StartedAt.Add(-e.cfg.ChangeWindow))
-	})
 }
 
 // surges reports whether an entity got far more requests than usual in the last buckets.
@@ -319,17 +317,6 @@ func (e *engine) hearsay(symptoms []*symptom, cause semconv.Entity) bool {
 		alone = alone || complaining[k] && impact.ClientOnly
 	})
 	return alone && callers > 1
-}
-
-// changesNear returns the changes before and during an incident.
-func (e *engine) changesNear(start, now time.Time) []semconv.Change {
-	var out []semconv.Change
-	for _, c := range e.changes.list {
-		if !c.Time.Before(start.Add(-e.cfg.ChangeWindow)) && !c.Time.After(now) {
-			out = append(out, c.Change)
-		}
-	}
-	return out
 }
 
 // describeImpact finds out who feels the incident and how grave it is.

@@ -47,7 +47,10 @@ type engine struct {
 	flow      *logflow.Model
 	deltas    *deltas
 	signals   *signals
+	selection *selection
 	directory *directory
+	resources *resources
+	relations *relations
 	changes   changes
 	symptoms  map[symptomKey]*symptom
 	incidents []*incident
@@ -63,6 +66,10 @@ func newEngine(cfg *Config, set connector.Settings) (*engine, error) {
 		HalfLife:    float64(cfg.BaselineHalfLife) / float64(cfg.Bucket),
 		NormalAfter: int64(cfg.NormalAfter / cfg.Bucket),
 	}
+	selection, err := newSelection(&cfg.Signals, set.TelemetrySettings)
+	if err != nil {
+		return nil, err
+	}
 	return &engine{
 		cfg: cfg, id: set.ID, logger: set.Logger, telemetry: telemetry,
 		outbox: &outbox{limit: cfg.Limits.Outbox, telemetry: telemetry, logger: set.Logger},
@@ -76,7 +83,11 @@ func newEngine(cfg *Config, set connector.Settings) (*engine, error) {
 		}, learning),
 		deltas:    newDeltas(cfg.Limits.Series),
 		signals:   newSignals(cfg),
+		selection: selection,
 		directory: newDirectory(cfg.Limits.Services),
+		resources: newResources(cfg.Limits.Relations),
+		relations: newRelations(cfg.Limits.Relations),
+		changes:   changes{limit: cfg.Limits.Changes},
 		symptoms:  map[symptomKey]*symptom{},
 	}, nil
 }
@@ -91,6 +102,9 @@ func (e *engine) rewind() (events []semconv.IncidentEvent) {
 	e.signals.clear()
 	e.deltas = newDeltas(e.cfg.Limits.Series)
 	clear(e.symptoms)
+	clear(e.resources.notes)
+	e.relations = newRelations(e.cfg.Limits.Relations)
+	clear(e.directory.versions)
 	e.changes.list = nil
 	return events
 }
@@ -217,6 +231,8 @@ func (e *engine) judgeBucket(bucket int64) []semconv.IncidentEvent {
 		e.deltas.forget(pcommon.NewTimestampFromTime(ended))
 		e.directory.forget(ended)
 		e.flow.Forget(e.bucketOf(ended))
+		e.resources.forget(now.Add(-e.cfg.ChangeWindow))
+		e.relations.forget(now.Add(-e.cfg.ChangeWindow))
 	}
 	e.changes.forget(now.Add(-e.cfg.ChangeWindow - e.cfg.GroupWindow))
 	return events
@@ -239,6 +255,9 @@ func (e *engine) recordHeld(ctx context.Context) {
 	gauge := e.telemetry.builder.ConnectorIncidentHeldItems
 	gauge.Record(ctx, int64(e.edges.Len()), e.telemetry.edges...)
 	gauge.Record(ctx, int64(len(e.directory.names)), e.telemetry.services...)
+	gauge.Record(ctx, int64(e.relations.count), e.telemetry.relations...)
+	gauge.Record(ctx, int64(len(e.resources.notes)), e.telemetry.resources...)
+	gauge.Record(ctx, int64(len(e.changes.list)), e.telemetry.changes...)
 	gauge.Record(ctx, int64(e.flow.Contexts()), e.telemetry.contexts...)
 	gauge.Record(ctx, int64(len(e.signals.held)), e.telemetry.signals...)
 	gauge.Record(ctx, int64(len(e.deltas.last)), e.telemetry.series...)

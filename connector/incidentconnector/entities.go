@@ -19,7 +19,8 @@ var actionAttributes = []string{
 	semconv.AttrServiceName, semconv.AttrServiceNamespace, semconv.AttrServiceVersion, semconv.AttrServiceCriticality,
 	semconv.AttrK8sClusterName, semconv.AttrK8sNamespaceName, semconv.AttrK8sDeploymentName,
 	semconv.AttrK8sStatefulSetName, semconv.AttrK8sDaemonSetName, semconv.AttrK8sPodName, semconv.AttrK8sPodUID,
-	semconv.AttrK8sNodeName, semconv.AttrK8sContainerName, semconv.AttrHostName, semconv.AttrDeploymentEnvName,
+	semconv.AttrK8sNodeName, semconv.AttrK8sContainerName, semconv.AttrContainerName, semconv.AttrHostName,
+	semconv.AttrDeploymentEnvName, semconv.AttrServerAddress, semconv.AttrDBSystemName, semconv.AttrMessagingDest,
 }
 
 // serviceName returns the name of a service entity from its two attributes.
@@ -40,16 +41,35 @@ func entityOf(n edgehealth.Node) semconv.Entity {
 	return semconv.Entity{Type: semconv.EntityType(entityType), Name: name}
 }
 
-// resourceEntity derives the entity of a resource: its service, or else its pod, node or host.
+// resourceEntity derives the entity of a resource: its service, or else the database or queue that it is about, its pod, its
+// workload, its container, its node or its host.
 func resourceEntity(resource pcommon.Map) (semconv.Entity, bool) {
 	if name := str(resource, semconv.AttrServiceName); name != "" {
 		return semconv.Entity{Type: semconv.EntityService, Name: serviceName(str(resource, semconv.AttrServiceNamespace), name)}, true
+	}
+	if pod := str(resource, semconv.AttrK8sPodName); pod != "" {
+		return semconv.Entity{Type: semconv.EntityPod, Name: serviceName(str(resource, semconv.AttrK8sNamespaceName), pod)}, true
+	}
+	if peer, ok := peerEntity(resource); ok {
+		return peer, true
 	}
 	for _, by := range []struct {
 		attribute  string
 		entityType semconv.EntityType
 	}{
-		{semconv.AttrK8sPodName, semconv.EntityPod},
+		{semconv.AttrK8sDeploymentName, semconv.EntityDeployment},
+		{semconv.AttrK8sStatefulSetName, semconv.EntityStatefulSet},
+		{semconv.AttrK8sDaemonSetName, semconv.EntityDaemonSet},
+	} {
+		if name := str(resource, by.attribute); name != "" {
+			return semconv.Entity{Type: by.entityType, Name: serviceName(str(resource, semconv.AttrK8sNamespaceName), name)}, true
+		}
+	}
+	for _, by := range []struct {
+		attribute  string
+		entityType semconv.EntityType
+	}{
+		{semconv.AttrContainerName, semconv.EntityContainer},
 		{semconv.AttrK8sNodeName, semconv.EntityNode},
 		{semconv.AttrHostName, semconv.EntityHost},
 	} {
@@ -58,6 +78,113 @@ func resourceEntity(resource pcommon.Map) (semconv.Entity, bool) {
 		}
 	}
 	return semconv.Entity{}, false
+}
+
+// destinations are the attributes by which receivers name the queue or topic that a series is about.
+var destinations = []string{semconv.AttrMessagingDest, "topic", "rabbitmq.queue.name"}
+
+// addresses are those by which they name the server.
+var addresses = []string{semconv.AttrServerAddress, "mysql.instance.endpoint"}
+
+// peerEntity derives the database, queue or other server that attributes of a resource, or of a point, say a series is about.
+func peerEntity(attrs pcommon.Map) (semconv.Entity, bool) {
+	for _, key := range destinations {
+		if name := str(attrs, key); name != "" {
+			return semconv.Entity{Type: semconv.EntityMessaging, Name: bounded(name)}, true
+		}
+	}
+	for _, key := range addresses {
+		name := str(attrs, key)
+		if name == "" {
+			continue
+		}
+		entityType := semconv.EntityExternal
+		if str(attrs, semconv.AttrDBSystemName) != "" {
+			entityType = semconv.EntityDatabase
+		}
+		return semconv.Entity{Type: entityType, Name: bounded(name)}, true
+	}
+	return semconv.Entity{}, false
+}
+
+// pointEntity derives the entity of a point: that of its resource, unless that is only the machine where something watches the
+// database or queue that the point itself names.
+func pointEntity(resource semconv.Entity, known bool, attrs pcommon.Map) (semconv.Entity, bool) {
+	if !known || isMachine(resource) {
+		if peer, ok := peerEntity(attrs); ok {
+			return peer, true
+		}
+	}
+	return resource, known
+}
+
+// peerAt returns the service or the node of the service graph that a database, a queue or another server is: the graph names
+// it by its address, which the database's name may follow, or by its destination, which the system's name may precede.
+func (e *engine) peerAt(peer semconv.Entity) semconv.Entity {
+	if peer.Type != semconv.EntityMessaging {
+		if name, ok := e.directory.serviceAt("", peer.Name); ok {
+			return semconv.Entity{Type: semconv.EntityService, Name: name}
+		}
+		if name := e.directory.qualify(firstLabel(peer.Name)); e.directory.resources[name] != nil {
+			return semconv.Entity{Type: semconv.EntityService, Name: name}
+		}
+	}
+	found := peer
+	e.edges.Edges(func(k edgehealth.Key) {
+		server := entityOf(k.Server)
+		if found != peer || k.Client == k.Server {
+			return
+		}
+		switch server.Type {
+		case semconv.EntityDatabase, semconv.EntityExternal:
+			if peer.Type != semconv.EntityMessaging && sameHost(server.Name, peer.Name) {
+				found = server
+			}
+		case semconv.EntityMessaging:
+			_, destination, _ := strings.Cut(server.Name, "/")
+			if server.Name == peer.Name || destination == peer.Name || peer.Type != semconv.EntityMessaging && sameHost(server.Name, peer.Name) {
+				found = server
+			}
+		}
+	})
+	return found
+}
+
+// hostOf returns the host part of an address that a port and a name may follow.
+func hostOf(address string) string {
+	host, _, _ := strings.Cut(address, "/")
+	if strings.Count(host, ":") == 1 {
+		host, _, _ = strings.Cut(host, ":")
+	}
+	return host
+}
+
+func firstLabel(address string) string {
+	label, _, _ := strings.Cut(hostOf(address), ".")
+	return label
+}
+
+// sameHost reports whether two addresses name one host, be it that one of them leaves out the domain.
+func sameHost(a, b string) bool {
+	a, b = hostOf(a), hostOf(b)
+	if a == b {
+		return a != ""
+	}
+	short, long := a, b
+	if len(short) > len(long) {
+		short, long = long, short
+	}
+	// Parts of numbers are no domains.
+	return short != "" && !strings.Contains(short, ".") && strings.HasPrefix(long, short+".") && !isNumber(short)
+}
+
+func isNumber(s string) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return true
 }
 
 // edgeKey derives both ends of an edge from the attributes of a service graph point.
@@ -104,10 +231,12 @@ type directory struct {
 	namespaced map[string][]string
 	// seen is when each was last seen.
 	seen map[string]time.Time
+	// versions are what was running of each.
+	versions map[string]*versions
 }
 
 func newDirectory(limit int) *directory {
-	return &directory{limit: limit, resources: map[string]map[string]string{}, seen: map[string]time.Time{}, namespaced: map[string][]string{}}
+	return &directory{limit: limit, resources: map[string]map[string]string{}, seen: map[string]time.Time{}, namespaced: map[string][]string{}, versions: map[string]*versions{}}
 }
 
 // serviceAt returns the known service that a caller in a namespace reaches under an address: a peer that sends no spans
@@ -148,6 +277,7 @@ func (d *directory) forget(before time.Time) {
 		}
 		delete(d.resources, name)
 		delete(d.seen, name)
+		delete(d.versions, name)
 		bare := bareName(name)
 		if d.namespaced[bare] = slices.DeleteFunc(d.namespaced[bare], func(n string) bool { return n == name }); len(d.namespaced[bare]) == 0 {
 			delete(d.namespaced, bare)
@@ -187,6 +317,9 @@ func (d *directory) see(name string, at time.Time, resource pcommon.Map) (isKnow
 func (e *engine) meet(name string, resource pcommon.Map) bool {
 	at := e.clock.watermark
 	known, isNew := e.directory.see(name, at, resource)
+	if known {
+		e.noteVersions(name, at, resource)
+	}
 	if !isNew {
 		return known
 	}

@@ -50,6 +50,11 @@ func (e *engine) related(a, b *symptom, near neighbourhoods) bool {
 	if node := a.resource[semconv.AttrK8sNodeName]; node != "" && a.kind == b.kind && b.resource[semconv.AttrK8sNodeName] == node {
 		return true
 	}
+	if a.opens && e.runsOn(b.entity, a.entity) || b.opens && e.runsOn(a.entity, b.entity) {
+		// A saturated machine has to do with what goes wrong on it, and with that alone; one that is merely busy ties
+		// nothing together.
+		return true
+	}
 	return near.within(a.entity, b.entity, maxDistance)
 }
 
@@ -63,7 +68,7 @@ func (e *engine) joins(s *symptom, i *incident, near neighbourhoods) bool {
 		return false
 	}
 	for _, member := range i.symptoms {
-		if e.related(s, member, near) {
+		if e.related(s, member, near) || e.runsOn(member.entity, s.entity) {
 			return true
 		}
 	}

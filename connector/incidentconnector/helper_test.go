@@ -278,8 +278,11 @@ func score(end, onset time.Time, resource map[string]string, metric string, scor
 		return p
 	}
 	gauge(metric, value)
-	for name, v := range map[string]float64{semconv.MetricAnomalyScore: score, semconv.MetricAnomalyDeviation: deviation} {
-		p := gauge(name, v)
+	for _, m := range []struct {
+		name  string
+		value float64
+	}{{semconv.MetricAnomalyScore, score}, {semconv.MetricAnomalyDeviation, deviation}} {
+		p := gauge(m.name, m.value)
 		p.Attributes().PutStr(semconv.AttrAnomalyMetric, metric)
 		p.Attributes().PutStr(semconv.AttrAnomalySignal, semconv.SignalValue)
 		p.Attributes().PutStr(semconv.AttrAnomalyDetector, "test")

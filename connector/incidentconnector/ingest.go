@@ -2,10 +2,8 @@ package incidentconnector
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
-	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/pdatautil"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/pmetric"
@@ -35,9 +33,8 @@ func (e *engine) ingestMetrics(md pmetric.Metrics) (newest time.Time) {
 		}
 	}
 	for _, rm := range md.ResourceMetrics().All() {
-		resource := rm.Resource().Attributes()
-		source := pdatautil.MapHash(resource)
-		if entity, ok := resourceEntity(resource); ok && entity.Type == semconv.EntityService && !e.meet(entity.Name, resource) {
+		source, note := e.read(rm.Resource().Attributes())
+		if note.entity.Type == semconv.EntityService && !note.met {
 			e.refusals.limit++
 		}
 		for _, sm := range rm.ScopeMetrics().All() {
@@ -46,7 +43,7 @@ func (e *engine) ingestMetrics(md pmetric.Metrics) (newest time.Time) {
 				case apply != nil:
 					later(e.ingestGraph(m, source, apply))
 				case m.Name() == semconv.MetricAnomalyScore || m.Name() == semconv.MetricAnomalyDeviation:
-					later(e.ingestAnomaly(m, rm, source))
+					later(e.ingestAnomaly(m, sm, rm, source, note))
 				default:
 					// Other metrics only show how late it is.
 					later(newestOf(m))
@@ -92,9 +89,8 @@ func newestOf(m pmetric.Metric) time.Time {
 func (e *engine) ingestLogs(ld plog.Logs) (newest time.Time) {
 	for _, rl := range ld.ResourceLogs().All() {
 		resource := rl.Resource().Attributes()
-		entity, ok := resourceEntity(resource)
-		known := ok && entity.Type == semconv.EntityService && e.meet(entity.Name, resource)
-		if ok && entity.Type == semconv.EntityService && !known {
+		_, note := e.read(resource)
+		if note.entity.Type == semconv.EntityService && !note.met {
 			e.refusals.limit += int64(recordCount(rl))
 		}
 		for _, sl := range rl.ScopeLogs().All() {
@@ -117,13 +113,10 @@ func (e *engine) ingestLogs(ld plog.Logs) (newest time.Time) {
 				switch {
 				case semconv.IsIncidentEvent(lr):
 					// Our own events tell nothing new.
-				case ok && semconv.EventName(lr.EventName()) == semconv.EventDeploymentChanged:
-					e.changes.add(change{
-						Change:    semconv.Change{Time: at, Entity: entity, Summary: changeSummary(resource, lr)},
-						treatment: isTreatment(lr),
-					})
-				case known:
-					e.observeRecord(entity.Name, at, lr)
+				case note.named && semconv.EventName(lr.EventName()) == semconv.EventDeploymentChanged:
+					e.noteChange(at, note.entity, bounded(str(lr.Attributes(), semconv.AttrDeploymentChangeKind)), changeSummary(resource, lr), false)
+				case note.met:
+					e.observeRecord(note.entity.Name, at, lr)
 				}
 			}
 		}
@@ -171,37 +164,6 @@ func recordCount(rl plog.ResourceLogs) int {
 		n += sl.LogRecords().Len()
 	}
 	return n
-}
-
-// maxChanges bounds the changes that are remembered.
-const maxChanges = 500
-
-// change is a change of a workload.
-type change struct {
-	semconv.Change
-	// treatment is set for what changes nothing that could be a cause.
-	treatment bool
-}
-
-func isTreatment(lr plog.LogRecord) bool {
-	kind := str(lr.Attributes(), semconv.AttrDeploymentChangeKind)
-	return kind == semconv.ChangeRestart || kind == semconv.ChangeScaling
-}
-
-// changes are the newest changes of workloads.
-type changes struct {
-	list []change
-}
-
-func (c *changes) add(added change) {
-	if len(c.list) >= maxChanges {
-		c.list = slices.Delete(c.list, 0, 1)
-	}
-	c.list = append(c.list, added)
-}
-
-func (c *changes) forget(before time.Time) {
-	c.list = slices.DeleteFunc(c.list, func(old change) bool { return old.Time.Before(before) })
 }
 
 // changeSummary says what a change event is about.

@@ -31,8 +31,12 @@ type signal struct {
 	entity         semconv.Entity
 	metric, signal string
 	detector       string
-	kind           semconv.CauseKind
-	score          float64
+	rule           kindRule
+	// subject is the entity that it counts for, found when it first becomes a symptom.
+	subject semconv.Entity
+	// chosen is set for series that the configuration lets open incidents.
+	chosen bool
+	score  float64
 	// deviation is 0 when the detector knows none.
 	deviation float64
 	// utilization is the value of a series that is one, else not a number.
@@ -48,13 +52,13 @@ func newSignals(cfg *Config) *signals { return &signals{cfg: cfg, held: map[sign
 func (s *signals) clear() { clear(s.held) }
 
 // ingestAnomaly takes the points of anomaly.score and anomaly.deviation and returns the newest time.
-func (e *engine) ingestAnomaly(m pmetric.Metric, rm pmetric.ResourceMetrics, source [16]byte) (newest time.Time) {
+func (e *engine) ingestAnomaly(m pmetric.Metric, sm pmetric.ScopeMetrics, rm pmetric.ResourceMetrics, source [16]byte, note resourceNote) (newest time.Time) {
 	if m.Type() != pmetric.MetricTypeGauge {
 		return newest
 	}
 	resource := rm.Resource().Attributes()
-	entity, ok := resourceEntity(resource)
 	for _, p := range m.Gauge().DataPoints().All() {
+		entity, ok := pointEntity(note.entity, note.named, p.Attributes())
 		at, skewed := e.clock.place(p.Timestamp().AsTime())
 		if t := p.Timestamp().AsTime(); t.After(newest) {
 			newest = t
@@ -67,6 +71,8 @@ func (e *engine) ingestAnomaly(m pmetric.Metric, rm pmetric.ResourceMetrics, sou
 			continue
 		case !ok || strings.HasPrefix(metric, "traces_service_graph_"):
 			// The edges of the graph are judged by their counts, which say more than a score.
+			continue
+		case e.selection.ignores(rm, sm, m, p):
 			continue
 		case skewed:
 			e.refusals.skewed++
@@ -81,9 +87,14 @@ func (e *engine) ingestAnomaly(m pmetric.Metric, rm pmetric.ResourceMetrics, sou
 			}
 			continue
 		}
+		isHeld := e.signals.held[key] != nil
 		held, ok := e.signals.score(key, value, at, p, resource)
 		if !ok {
 			e.refusals.limit++
+		}
+		if held != nil && !isHeld {
+			held.rule = kindOf(metric, unitOf(rm, metric), key.signal)
+			held.chosen = e.selection.opens(rm, sm, m, p)
 		}
 		if held != nil && held.run > 0 && isUtilization(metric) && key.signal != semconv.SignalMissing {
 			held.utilization = scoredValue(rm, metric, p)
@@ -115,6 +126,29 @@ func scoredValue(rm pmetric.ResourceMetrics, metric string, score pmetric.Number
 	return math.NaN()
 }
 
+// unitOf returns the unit of a scored metric, which travels in the same batch, or nothing.
+func unitOf(rm pmetric.ResourceMetrics, metric string) string {
+	for _, sm := range rm.ScopeMetrics().All() {
+		for _, m := range sm.Metrics().All() {
+			if m.Name() == metric {
+				return m.Unit()
+			}
+		}
+	}
+	return ""
+}
+
+// actionResource returns those attributes of a resource by which an action finds its target.
+func actionResource(resource pcommon.Map) map[string]string {
+	out := map[string]string{}
+	for _, k := range actionAttributes {
+		if v := str(resource, k); v != "" {
+			out[k] = bounded(v)
+		}
+	}
+	return out
+}
+
 // within reports whether all attributes of a point are also those of its score, which has some more.
 func within(point, score pcommon.Map) bool {
 	for k, v := range point.All() {
@@ -138,12 +172,7 @@ func (s *signals) score(key signalKey, score float64, at time.Time, p pmetric.Nu
 		}
 		held = &signal{
 			entity: key.entity, metric: key.metric, signal: key.signal, detector: bounded(str(p.Attributes(), semconv.AttrAnomalyDetector)),
-			kind: kindOf(key.metric, key.signal), utilization: math.NaN(), resource: map[string]string{},
-		}
-		for _, k := range actionAttributes {
-			if v := str(resource, k); v != "" {
-				held.resource[k] = bounded(v)
-			}
+			utilization: math.NaN(), resource: actionResource(resource),
 		}
 		s.held[key] = held
 	case !at.After(held.last):
@@ -165,12 +194,6 @@ func (s *signals) score(key signalKey, score float64, at time.Time, p pmetric.Nu
 
 // saturated reports whether the series is the utilization of a resource of which little is left.
 func (s *signal) saturated(cfg *Config) bool { return s.utilization >= cfg.MinUtilization }
-
-// felt reports whether the series shows what calls take and how many there are, or may do so, as all signals of an entity
-// together: the graph says better whose trouble that is.
-func (s *signal) felt() bool {
-	return s.kind == semconv.CauseLatency || s.kind == semconv.CauseTraffic || s.signal == semconv.SignalEntity
-}
 
 // spreads is how far out the series is, in units of its normal spread; where the detector does not say, as far as a score
 // like this one lies out in a normal distribution. A series that has stopped is not far out.
@@ -197,51 +220,4 @@ func (s *signal) summary() string {
 	default:
 		return fmt.Sprintf("%s (%s) deviates by %.1f times its normal spread", s.metric, s.signal, s.deviation)
 	}
-}
-
-// kindWords tell from a metric's name what kind of trouble it shows; the first match counts.
-var kindWords = []struct {
-	word string
-	kind semconv.CauseKind
-}{
-	{"restart", semconv.CauseCrash},
-	{"oom", semconv.CauseCrash},
-	{"error", semconv.CauseErrors},
-	{"fail", semconv.CauseErrors},
-	{"exception", semconv.CauseErrors},
-	{"duration", semconv.CauseLatency},
-	{"latency", semconv.CauseLatency},
-	{"cpu", semconv.CauseCPU},
-	{"throttl", semconv.CauseCPU},
-	{"memory", semconv.CauseMemory},
-	{"heap", semconv.CauseMemory},
-	{"gc.", semconv.CauseMemory},
-	{"disk", semconv.CauseDisk},
-	{"filesystem", semconv.CauseDisk},
-	{"volume", semconv.CauseDisk},
-	{"network", semconv.CauseNetwork},
-	{"packet", semconv.CauseNetwork},
-	{"request", semconv.CauseTraffic},
-	{"connection", semconv.CauseTraffic},
-	{"queue", semconv.CauseTraffic},
-}
-
-// kindOf says what kind of trouble a signal of a metric shows.
-func kindOf(metric, signal string) semconv.CauseKind {
-	if signal == semconv.SignalMissing || signal == semconv.SignalEntity {
-		// Why a series has stopped, or in which of its signals an entity is odd, no name tells.
-		return semconv.CauseUnknown
-	}
-	metric = strings.ToLower(metric)
-	for _, w := range kindWords {
-		if !strings.Contains(metric, w.word) {
-			continue
-		}
-		if w.kind == semconv.CauseLatency && signal == semconv.SignalRate {
-			// How often something is timed is how often it happens.
-			return semconv.CauseTraffic
-		}
-		return w.kind
-	}
-	return semconv.CauseUnknown
 }

@@ -65,7 +65,9 @@ type symptom struct {
 	summary                           string
 	signal                            string
 	resource                          map[string]string
-	incident                          *incident
+	// origin is what was observed; it differs from the entity when that runs on it, or is known by another name.
+	origin   semconv.Entity
+	incident *incident
 	// early symptoms were there when the incident was opened.
 	early bool
 	// waited is set when the symptom could have opened an incident, but its cause was not clear yet.
@@ -205,7 +207,10 @@ func (e *engine) noteSignals(now time.Time) {
 			// It began after the bucket that is judged.
 			continue
 		}
-		sk := symptomKey{classSignal, s.entity, fmt.Sprintf("%s\x00%s\x00%x%x", s.metric, s.signal, key.point, key.source)}
+		if s.subject == (semconv.Entity{}) {
+			s.subject = e.subject(s.entity)
+		}
+		sk := symptomKey{classSignal, s.subject, fmt.Sprintf("%s\x00%s\x00%x%x", s.metric, s.signal, key.point, key.source)}
 		known := e.symptoms[sk]
 		if s.run == 0 || now.Sub(s.last) > e.cfg.StaleAfter {
 			if known != nil && s.run == 0 {
@@ -222,24 +227,27 @@ func (e *engine) noteSignals(now time.Time) {
 			trend = excess.Unknown
 		}
 		e.note(now, observation{trend: trend, symptom: symptom{
-			key: sk, kind: s.kind, signal: s.metric, onset: s.onset, resource: s.resource,
+			key: sk, kind: s.rule.kind, signal: s.metric, onset: s.onset, resource: s.resource, origin: s.entity,
 			opens:    e.opensAlone(s),
 			surprise: e.signalSurprise(s), deviation: s.deviation, score: s.score,
-			felt: s.felt(), spreads: s.spreads(), summary: s.summary(),
+			felt: s.rule.felt, spreads: s.spreads(), summary: s.summary(),
 		}})
 	}
 }
 
 // opensAlone reports whether a series shows a saturation or a failure that matters by itself.
 func (e *engine) opensAlone(s *signal) bool {
+	if s.chosen {
+		return math.Abs(s.deviation) >= e.cfg.MinDeviation
+	}
 	if s.deviation < e.cfg.MinDeviation {
 		return false
 	}
-	switch s.kind {
+	switch s.rule.kind {
 	case semconv.CauseCPU, semconv.CauseMemory, semconv.CauseDisk:
 		return s.saturated(e.cfg)
 	default:
-		return s.kind == semconv.CauseCrash || s.kind == semconv.CauseErrors
+		return s.rule.failure
 	}
 }
 

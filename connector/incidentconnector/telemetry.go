@@ -21,6 +21,8 @@ type instruments struct {
 	edges, services, contexts    []metric.RecordOption
 	signals, series, symptoms    []metric.RecordOption
 	incidents, outbox            []metric.RecordOption
+	relations, resources         []metric.RecordOption
+	changes                      []metric.RecordOption
 }
 
 func newInstruments(set component.TelemetrySettings) (*instruments, error) {
@@ -42,6 +44,7 @@ func newInstruments(set component.TelemetrySettings) (*instruments, error) {
 		edges: held("edges"), services: held("services"), contexts: held("log_contexts"),
 		signals: held("signals"), series: held("series"), symptoms: held("symptoms"),
 		incidents: held("incidents"), outbox: held("outbox"),
+		relations: held("relations"), resources: held("resources"), changes: held("changes"),
 	}, nil
 }
 

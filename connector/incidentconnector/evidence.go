@@ -1,0 +1,56 @@
+package incidentconnector
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/paramedic-otel/paramedic/internal/edgehealth"
+	"github.com/paramedic-otel/paramedic/semconv"
+)
+
+// evidence turns a symptom into what an incident says of it.
+func (s *symptom) evidence() semconv.Evidence {
+	ev := semconv.Evidence{
+		Signal: s.signal, Onset: s.onset, Deviation: s.deviation, Score: clamp(s.score), Summary: s.summary,
+	}
+	if s.kind != semconv.CauseUnknown {
+		ev.Kind = s.kind
+	}
+	if s.origin != s.entity {
+		ev.Entity = s.origin
+	}
+	return ev
+}
+
+// isPeer reports whether an entity is known from its callers alone, unless somebody watches it.
+func isPeer(entity semconv.Entity) bool {
+	switch entity.Type {
+	case semconv.EntityDatabase, semconv.EntityMessaging, semconv.EntityExternal:
+		return true
+	default:
+		return false
+	}
+}
+
+// entityNamed is the inverse of Entity.String.
+func entityNamed(name string) semconv.Entity { return entityOf(edgehealth.Node(name)) }
+
+func sortedEntities[V any](set map[semconv.Entity]V) []semconv.Entity {
+	out := make([]semconv.Entity, 0, len(set))
+	for entity := range set {
+		out = append(out, entity)
+	}
+	slices.SortFunc(out, func(a, b semconv.Entity) int {
+		return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.Name, b.Name))
+	})
+	return out
+}
+
+func sortedKeysOf[V any](m map[string]V) []string {
+	out := make([]string, 0, len(m))
+	for k := range m {
+		out = append(out, k)
+	}
+	slices.Sort(out)
+	return out
+}

@@ -1,0 +1,203 @@
+package incidentconnector
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/paramedic-otel/paramedic/semconv"
+)
+
+// relations are what runs on what, as resources tell that name several entities at once: a service, its pods, their workload
+// and the node.
+type relations struct {
+	limit int
+	// links holds each relation both ways, with when it was last seen.
+	links map[semconv.Entity]map[semconv.Entity]time.Time
+	// count is the number of relations.
+	count int
+}
+
+func newRelations(limit int) *relations {
+	return &relations{limit: limit, links: map[semconv.Entity]map[semconv.Entity]time.Time{}}
+}
+
+// see notes at a time that two entities belong together. It returns false when there is no room for that.
+func (r *relations) see(a, b semconv.Entity, at time.Time) bool {
+	known, ok := r.links[a][b]
+	switch {
+	case !ok && r.count >= r.limit:
+		return false
+	case !ok:
+		r.count++
+	case !at.After(known):
+		return true
+	}
+	r.set(a, b, at)
+	r.set(b, a, at)
+	return true
+}
+
+func (r *relations) set(a, b semconv.Entity, at time.Time) {
+	if r.links[a] == nil {
+		r.links[a] = map[semconv.Entity]time.Time{}
+	}
+	r.links[a][b] = at
+}
+
+// related reports whether two entities belong together.
+func (r *relations) related(a, b semconv.Entity) bool {
+	_, ok := r.links[a][b]
+	return ok
+}
+
+// of returns the entities of a type that an entity belongs to, in order.
+func (r *relations) of(entity semconv.Entity, types ...semconv.EntityType) []semconv.Entity {
+	var out []semconv.Entity
+	for other := range r.links[entity] {
+		if slices.Contains(types, other.Type) {
+			out = append(out, other)
+		}
+	}
+	slices.SortFunc(out, func(a, b semconv.Entity) int {
+		return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.Name, b.Name))
+	})
+	return out
+}
+
+// forget drops what was not seen since a time: pods come and go.
+func (r *relations) forget(before time.Time) {
+	for entity, others := range r.links {
+		for other, seen := range others {
+			if !seen.Before(before) {
+				continue
+			}
+			delete(others, other)
+			if before := cmp.Or(cmp.Compare(entity.Type, other.Type), cmp.Compare(entity.Name, other.Name)); before < 0 {
+				r.count--
+			}
+		}
+		if len(others) == 0 {
+			delete(r.links, entity)
+		}
+	}
+}
+
+// workloadTypes are the entities that make pods.
+var workloadTypes = []semconv.EntityType{semconv.EntityDeployment, semconv.EntityStatefulSet, semconv.EntityDaemonSet}
+
+// resourceEntities returns all entities that a resource names, the service first.
+func resourceEntities(resource pcommon.Map) (out []semconv.Entity) {
+	add := func(entityType semconv.EntityType, namespace, name string) {
+		if name != "" {
+			out = append(out, semconv.Entity{Type: entityType, Name: serviceName(namespace, name)})
+		}
+	}
+	namespace := str(resource, semconv.AttrK8sNamespaceName)
+	add(semconv.EntityService, str(resource, semconv.AttrServiceNamespace), str(resource, semconv.AttrServiceName))
+	pod, node := str(resource, semconv.AttrK8sPodName), str(resource, semconv.AttrK8sNodeName)
+	add(semconv.EntityPod, namespace, pod)
+	add(semconv.EntityDeployment, namespace, str(resource, semconv.AttrK8sDeploymentName))
+	add(semconv.EntityStatefulSet, namespace, str(resource, semconv.AttrK8sStatefulSetName))
+	add(semconv.EntityDaemonSet, namespace, str(resource, semconv.AttrK8sDaemonSetName))
+	add(semconv.EntityNode, "", node)
+	if node == "" && pod == "" {
+		// Within a pod the host's name is the pod's.
+		add(semconv.EntityHost, "", str(resource, semconv.AttrHostName))
+	}
+	return out
+}
+
+// relate notes that the entities of one resource belong together.
+func (e *engine) relate(resource pcommon.Map, at time.Time) {
+	entities := resourceEntities(resource)
+	for i, a := range entities {
+		for _, b := range entities[:i] {
+			if !e.relations.see(a, b, at) {
+				e.refusals.limit++
+			}
+		}
+	}
+}
+
+// servicesOn returns the services whose pods a pod, a workload, a node or a host is about.
+func (e *engine) servicesOn(entity semconv.Entity) []semconv.Entity {
+	if services := e.relations.of(entity, semconv.EntityService); len(services) > 0 {
+		return services
+	}
+	var services []semconv.Entity
+	for _, via := range e.relations.of(entity, append([]semconv.EntityType{semconv.EntityPod}, workloadTypes...)...) {
+		for _, service := range e.relations.of(via, semconv.EntityService) {
+			if !slices.Contains(services, service) {
+				services = append(services, service)
+			}
+		}
+	}
+	slices.SortFunc(services, func(a, b semconv.Entity) int { return cmp.Compare(a.Name, b.Name) })
+	return services
+}
+
+// subject returns the entity that an observation counts for: that of a pod or of its workload for the one service that runs
+// there, that of a database or a queue for its node in the service graph.
+func (e *engine) subject(entity semconv.Entity) semconv.Entity {
+	switch entity.Type {
+	case semconv.EntityPod, semconv.EntityDeployment, semconv.EntityStatefulSet, semconv.EntityDaemonSet:
+		services := e.servicesOn(entity)
+		if len(services) == 0 {
+			services = e.servicesNamed(entity)
+		}
+		if len(services) == 1 {
+			return services[0]
+		}
+	case semconv.EntityHost:
+		if node := (semconv.Entity{Type: semconv.EntityNode, Name: entity.Name}); e.relations.links[node] != nil {
+			return node
+		}
+	case semconv.EntityDatabase, semconv.EntityMessaging, semconv.EntityExternal:
+		return e.peerAt(entity)
+	}
+	return entity
+}
+
+// servicesNamed finds the services of a pod that nothing was heard of, or of its workload, by their names: Kubernetes names
+// pods "<workload>-<...>", and a service usually has the name of its workload.
+func (e *engine) servicesNamed(entity semconv.Entity) []semconv.Entity {
+	name := entity.Name
+	for cuts := 0; ; cuts++ {
+		if cuts > 0 || entity.Type != semconv.EntityPod {
+			for _, t := range workloadTypes {
+				if services := e.servicesOn(semconv.Entity{Type: t, Name: name}); len(services) > 0 {
+					return services
+				}
+			}
+			for _, candidate := range []string{name, bareName(name)} {
+				known := e.directory.qualify(candidate)
+				resource := e.directory.resources[known]
+				namespace, _, _ := strings.Cut(entity.Name, "/")
+				if there := resource[semconv.AttrK8sNamespaceName]; resource != nil && (there == "" || there == namespace) {
+					return []semconv.Entity{{Type: semconv.EntityService, Name: known}}
+				}
+			}
+		}
+		dash := strings.LastIndexByte(name, '-')
+		if entity.Type != semconv.EntityPod || dash <= strings.IndexByte(name, '/') || cuts == maxNameCuts {
+			return nil
+		}
+		name = name[:dash]
+	}
+}
+
+// maxNameCuts is how many parts Kubernetes adds to a workload's name for that of a pod: that of its replica set and its own.
+const maxNameCuts = 2
+
+// runsOn reports whether a service has pods on a node or a host.
+func (e *engine) runsOn(service, machine semconv.Entity) bool {
+	return isMachine(machine) && service.Type != machine.Type && e.relations.related(service, machine)
+}
+
+func isMachine(entity semconv.Entity) bool {
+	return entity.Type == semconv.EntityNode || entity.Type == semconv.EntityHost
+}
