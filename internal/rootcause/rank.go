@@ -2,10 +2,12 @@
 //
 // The method is excess impact, explained away. Impact is measured in units that add up, failures and seconds beyond the
 // normal; what the calls of a node to its own callees had to bear is taken from what the node itself had to bear, so
-// that only the part which nobody below explains remains. That external evidence is pooled with the evidence from inside
-// the node (saturated resources) and from its logs as M = S - log(1 + S), S being their sum, as in PRISM; and a node
-// whose callees have strong evidence of their own loses by it, for errors and missing steps travel from callee to caller
-// even where no counter shows it.
+// that only the part which nobody below explains remains. Where it is known who suffers, the symptom's impact is followed
+// down the graph, and an impact counts for what of it the symptom can have felt. That external evidence is pooled with the
+// evidence from inside the node (saturated resources) and from its logs as M = S - log(1 + S), S being their sum, as in
+// PRISM; and a node whose callees have strong evidence of their own loses by it, for errors and missing steps travel from
+// callee to caller even where no counter shows it. Nodes that call each other in a cycle are one to everybody else, and
+// are ranked among themselves by their own evidence.
 package rootcause
 
 import (
@@ -14,20 +16,31 @@ import (
 	"slices"
 )
 
-const (
-	// explained is the part of a callee's evidence that is taken from its callers.
-	explained = 0.7
-	// leastKept is the part of its evidence that a node always keeps.
-	leastKept = 0.1
-	// significant is how many times its noise an impact must be to count.
-	significant = 2.5
-	// networkPart is the part of a caller's excess waiting that must be lost on the way to speak of the network.
-	networkPart = 0.5
-	// maxDepth is how far down the graph an explanation is looked for.
-	maxDepth = 5
-	// uninstrumented weighs nodes that send no telemetry of their own: all that is known of them is hearsay.
-	uninstrumented = 0.3
-)
+// Parameters are what the ranking can be tuned by. All are shares of 1, but for Significant.
+type Parameters struct {
+	// Explained is the part of a callee's evidence that is taken from its callers.
+	Explained float64
+	// LeastKept is the part of its evidence that a node always keeps.
+	LeastKept float64
+	// Significant is how many times its noise an impact must be to count.
+	Significant float64
+	// NetworkPart is the part of a caller's excess waiting that must be lost on the way to speak of the network.
+	NetworkPart float64
+	// Uninstrumented weighs nodes that send no telemetry of their own: all that is known of them is hearsay.
+	Uninstrumented float64
+	// Unfelt weighs an impact that no path of impacts leads to from a symptom: the path may be unknown.
+	Unfelt float64
+	// SymptomShare is the part of a symptom's impact that others must own for the symptom not to be a cause by what is
+	// left of it.
+	SymptomShare float64
+}
+
+// Defaults returns the parameters that Rank uses.
+func Defaults() Parameters {
+	return Parameters{
+		Explained: 0.7, LeastKept: 0.1, Significant: 2.5, NetworkPart: 0.5, Uninstrumented: 0.3, Unfelt: 0.3, SymptomShare: 0.05,
+	}
+}
 
 // Node is what is known of one node during an incident.
 type Node struct {
@@ -39,6 +52,8 @@ type Node struct {
 	Changed bool
 	// Uninstrumented nodes are known only from their callers.
 	Uninstrumented bool
+	// Symptom nodes are those whose trouble is to be explained. Without any, all impact counts alike.
+	Symptom bool
 	// Onset is when the node's first evidence began; it breaks ties.
 	Onset int64
 }
@@ -73,226 +88,42 @@ type Candidate struct {
 	OwnFailures, OwnSeconds, NetworkSeconds float64
 }
 
-// Rank returns the candidates with any evidence, the likeliest first. Its cost is O(V log V + E).
-func Rank(nodes []Node, edges []Edge) []Candidate {
-	g := newGraph(nodes, edges)
-	candidates := make([]Candidate, 0, len(nodes))
-	totalShare, totalEvidence := 0.0, 0.0
+// Rank returns the candidates with any evidence, the likeliest first. Its cost is O(V log V + E log E).
+func Rank(nodes []Node, edges []Edge) []Candidate { return Defaults().Rank(nodes, edges) }
+
+// Rank is Rank with other parameters than the usual ones.
+func (p Parameters) Rank(nodes []Node, edges []Edge) []Candidate {
+	g := newGraph(p, nodes, edges)
 	below := g.below()
+	ranked := make([]rankedNode, 0, len(nodes))
+	totalShare, totalEvidence := 0.0, 0.0
 	for i := range g.nodes {
 		n := &g.nodes[i]
 		if n.pooled <= 0 {
 			continue
 		}
-		evidence := max(n.pooled-explained*below[i], leastKept*n.pooled)
-		c := Candidate{Name: n.Name, Evidence: evidence, Share: n.external, OwnFailures: n.ownFailures, OwnSeconds: n.ownSeconds, NetworkSeconds: n.network}
-		totalShare += c.Share
-		totalEvidence += c.Evidence
-		candidates = append(candidates, c)
+		evidence := max(n.pooled-p.Explained*below[i], p.LeastKept*n.pooled)
+		totalShare += n.external
+		totalEvidence += evidence
+		ranked = append(ranked, rankedNode{n.Onset, Candidate{
+			Name: n.Name, Evidence: evidence, Share: n.external, OwnFailures: n.own[failures], OwnSeconds: n.own[seconds], NetworkSeconds: n.network,
+		}})
 	}
-	for i := range candidates {
-		c := &candidates[i]
-		if totalShare > 0 {
-			c.Share /= totalShare
-		}
-		c.Confidence = c.Evidence / totalEvidence * (1 - math.Exp(-c.Evidence))
-	}
-	onset := func(name string) int64 { return g.nodes[g.index[name]].Onset }
-	slices.SortFunc(candidates, func(a, b Candidate) int {
-		return cmp.Or(cmp.Compare(b.Evidence, a.Evidence), cmp.Compare(onset(a.Name), onset(b.Name)), cmp.Compare(a.Name, b.Name))
+	slices.SortFunc(ranked, func(a, b rankedNode) int {
+		return cmp.Or(cmp.Compare(b.Evidence, a.Evidence), cmp.Compare(a.onset, b.onset), cmp.Compare(a.Name, b.Name))
 	})
+	candidates := make([]Candidate, len(ranked))
+	for i, r := range ranked {
+		if totalShare > 0 {
+			r.Share /= totalShare
+		}
+		r.Confidence = r.Evidence / totalEvidence * (1 - math.Exp(-r.Evidence))
+		candidates[i] = r.Candidate
+	}
 	return candidates
 }
 
-type graph struct {
-	nodes []graphNode
-	index map[string]int
-}
-
-type graphNode struct {
-	Node
-	callees                 []int
-	ownFailures, ownSeconds float64
-	// network is the time that was lost on the way and is charged to this end of it.
-	network float64
-	// external and pooled are S_ext and M.
-	external, pooled float64
-}
-
-func newGraph(nodes []Node, edges []Edge) *graph {
-	g := &graph{nodes: make([]graphNode, len(nodes)), index: make(map[string]int, len(nodes))}
-	for i, n := range nodes {
-		g.nodes[i] = graphNode{Node: n}
-		g.index[n.Name] = i
-	}
-	edges, networkNoise := g.chargeNetwork(edges)
-	type sums struct{ failures, seconds, failureVariance, secondsVariance, missing float64 }
-	in, out := make([]sums, len(nodes)), make([]sums, len(nodes))
-	for _, e := range edges {
-		client, haveClient := g.index[e.Client]
-		server, haveServer := g.index[e.Server]
-		if haveClient && haveServer && client != server && !slices.Contains(g.nodes[client].callees, server) {
-			g.nodes[client].callees = append(g.nodes[client].callees, server)
-		}
-		charged := server
-		if e.New && haveClient {
-			// A call that nobody made before and that fails is the caller's doing.
-			charged, haveServer = client, true
-		} else if haveClient {
-			out[client].failures += e.Failures
-			out[client].seconds += e.ClientSeconds
-			out[client].missing = max(out[client].missing, e.Missing)
-		}
-		if haveServer {
-			s := &in[charged]
-			s.failures += e.Failures
-			s.seconds += e.Seconds
-			s.failureVariance += e.FailureNoise * e.FailureNoise
-			s.secondsVariance += e.SecondsNoise * e.SecondsNoise
-		}
-	}
-	for i := range g.nodes {
-		n := &g.nodes[i]
-		n.ownFailures = max(0, in[i].failures-out[i].failures)
-		n.ownSeconds = max(0, in[i].seconds-out[i].seconds)
-		n.external = math.Log1p(ratio(n.ownFailures, in[i].failureVariance)) +
-			math.Log1p(ratio(n.ownSeconds, in[i].secondsVariance)) + math.Log1p(out[i].missing)/2 +
-			math.Log1p(ratio(n.network, networkNoise[i]))
-		// Who fails because a callee does also logs errors and leaves steps out.
-		log := n.Log
-		if ratio(in[i].failures, in[i].failureVariance) > 0 {
-			log *= n.ownFailures / in[i].failures
-		}
-		s := n.external + math.Log1p(n.Internal) + math.Log1p(log)
-		if s > 0 && n.Changed {
-			s++
-		}
-		n.pooled = s - math.Log1p(s)
-		if n.Uninstrumented {
-			n.pooled *= uninstrumented
-		}
-	}
-	return g
-}
-
-// chargeNetwork finds the edges whose caller waits longer than its callee takes, and charges that time to the end which
-// most of these edges share, the callee where both do alike. Where only the caller measures, the time is lost on the way
-// if most other callers of the same callee do not wait, and this one waits for others too; it is then taken from the edge.
-// It returns the edges that remain and the variance of what was charged to each node.
-func (g *graph) chargeNetwork(edges []Edge) (remaining []Edge, variance []float64) {
-	type ends struct{ calls, slow int }
-	in, out := make([]ends, len(g.nodes)), make([]ends, len(g.nodes))
-	waits := func(e Edge) bool { return ratio(e.ClientSeconds, e.ClientNoise*e.ClientNoise) > 0 }
-	lost := func(e Edge) (seconds, square float64) {
-		square = e.ClientNoise*e.ClientNoise + e.SecondsNoise*e.SecondsNoise
-		seconds = e.ClientSeconds - e.Seconds
-		if ratio(seconds, square) == 0 || seconds < networkPart*e.ClientSeconds {
-			return 0, 0
-		}
-		return seconds, square
-	}
-	known := func(e Edge) (client, server int, ok bool) {
-		client, haveClient := g.index[e.Client]
-		server, haveServer := g.index[e.Server]
-		return client, server, haveClient && haveServer
-	}
-	shared := make([]int, len(g.nodes))
-	for _, e := range edges {
-		client, server, ok := known(e)
-		if !ok {
-			continue
-		}
-		in[server].calls++
-		out[client].calls++
-		if waits(e) {
-			in[server].slow++
-			out[client].slow++
-		}
-		if seconds, _ := lost(e); seconds > 0 {
-			shared[client]++
-			shared[server]++
-		}
-	}
-	variance = make([]float64, len(g.nodes))
-	remaining = slices.Clone(edges)
-	for i, e := range edges {
-		client, server, ok := known(e)
-		if !ok {
-			continue
-		}
-		if e.ClientOnly && waits(e) && out[client].slow >= 2 && 2*in[server].slow <= in[server].calls {
-			g.nodes[client].network += e.ClientSeconds
-			variance[client] += e.ClientNoise * e.ClientNoise
-			remaining[i].Seconds = 0
-			continue
-		}
-		seconds, square := lost(e)
-		if seconds == 0 {
-			continue
-		}
-		charged := server
-		if shared[client] > shared[server] {
-			charged = client
-		}
-		g.nodes[charged].network += seconds
-		variance[charged] += square
-	}
-	return remaining, variance
-}
-
-// strongest holds the two strongest pieces of evidence below a node that come from different nodes: in a cycle a node
-// must not be explained by itself.
-type strongest [2]struct {
-	evidence float64
-	source   int
-}
-
-func (s *strongest) add(evidence float64, source int) {
-	switch {
-	case evidence <= 0:
-	case s[0].evidence > 0 && s[0].source == source:
-		s[0].evidence = max(s[0].evidence, evidence)
-	case evidence > s[0].evidence:
-		s[1] = s[0]
-		s[0].evidence, s[0].source = evidence, source
-	case evidence > s[1].evidence:
-		s[1].evidence, s[1].source = evidence, source
-	}
-}
-
-// below returns, for each node, the strongest evidence of another node that it calls, directly or not.
-func (g *graph) below() []float64 {
-	reach := make([]strongest, len(g.nodes))
-	for range maxDepth {
-		next := make([]strongest, len(g.nodes))
-		for i := range g.nodes {
-			for _, c := range g.nodes[i].callees {
-				next[i].add(g.nodes[c].pooled, c)
-				for _, s := range reach[c] {
-					if s.evidence > 0 {
-						next[i].add(s.evidence, s.source)
-					}
-				}
-			}
-		}
-		reach = next
-	}
-	out := make([]float64, len(g.nodes))
-	for i := range reach {
-		for _, s := range reach[i] {
-			if s.source != i {
-				out[i] = max(out[i], s.evidence)
-			}
-		}
-	}
-	return out
-}
-
-// ratio returns how many times its noise a value is, or 0 where that is chance.
-func ratio(value, variance float64) float64 {
-	noise := math.Sqrt(variance)
-	if noise <= 0 || value < significant*noise {
-		return 0
-	}
-	return value / noise
+type rankedNode struct {
+	onset int64
+	Candidate
 }
