@@ -55,33 +55,45 @@ func (e *engine) noteChange(at time.Time, entity semconv.Entity, kind, summary s
 	})
 }
 
-// concerns reports whether a change is one of an entity, or of the workload or pods that it runs as.
-func (e *engine) concerns(c change, entity semconv.Entity) bool {
-	return c.Entity == entity || c.Entity.Type != semconv.EntityService && e.subject(c.Entity) == entity
+// subjectsOf returns the entities that a change concerns: its own, and the services that run as it.
+func (e *engine) subjectsOf(c *change) []semconv.Entity {
+	if c.Entity.Type == semconv.EntityService {
+		return []semconv.Entity{c.Entity}
+	}
+	subjects := []semconv.Entity{c.Entity}
+	switch c.Entity.Type {
+	case semconv.EntityPod, semconv.EntityDeployment, semconv.EntityStatefulSet, semconv.EntityDaemonSet:
+		if services := e.servicesOn(c.Entity); len(services) > 0 {
+			return append(subjects, services...)
+		}
+	}
+	if subject := e.subject(c.Entity); subject != c.Entity {
+		subjects = append(subjects, subject)
+	}
+	return subjects
 }
 
-// precedingChange returns the newest change of an entity before an incident was found that could have caused it; one of which
-// it is only supposed that it concerns the entity, when there is no other. What is changed later is a treatment.
-func (e *engine) precedingChange(i *incident, entity semconv.Entity) *change {
-	var found *change
+// precedingChanges returns for each entity the newest change before an incident was found that could have caused it; one of
+// which it is only supposed that it concerns the entity, when there is no other. What is changed later is a treatment.
+func (e *engine) precedingChanges(i *incident) map[semconv.Entity]*change {
+	found := map[semconv.Entity]*change{}
 	for n := range e.changes.list {
 		c := &e.changes.list[n]
 		if c.treatment || c.Time.After(i.state.DetectedAt) || c.Time.Before(i.state.StartedAt.Add(-e.cfg.ChangeWindow)) {
 			continue
 		}
-		if found != nil && (c.weak && !found.weak || c.weak == found.weak && c.Time.Before(found.Time)) {
-			continue
-		}
-		if e.concerns(*c, entity) {
-			found = c
+		for _, subject := range e.subjectsOf(c) {
+			if old := found[subject]; old == nil || old.weak && !c.weak || old.weak == c.weak && !c.Time.Before(old.Time) {
+				found[subject] = c
+			}
 		}
 	}
 	return found
 }
 
-// changedBefore reports whether an entity is known to have been changed before the incident was found.
-func (e *engine) changedBefore(i *incident, entity semconv.Entity) bool {
-	c := e.precedingChange(i, entity)
+// changedBefore reports whether an entity is known to have been changed before the incident that is diagnosed was found.
+func (e *engine) changedBefore(entity semconv.Entity) bool {
+	c := e.preceding[entity]
 	return c != nil && !c.weak
 }
 

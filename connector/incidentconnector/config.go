@@ -80,9 +80,11 @@ type LimitsConfig struct {
 	Incidents int `mapstructure:"incidents"`
 	Causes    int `mapstructure:"causes"`
 	// Relations is the number of relations between entities, and of resources that tell of them, Changes the number of
-	// changes that are remembered.
+	// changes that are remembered. Objects is the number of workloads, of their replica sets and of config maps that are
+	// remembered, and that of events of Kubernetes.
 	Relations int `mapstructure:"relations"`
 	Changes   int `mapstructure:"changes"`
+	Objects   int `mapstructure:"objects"`
 	// Outbox is the number of events that wait while the next component refuses them.
 	Outbox int `mapstructure:"outbox"`
 }
@@ -109,7 +111,7 @@ func createDefaultConfig() component.Config {
 		Limits: LimitsConfig{
 			Edges: 5000, Series: 50_000, Signals: 20_000,
 			Services: 1000, LogTemplates: 20_000, LogContexts: 50_000,
-			Symptoms: 5000, Incidents: 100, Causes: 5, Relations: 50_000, Changes: 500, Outbox: 1000,
+			Symptoms: 5000, Incidents: 100, Causes: 5, Relations: 50_000, Changes: 500, Objects: 10_000, Outbox: 1000,
 		},
 	}
 }
@@ -183,6 +185,7 @@ func (c *LimitsConfig) Validate() error {
 		{"causes", c.Causes},
 		{"relations", c.Relations},
 		{"changes", c.Changes},
+		{"objects", c.Objects},
 		{"outbox", c.Outbox},
 	} {
 		if l.value <= 0 {

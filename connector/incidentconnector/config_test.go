@@ -62,7 +62,7 @@ func TestConfig(t *testing.T) {
 		"half_life":            {"baseline_half_life must be at least 1m0s, got 59s"},
 		"normal":               {"normal_after must be at least 1m0s, got 59s"},
 		"limits": unbounded("edges", "series", "signals", "services", "log_templates", "log_contexts",
-			"symptoms", "incidents", "causes", "relations", "changes", "outbox"),
+			"symptoms", "incidents", "causes", "relations", "changes", "objects", "outbox"),
 		"conditions": {
 			`signals: open_conditions must be OTTL conditions on data points, got "x == ": `,
 			`ignore_conditions must be OTTL conditions on data points, got "set(attributes[\"a\"], 1)": `,
@@ -84,7 +84,7 @@ func TestConfig(t *testing.T) {
 				OpenConditions:   []string{`attributes["anomaly.metric"] == "jobs.waiting"`},
 				IgnoreConditions: []string{`IsMatch(datapoint.attributes["anomaly.metric"], "^test\\.")`, `resource.attributes["host.name"] == "old"`},
 			},
-			Limits: LimitsConfig{1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 10},
+			Limits: LimitsConfig{1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 10},
 		},
 	}
 	require.Len(t, conf.ToStringMap(), len(wrong)+len(right))

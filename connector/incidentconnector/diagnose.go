@@ -52,6 +52,7 @@ const maxDeviation = 30
 func (e *engine) diagnose(i *incident, now time.Time) {
 	state := &i.state
 	state.Changes = e.changesNear(state.StartedAt, now)
+	e.preceding = e.precedingChanges(i)
 	buckets := min(max(2, int(math.Ceil(float64(now.Sub(state.StartedAt))/float64(e.cfg.Bucket)))), excess.MaxWindow)
 	candidates := e.rank(i, buckets)
 	state.Causes = nil
@@ -71,7 +72,7 @@ func (e *engine) rank(i *incident, buckets int) []rootcause.Candidate {
 		n := nodes[entity]
 		if n == nil {
 			n = &rootcause.Node{
-				Name: entity.String(), Changed: e.changedBefore(i, entity), Onset: math.MaxInt64,
+				Name: entity.String(), Changed: e.changedBefore(entity), Onset: math.MaxInt64,
 				Uninstrumented: isPeer(entity),
 			}
 			nodes[entity] = n
@@ -93,6 +94,8 @@ func (e *engine) rank(i *incident, buckets int) []rootcause.Candidate {
 			if !s.felt || !e.edges.Knows(serviceNode(s.entity.Name)) {
 				n.Internal = max(n.Internal, s.spreads)
 			}
+		case classEvent:
+			n.Internal = max(n.Internal, s.spreads)
 		case classLog:
 			surprise := s.surprise
 			if !s.active() {
@@ -180,9 +183,10 @@ func (e *engine) describeCause(i *incident, c rootcause.Candidate, buckets int) 
 	if c.OwnFailures+c.OwnSeconds+c.NetworkSeconds > 0 {
 		cause.Evidence = append(cause.Evidence, ownImpact(i, c))
 	}
-	cause.Kind = kindOfCause(mine, c, e.changedBefore(i, entity), e.surges(entity, 1) || e.surges(entity, buckets))
-	if change := e.precedingChange(i, entity); change != nil {
-		cause.Change = &change.Change
+	cause.Kind = kindOfCause(mine, c, e.changedBefore(entity), e.surges(entity, 1) || e.surges(entity, buckets))
+	if c := e.preceding[entity]; c != nil {
+		change := c.Change
+		cause.Change = &change
 	}
 	for _, s := range mine {
 		if s.resource != nil && (s.kind == cause.Kind || len(cause.Resource) == 0) {
@@ -213,6 +217,9 @@ func kindOfCause(symptoms []*symptom, c rootcause.Candidate, changed, surges boo
 		case semconv.CauseCrash, semconv.CauseCPU, semconv.CauseMemory, semconv.CauseDisk, semconv.CauseSaturation:
 			if s.class == classSignal && s.opens && s.deviation > best {
 				best, kind = s.deviation, s.kind
+			}
+			if s.class == classEvent && s.spreads >= strongEvent && s.spreads > best {
+				best, kind = s.spreads, s.kind
 			}
 		}
 	}

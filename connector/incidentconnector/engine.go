@@ -52,9 +52,13 @@ type engine struct {
 	resources *resources
 	relations *relations
 	changes   changes
-	symptoms  map[symptomKey]*symptom
-	incidents []*incident
-	refusals  refusals
+	// preceding are the changes of each entity that came before the incident which is diagnosed.
+	preceding  map[semconv.Entity]*change
+	happenings *happenings
+	objects    *objects
+	symptoms   map[symptomKey]*symptom
+	incidents  []*incident
+	refusals   refusals
 }
 
 func newEngine(cfg *Config, set connector.Settings) (*engine, error) {
@@ -81,14 +85,16 @@ func newEngine(cfg *Config, set connector.Settings) (*engine, error) {
 			MaxServices: cfg.Limits.Services, MaxContexts: cfg.Limits.LogContexts,
 			MaxTemplates: cfg.Limits.LogTemplates, Templates: logtemplate.DefaultLimits(),
 		}, learning),
-		deltas:    newDeltas(cfg.Limits.Series),
-		signals:   newSignals(cfg),
-		selection: selection,
-		directory: newDirectory(cfg.Limits.Services),
-		resources: newResources(cfg.Limits.Relations),
-		relations: newRelations(cfg.Limits.Relations),
-		changes:   changes{limit: cfg.Limits.Changes},
-		symptoms:  map[symptomKey]*symptom{},
+		deltas:     newDeltas(cfg.Limits.Series),
+		signals:    newSignals(cfg),
+		selection:  selection,
+		directory:  newDirectory(cfg.Limits.Services),
+		resources:  newResources(cfg.Limits.Relations),
+		relations:  newRelations(cfg.Limits.Relations),
+		changes:    changes{limit: cfg.Limits.Changes},
+		happenings: newHappenings(cfg.Limits.Objects),
+		objects:    newObjects(cfg.Limits.Objects),
+		symptoms:   map[symptomKey]*symptom{},
 	}, nil
 }
 
@@ -106,6 +112,7 @@ func (e *engine) rewind() (events []semconv.IncidentEvent) {
 	e.relations = newRelations(e.cfg.Limits.Relations)
 	clear(e.directory.versions)
 	e.changes.list = nil
+	e.happenings = newHappenings(e.cfg.Limits.Objects)
 	return events
 }
 
@@ -223,6 +230,7 @@ func (e *engine) judgeBucket(bucket int64) []semconv.IncidentEvent {
 	e.noteEdges(now, edgeFindings)
 	e.noteFlow(now, flowFindings)
 	e.noteSignals(now)
+	e.noteHappenings(now)
 	e.noteSilence(now)
 	events := e.updateIncidents(now)
 	e.forgetSymptoms(now)
@@ -231,6 +239,7 @@ func (e *engine) judgeBucket(bucket int64) []semconv.IncidentEvent {
 		e.deltas.forget(pcommon.NewTimestampFromTime(ended))
 		e.directory.forget(ended)
 		e.flow.Forget(e.bucketOf(ended))
+		e.happenings.forget(ended)
 		e.resources.forget(now.Add(-e.cfg.ChangeWindow))
 		e.relations.forget(now.Add(-e.cfg.ChangeWindow))
 	}
@@ -258,6 +267,7 @@ func (e *engine) recordHeld(ctx context.Context) {
 	gauge.Record(ctx, int64(e.relations.count), e.telemetry.relations...)
 	gauge.Record(ctx, int64(len(e.resources.notes)), e.telemetry.resources...)
 	gauge.Record(ctx, int64(len(e.changes.list)), e.telemetry.changes...)
+	gauge.Record(ctx, int64(e.happenings.len()+e.objects.len()), e.telemetry.objects...)
 	gauge.Record(ctx, int64(e.flow.Contexts()), e.telemetry.contexts...)
 	gauge.Record(ctx, int64(len(e.signals.held)), e.telemetry.signals...)
 	gauge.Record(ctx, int64(len(e.deltas.last)), e.telemetry.series...)

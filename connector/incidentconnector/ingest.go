@@ -115,6 +115,7 @@ func (e *engine) ingestLogs(ld plog.Logs) (newest time.Time) {
 					// Our own events tell nothing new.
 				case note.named && semconv.EventName(lr.EventName()) == semconv.EventDeploymentChanged:
 					e.noteChange(at, note.entity, bounded(str(lr.Attributes(), semconv.AttrDeploymentChangeKind)), changeSummary(resource, lr), false)
+				case e.ingestKubernetes(at, resource, lr):
 				case note.met:
 					e.observeRecord(note.entity.Name, at, lr)
 				}

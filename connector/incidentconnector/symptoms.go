@@ -32,6 +32,7 @@ const (
 	classEdge symptomClass = iota
 	classLog
 	classSignal
+	classEvent
 )
 
 type symptomKey struct {
@@ -276,8 +277,9 @@ func (e *engine) noteSilence(now time.Time) {
 			dataSeen = e.edges.RequestsIn(from, buckets) > 0
 		case classLog:
 			dataSeen = e.flow.Records(s.entity.Name, buckets) > 0
-		case classSignal:
-			// A score that falls is sent once; noteSignals sees it.
+		case classSignal, classEvent:
+			// A score that falls is sent once, and events say nothing when all is well: they are looked after where they are
+			// noted.
 		}
 		if dataSeen && now.Sub(s.lastActive) >= time.Duration(trendBuckets)*e.cfg.Bucket {
 			e.quiet(s, now)

@@ -22,7 +22,7 @@ type instruments struct {
 	signals, series, symptoms    []metric.RecordOption
 	incidents, outbox            []metric.RecordOption
 	relations, resources         []metric.RecordOption
-	changes                      []metric.RecordOption
+	changes, objects             []metric.RecordOption
 }
 
 func newInstruments(set component.TelemetrySettings) (*instruments, error) {
@@ -45,6 +45,7 @@ func newInstruments(set component.TelemetrySettings) (*instruments, error) {
 		signals: held("signals"), series: held("series"), symptoms: held("symptoms"),
 		incidents: held("incidents"), outbox: held("outbox"),
 		relations: held("relations"), resources: held("resources"), changes: held("changes"),
+		objects: held("objects"),
 	}, nil
 }
 

@@ -5,7 +5,7 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-var classNames = [...]string{classEdge: "edge", classLog: "log", classSignal: "signal"}
+var classNames = [...]string{classEdge: "edge", classLog: "log", classSignal: "signal", classEvent: "event"}
 
 // String names the class in logs.
 func (c symptomClass) String() string { return classNames[c] }
