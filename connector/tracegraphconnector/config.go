@@ -61,7 +61,25 @@ type HistogramConfig struct {
 	_ struct{}
 }
 
-// Config is the configuration of the tracegraph connector.
+// OperationsConfig says what is kept of the operations of each edge.
+type OperationsConfig struct {
+	// Enabled sends the metrics of operations.
+	Enabled bool `mapstructure:"enabled"`
+	// MaxPerEdge bounds the operations of one edge.
+	MaxPerEdge int `mapstructure:"max_per_edge"`
+	// MaxTotal bounds the operations of all edges.
+	MaxTotal int `mapstructure:"max_total"`
+	// MaxVariants bounds the combinations of an error type and a version of one operation.
+	MaxVariants int `mapstructure:"max_variants"`
+	// MaxSize is the greatest number of buckets of an operation's duration histograms.
+	MaxSize int `mapstructure:"max_size"`
+
+	// prevent unkeyed literal initialization
+	_ struct{}
+}
+
+// Config is the configuration of the tracegraph connector. It may also be written with the keys of contrib's servicegraph
+// connector, see servicegraphKeys.
 type Config struct {
 	// FlushInterval is the length, in event time, of the intervals at whose ends metrics are sent.
 	FlushInterval time.Duration `mapstructure:"flush_interval"`
@@ -88,14 +106,41 @@ type Config struct {
 	MaxNameLength int `mapstructure:"max_name_length"`
 	// MaxSamplingWeight bounds the number of calls that one sampled span may stand for.
 	MaxSamplingWeight float64 `mapstructure:"max_sampling_weight"`
+	// SamplingRatio is the share of traces that samplers kept which do not say so in the tracestate.
+	SamplingRatio float64 `mapstructure:"sampling_ratio"`
+	// Dimensions are attributes of resources and spans that tell series apart.
+	Dimensions []string `mapstructure:"dimensions"`
+	// FailedAttribute counts failed calls apart, told by an attribute.
+	FailedAttribute bool `mapstructure:"failed_attribute"`
+	// DatabaseNameAttributes are the attributes that name a database, the first that is present; without any, it is named by
+	// host and namespace.
+	DatabaseNameAttributes []string `mapstructure:"database_name_attributes"`
+	// VirtualNodePeerAttributes are the attributes that name the other side of a call that nothing answers, the first that is
+	// present; an empty list counts no such calls.
+	VirtualNodePeerAttributes []string `mapstructure:"virtual_node_peer_attributes"`
+	// VirtualNodeExtraLabel puts virtual_node on all edges, or on none; nil on those that have a virtual node.
+	VirtualNodeExtraLabel *bool `mapstructure:"virtual_node_extra_label"`
+	// MetricsTimestampOffset is subtracted from the times of all points.
+	MetricsTimestampOffset time.Duration `mapstructure:"metrics_timestamp_offset"`
+	// MaxExemplars bounds the calls told as examples of an edge in one interval, of the failed and of the others.
+	MaxExemplars int `mapstructure:"max_exemplars"`
 	// MaxUnsent bounds the flushes that wait while the next component is busy.
 	MaxUnsent int `mapstructure:"max_unsent"`
 	// Temporality is that of all metrics.
-	Temporality Temporality     `mapstructure:"temporality"`
-	Histogram   HistogramConfig `mapstructure:"histogram"`
+	Temporality Temporality      `mapstructure:"temporality"`
+	Histogram   HistogramConfig  `mapstructure:"histogram"`
+	Operations  OperationsConfig `mapstructure:"operations"`
+
+	// ignored are the keys of a servicegraph configuration that are of no use here.
+	ignored []string
 
 	// prevent unkeyed literal initialization
 	_ struct{}
+}
+
+// conventionalPeers are the attributes of the semantic conventions, now and before, that name the other side of a call.
+var conventionalPeers = []string{
+	"service.peer.name", "peer.service", "server.address", "net.peer.name", "http.host", "network.peer.address", "net.sock.peer.addr",
 }
 
 func createDefaultConfig() component.Config {
@@ -112,17 +157,26 @@ func createDefaultConfig() component.Config {
 		MaxLinks:          128,
 		MaxNameLength:     256,
 		MaxSamplingWeight: 1_000_000,
-		MaxUnsent:         64,
-		Temporality:       TemporalityCumulative,
+		SamplingRatio:     1,
+		FailedAttribute:   true,
+
+		VirtualNodePeerAttributes: slices.Clone(conventionalPeers),
+
+		MaxExemplars: 2,
+		MaxUnsent:    64,
+		Temporality:  TemporalityCumulative,
 		Histogram: HistogramConfig{
 			Type: HistogramExplicit,
 			Buckets: []time.Duration{
 				2 * time.Millisecond, 4 * time.Millisecond, 6 * time.Millisecond, 8 * time.Millisecond,
 				10 * time.Millisecond, 50 * time.Millisecond, 100 * time.Millisecond, 200 * time.Millisecond,
 				400 * time.Millisecond, 800 * time.Millisecond, time.Second, 1400 * time.Millisecond,
-				2 * time.Second, 5 * time.Second, 10 * time.Second, 15 * time.Second, 30 * time.Second,
+				2 * time.Second, 5 * time.Second, 10 * time.Second, 15 * time.Second,
 			},
 			MaxSize: 160,
+		},
+		Operations: OperationsConfig{
+			Enabled: true, MaxPerEdge: 32, MaxTotal: 20_000, MaxVariants: 16, MaxSize: 64,
 		},
 	}
 }
@@ -133,6 +187,11 @@ const (
 	maxIdle       = time.Hour
 	maxPendingCap = 50_000_000
 	maxBuckets    = 1_000
+	maxExemplars  = 16
+	maxDimensions = 32
+	maxOffset     = 24 * time.Hour
+	// minRatio keeps the weight of a span within what can be counted.
+	minRatio = 1e-6
 )
 
 // Validate reports everything that is wrong.
@@ -164,6 +223,26 @@ func (c *Config) Validate() error {
 	check(c.MaxLinks > 0, "max_links must be greater than 0, got %d", c.MaxLinks)
 	check(c.MaxNameLength >= 16, "max_name_length must be at least 16, got %d", c.MaxNameLength)
 	check(c.MaxSamplingWeight >= 1, "max_sampling_weight must be at least 1, got %v; 1 ignores sampling", c.MaxSamplingWeight)
+	check(c.SamplingRatio >= minRatio && c.SamplingRatio <= 1,
+		"sampling_ratio must be between %v and 1, got %v; it is the share of traces that are kept", minRatio, c.SamplingRatio)
+	check(len(c.Dimensions) <= maxDimensions, "dimensions must be at most %d, got %d", maxDimensions, len(c.Dimensions))
+	for i, d := range c.Dimensions {
+		check(d != "", "dimensions must not be empty, got an empty name at %d", i)
+		check(!slices.Contains(c.Dimensions[:i], d), "dimensions must differ, got %q twice", d)
+	}
+	for _, attrs := range []struct {
+		key   string
+		names []string
+	}{
+		{"database_name_attributes", c.DatabaseNameAttributes},
+		{"virtual_node_peer_attributes", c.VirtualNodePeerAttributes},
+	} {
+		check(!slices.Contains(attrs.names, ""), "%s must not be empty, got %q", attrs.key, attrs.names)
+	}
+	check(c.MetricsTimestampOffset >= -maxOffset && c.MetricsTimestampOffset <= maxOffset,
+		"metrics_timestamp_offset must be between -%s and %s, got %s", maxOffset, maxOffset, c.MetricsTimestampOffset)
+	check(c.MaxExemplars >= 0 && c.MaxExemplars <= maxExemplars,
+		"max_exemplars must be between 0 and %d, got %d; 0 sends none", maxExemplars, c.MaxExemplars)
 	check(c.MaxUnsent > 0, "max_unsent must be greater than 0, got %d", c.MaxUnsent)
 	check(c.Temporality != "", "temporality must be cumulative or delta, got nothing")
 	return errors.Join(errs...)
@@ -192,6 +271,29 @@ func (c *HistogramConfig) Validate() error {
 		}
 	default:
 		errs = append(errs, errors.New("type must be explicit or exponential, got nothing"))
+	}
+	return errors.Join(errs...)
+}
+
+// Validate reports everything that is wrong.
+func (c *OperationsConfig) Validate() error {
+	if !c.Enabled {
+		return nil
+	}
+	var errs []error
+	for _, bound := range []struct {
+		key            string
+		value, low, to int
+	}{
+		{"max_per_edge", c.MaxPerEdge, 1, 1_000},
+		{"max_total", c.MaxTotal, 1, 1_000_000},
+		{"max_variants", c.MaxVariants, 1, 1_000},
+		{"max_size", c.MaxSize, 2, maxBuckets},
+	} {
+		if bound.value < bound.low || bound.value > bound.to {
+			errs = append(errs, fmt.Errorf("%s must be between %d and %d, got %d; it bounds memory",
+				bound.key, bound.low, bound.to, bound.value))
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -15,14 +15,18 @@ import (
 )
 
 func TestConfig(t *testing.T) {
+	yes := true
 	all := &Config{
 		FlushInterval: 10 * time.Second, Lateness: 3 * time.Second, PairTimeout: 20 * time.Second, FailedPairTimeout: 5 * time.Second,
 		IdleTimeout: 30 * time.Second, MaxClockSkew: 40 * time.Second, EdgeTTL: time.Hour,
-		MaxPending: 1000, MaxEdges: 100, MaxLinks: 16, MaxNameLength: 64, MaxSamplingWeight: 100, MaxUnsent: 8,
-		Temporality: TemporalityDelta,
+		MaxPending: 1000, MaxEdges: 100, MaxLinks: 16, MaxNameLength: 64, MaxSamplingWeight: 100, SamplingRatio: 0.1,
+		Dimensions: []string{"k8s.cluster.name", "http.request.method"}, DatabaseNameAttributes: []string{"db.name"},
+		VirtualNodePeerAttributes: []string{"peer.service"}, VirtualNodeExtraLabel: &yes, MetricsTimestampOffset: time.Minute,
+		MaxExemplars: 4, MaxUnsent: 8, Temporality: TemporalityDelta,
 		Histogram: HistogramConfig{
 			Type: HistogramExponential, Buckets: []time.Duration{10 * time.Millisecond, time.Second}, MaxSize: 80,
 		},
+		Operations: OperationsConfig{MaxPerEdge: 8, MaxTotal: 800, MaxVariants: 4, MaxSize: 40},
 	}
 	for _, tc := range []struct {
 		name      string
@@ -45,7 +49,20 @@ func TestConfig(t *testing.T) {
 			"max_links must be greater than 0, got 0",
 			"max_name_length must be at least 16, got 1",
 			"max_sampling_weight must be at least 1, got 0.5; 1 ignores sampling",
+			"sampling_ratio must be between 1e-06 and 1, got 0; it is the share of traces that are kept",
+			"dimensions must not be empty, got an empty name at 1",
+			"dimensions must differ, got \"a\" twice",
+			"database_name_attributes must not be empty, got [\"\"]",
+			"virtual_node_peer_attributes must not be empty, got [\"\" \"x\"]",
+			"metrics_timestamp_offset must be between -24h0m0s and 24h0m0s, got 25h0m0s",
+			"max_exemplars must be between 0 and 16, got 17; 0 sends none",
 			"max_unsent must be greater than 0, got 0",
+		}},
+		{name: "operations", invalid: []string{
+			"operations: max_per_edge must be between 1 and 1000, got 0; it bounds memory",
+			"max_total must be between 1 and 1000000, got 0; it bounds memory",
+			"max_variants must be between 1 and 1000, got 0; it bounds memory",
+			"max_size must be between 2 and 1000, got 1; it bounds memory",
 		}},
 		{name: "too_much", invalid: []string{
 			"flush_interval must be between 100ms and 10m0s, got 1h0m0s",

@@ -69,6 +69,9 @@ func newTraceGraph(cfg *Config, set connector.Settings, next consumer.Metrics) (
 		User:              semconv.GraphUser,
 		Delta:             cfg.Temporality == TemporalityDelta,
 		MaxSize:           cfg.Histogram.MaxSize,
+		SplitFailed:       cfg.FailedAttribute,
+		NoVirtual:         cfg.VirtualNodePeerAttributes != nil && len(cfg.VirtualNodePeerAttributes) == 0,
+		MaxExemplars:      cfg.MaxExemplars,
 		Seed:              rand.Uint64(), //nolint:gosec // against crafted identities; results do not depend on it
 	}
 	if cfg.Histogram.Type == HistogramExplicit {
@@ -76,8 +79,16 @@ func newTraceGraph(cfg *Config, set connector.Settings, next consumer.Metrics) (
 			graphConfig.Bounds = append(graphConfig.Bounds, b.Seconds())
 		}
 	}
+	if ops := cfg.Operations; ops.Enabled {
+		graphConfig.Operations = servicegraph.OperationsConfig{
+			MaxPerEdge: ops.MaxPerEdge, MaxTotal: ops.MaxTotal, MaxVariants: ops.MaxVariants, MaxSize: ops.MaxSize,
+		}
+	}
+	for _, key := range cfg.ignored {
+		set.Logger.Info("setting of the servicegraph connector has no use here and is ignored", zap.String("setting", key))
+	}
 	c.graph = servicegraph.New(graphConfig, c.enqueue)
-	c.translator = translator{graph: c.graph, maxLinks: cfg.MaxLinks, maxWeight: cfg.MaxSamplingWeight}
+	c.translator = newTranslator(cfg, c.graph)
 	c.encoder = newEncoder(cfg, set.Resource, graphConfig.Bounds)
 	var err error
 	if c.tel, err = newInstruments(set.TelemetrySettings, c); err != nil {

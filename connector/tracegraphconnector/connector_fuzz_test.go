@@ -21,6 +21,7 @@ func decodeSpans(data []byte) []ptrace.Traces {
 	keys := []string{
 		"db.system", "db.namespace", "server.address", "messaging.system", "messaging.destination.name",
 		"messaging.operation.type", "http.status_code", "rpc.grpc.status_code", "peer.service",
+		"error.type", "http.route", "db.operation.name", "rpc.method",
 	}
 	for len(data) >= 8 {
 		b := data[:8]
@@ -30,6 +31,7 @@ func decodeSpans(data []byte) []ptrace.Traces {
 			out = append(out, td)
 		}
 		rs := td.ResourceSpans().AppendEmpty()
+		rs.Resource().Attributes().PutStr("service.version", []string{"", "1", "2"}[b[7]%3])
 		if name := b[0] & 7; name > 0 {
 			rs.Resource().Attributes().PutStr("service.name", string('a'+rune(name)))
 		}
@@ -56,6 +58,7 @@ func decodeSpans(data []byte) []ptrace.Traces {
 			span.SetEndTimestamp(pcommon.Timestamp(uint64(b[5]) << 56))
 		}
 		span.SetStartTimestamp(pcommon.NewTimestampFromTime(end.Add(-time.Duration(b[5]) * time.Millisecond)))
+		span.SetName([]string{"", "GET /a/7", "b"}[b[5]%3])
 		span.Status().SetCode(ptrace.StatusCode(b[6] & 3))
 		span.TraceState().FromRaw(states[int(b[6]>>2)%len(states)])
 		for i, k := range keys {
@@ -92,6 +95,10 @@ func FuzzConsume(f *testing.F) {
 			}
 			if mode&4 != 0 {
 				c.MaxPending, c.MaxEdges, c.MaxLinks = 5, 3, 2
+				c.Operations.MaxPerEdge, c.Operations.MaxTotal, c.Operations.MaxVariants, c.Operations.MaxSize = 2, 4, 1, 3
+			}
+			if mode&8 != 0 {
+				c.Dimensions, c.FailedAttribute = []string{"peer.service", "service.name"}, false
 			}
 			c.EdgeTTL = 30 * time.Second
 		})
@@ -117,6 +124,10 @@ func checkOutput(t *testing.T, all []pmetric.Metrics, rewound, delta bool) {
 	requests := map[string]int64{}
 	points(all, semconv.MetricGraphRequestTotal, func(dp pmetric.NumberDataPoint) {
 		edge := edgeName(dp.Attributes())
+		requests[edge+dp.Timestamp().String()] += dp.IntValue()
+		if failed, ok := dp.Attributes().Get(semconv.AttrGraphFailed); ok && failed.Bool() {
+			edge += " failed"
+		}
 		assert.LessOrEqual(t, dp.StartTimestamp(), dp.Timestamp())
 		assert.GreaterOrEqual(t, dp.IntValue(), int64(0))
 		if !rewound {
@@ -126,12 +137,22 @@ func checkOutput(t *testing.T, all []pmetric.Metrics, rewound, delta bool) {
 			}
 		}
 		previous[edge] = dp.Timestamp()
-		requests[edge+dp.Timestamp().String()] = dp.IntValue()
 	})
 	points(all, semconv.MetricGraphRequestFailedTotal, func(dp pmetric.NumberDataPoint) {
 		assert.LessOrEqual(t, dp.IntValue(), requests[edgeName(dp.Attributes())+dp.Timestamp().String()])
 	})
-	for _, name := range []string{semconv.MetricGraphRequestClient, semconv.MetricGraphRequestServer} {
+	operations := map[string]int64{}
+	points(all, semconv.MetricGraphOperationRequestTotal, func(dp pmetric.NumberDataPoint) {
+		assert.LessOrEqual(t, dp.StartTimestamp(), dp.Timestamp())
+		operations[edgeName(dp.Attributes())+dp.Timestamp().String()] += dp.IntValue()
+	})
+	for edge, n := range operations {
+		assert.Equal(t, requests[edge], n, "an edge has as many calls as its operations: %s", edge)
+	}
+	for _, name := range []string{
+		semconv.MetricGraphRequestClient, semconv.MetricGraphRequestServer,
+		semconv.MetricGraphOperationRequestClient, semconv.MetricGraphOperationRequestServer,
+	} {
 		each(all, name, func(m pmetric.Metric) {
 			if m.Type() == pmetric.MetricTypeHistogram {
 				for _, dp := range m.Histogram().DataPoints().All() {

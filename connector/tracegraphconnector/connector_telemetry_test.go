@@ -108,19 +108,19 @@ func TestTelemetryOfLimits(t *testing.T) {
 	metadatatest.AssertEqualConnectorTracegraphResolvedSpans(t, tel, by("outcome", map[string]int64{
 		"virtual": 1, "node_limit": 1, "entry": 1, "evicted": 1, "unmatched": 1,
 	}), ignore)
-	metadatatest.AssertEqualConnectorTracegraphDroppedDatapoints(t, tel, by("reason", map[string]int64{"refused": 3}), ignore)
+	metadatatest.AssertEqualConnectorTracegraphDroppedDatapoints(t, tel, by("reason", map[string]int64{"refused": 6}), ignore)
 }
 
 func TestTelemetryOfSending(t *testing.T) {
 	ignore := metricdatatest.IgnoreTimestamp()
 	c, tel := observed(t, func(c *Config) { c.MaxUnsent = 1 }, consumertest.NewNop())
-	// Three intervals close in one batch: at 5, 10 and 15 seconds. A flush of the one edge has four points.
+	// Three intervals close in one batch: at 5, 10 and 15 seconds. A flush of the one edge has four points, and four of its operation.
 	require.NoError(t, c.ConsumeTraces(t.Context(), batch(slices.Concat(
 		call(1, 0), call(2, 8*second), call(3, 13*second), call(4, 18*second))...)))
-	metadatatest.AssertEqualConnectorTracegraphDroppedDatapoints(t, tel, by("reason", map[string]int64{"queue": 8}), ignore)
-	metadatatest.AssertEqualConnectorTracegraphSentDatapoints(t, tel, value(4), ignore)
-	require.NoError(t, c.Shutdown(t.Context()))
+	metadatatest.AssertEqualConnectorTracegraphDroppedDatapoints(t, tel, by("reason", map[string]int64{"queue": 16}), ignore)
 	metadatatest.AssertEqualConnectorTracegraphSentDatapoints(t, tel, value(8), ignore)
+	require.NoError(t, c.Shutdown(t.Context()))
+	metadatatest.AssertEqualConnectorTracegraphSentDatapoints(t, tel, value(16), ignore)
 }
 
 func TestTelemetryOfRewinds(t *testing.T) {

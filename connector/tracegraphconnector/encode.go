@@ -1,13 +1,17 @@
 package tracegraphconnector
 
 import (
+	"encoding/binary"
+
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
-	"github.com/paramedic-otel/paramedic/connector/tracegraphconnector/internal/metadata"
 	"github.com/paramedic-otel/paramedic/internal/servicegraph"
 	"github.com/paramedic-otel/paramedic/semconv"
 )
+
+// scopeName is that of contrib's servicegraph connector: exporters make a label of it.
+const scopeName = "traces_service_graph"
 
 // encoder writes edges as metrics.
 type encoder struct {
@@ -15,12 +19,28 @@ type encoder struct {
 	instance    string
 	bounds      []float64
 	temporality pmetric.AggregationTemporality
+	// offset is subtracted from all times of points.
+	offset int64
+	// splitFailed gives failed calls series of their own, operations sends those of operations.
+	splitFailed, operations bool
+	// virtualLabel puts the label of virtual nodes on all edges or on none; nil on those that have one.
+	virtualLabel *bool
+	// clientDimensions and serverDimensions are the names of the dimensions on either side.
+	clientDimensions, serverDimensions []string
 }
 
 func newEncoder(cfg *Config, own pcommon.Resource, bounds []float64) encoder {
-	e := encoder{instance: instanceOf(own), bounds: bounds, temporality: pmetric.AggregationTemporalityCumulative}
+	e := encoder{
+		instance: instanceOf(own), bounds: bounds, temporality: pmetric.AggregationTemporalityCumulative,
+		offset: int64(cfg.MetricsTimestampOffset), splitFailed: cfg.FailedAttribute, operations: cfg.Operations.Enabled,
+		virtualLabel: cfg.VirtualNodeExtraLabel,
+	}
 	if cfg.Temporality == TemporalityDelta {
 		e.temporality = pmetric.AggregationTemporalityDelta
+	}
+	for _, name := range cfg.Dimensions {
+		e.clientDimensions = append(e.clientDimensions, semconv.AttrGraphClient+"_"+name)
+		e.serverDimensions = append(e.serverDimensions, semconv.AttrGraphServer+"_"+name)
 	}
 	return e
 }
@@ -44,29 +64,43 @@ func (e *encoder) encode(at int64, edges []servicegraph.Edge) pmetric.Metrics {
 		rm.Resource().Attributes().PutStr(semconv.AttrServiceInstanceID, e.instance)
 	}
 	sm := rm.ScopeMetrics().AppendEmpty()
-	sm.Scope().SetName(metadata.ScopeName)
-	ts := pcommon.Timestamp(at)
+	sm.Scope().SetName(scopeName)
 
 	requests := e.sum(sm.Metrics().AppendEmpty(), semconv.MetricGraphRequestTotal, "Requests of an edge.", len(edges))
 	failed := e.sum(sm.Metrics().AppendEmpty(), semconv.MetricGraphRequestFailedTotal, "Failed requests of an edge.", len(edges))
 	for i := range edges {
 		edge := &edges[i]
-		attrs := point(requests, edge, ts, edge.Totals.Requests)
-		writeAttributes(attrs, edge)
+		if !e.splitFailed {
+			e.edgeAttributes(e.number(requests, edge.Start, at, edge.Totals.Requests).Attributes(), edge)
+		} else {
+			if edge.SucceededStart != 0 {
+				dp := e.number(requests, edge.SucceededStart, at, edge.Totals.Requests-edge.Totals.Failed)
+				e.attributes(dp.Attributes(), edge, false)
+			}
+			if edge.FailedStart != 0 {
+				dp := e.number(requests, edge.FailedStart, at, edge.Totals.Failed)
+				e.attributes(dp.Attributes(), edge, true)
+			}
+		}
 		// Every edge has failures, if none: a ratio needs both series.
-		attrs.CopyTo(point(failed, edge, ts, edge.Totals.Failed))
+		dp := e.number(failed, edge.Start, at, edge.Totals.Failed)
+		e.attributes(dp.Attributes(), edge, true)
+		for i := range edge.Totals.SlowestFailed {
+			failedExemplar(dp.Exemplars().AppendEmpty(), &edge.Totals.SlowestFailed[i])
+		}
 	}
-	e.histograms(sm, semconv.MetricGraphRequestServer, "Duration of the requests of an edge as the callee saw them.",
-		edges, ts, func(t *servicegraph.Totals) *servicegraph.Histogram { return &t.Server })
-	e.histograms(sm, semconv.MetricGraphRequestClient, "Duration of the requests of an edge as the caller saw them.",
-		edges, ts, func(t *servicegraph.Totals) *servicegraph.Histogram { return &t.Client })
+	server, client := serverView, clientView
+	e.durations(sm, semconv.MetricGraphRequestServer, "Duration of the requests of an edge as the callee saw them.", at, edges, &server)
+	e.durations(sm, semconv.MetricGraphRequestClient, "Duration of the requests of an edge as the caller saw them.", at, edges, &client)
+	if e.operations {
+		e.operationMetrics(sm, at, edges)
+	}
 	return md
 }
 
 func (e *encoder) sum(m pmetric.Metric, name, description string, n int) pmetric.NumberDataPointSlice {
 	m.SetName(name)
 	m.SetDescription(description)
-	m.SetUnit("1")
 	sum := m.SetEmptySum()
 	sum.SetIsMonotonic(true)
 	sum.SetAggregationTemporality(e.temporality)
@@ -74,77 +108,152 @@ func (e *encoder) sum(m pmetric.Metric, name, description string, n int) pmetric
 	return sum.DataPoints()
 }
 
-func point(dps pmetric.NumberDataPointSlice, edge *servicegraph.Edge, ts pcommon.Timestamp, v int64) pcommon.Map {
+func (e *encoder) number(dps pmetric.NumberDataPointSlice, start, at, v int64) pmetric.NumberDataPoint {
 	dp := dps.AppendEmpty()
-	dp.SetStartTimestamp(pcommon.Timestamp(edge.Start))
-	dp.SetTimestamp(ts)
+	dp.SetStartTimestamp(e.time(start))
+	dp.SetTimestamp(e.time(at))
 	dp.SetIntValue(v)
-	return dp.Attributes()
+	return dp
 }
 
-// histograms appends a metric with a point for each edge that has durations, if any has.
-func (e *encoder) histograms(
-	sm pmetric.ScopeMetrics, name, description string, edges []servicegraph.Edge, ts pcommon.Timestamp,
-	of func(*servicegraph.Totals) *servicegraph.Histogram,
-) {
+func (e *encoder) time(t int64) pcommon.Timestamp { return pcommon.Timestamp(max(t-e.offset, 0)) }
+
+// view is one side's view of calls.
+type view struct {
+	all, failed func(*servicegraph.Totals) *servicegraph.Histogram
+	exemplar    func(*servicegraph.Exemplar) (span uint64, duration int64)
+}
+
+var serverView = view{
+	all:      func(t *servicegraph.Totals) *servicegraph.Histogram { return &t.Server },
+	failed:   func(t *servicegraph.Totals) *servicegraph.Histogram { return &t.FailedServer },
+	exemplar: func(x *servicegraph.Exemplar) (uint64, int64) { return x.Server, x.ServerDur },
+}
+
+var clientView = view{
+	all:      func(t *servicegraph.Totals) *servicegraph.Histogram { return &t.Client },
+	failed:   func(t *servicegraph.Totals) *servicegraph.Histogram { return &t.FailedClient },
+	exemplar: func(x *servicegraph.Exemplar) (uint64, int64) { return x.Client, x.ClientDur },
+}
+
+// durations appends a metric with the histograms of the edges that have durations, if any has.
+func (e *encoder) durations(sm pmetric.ScopeMetrics, name, description string, at int64, edges []servicegraph.Edge, v *view) {
 	n := 0
 	for i := range edges {
-		if of(edges[i].Totals).Count > 0 {
+		if v.all(edges[i].Totals).Count > 0 {
+			n++
+		}
+		if v.failed(edges[i].Totals).Count > 0 {
 			n++
 		}
 	}
 	if n == 0 {
 		return
 	}
-	m := sm.Metrics().AppendEmpty()
+	out := e.histogram(sm.Metrics().AppendEmpty(), name, description, len(e.bounds) > 0, n)
+	for i := range edges {
+		edge := &edges[i]
+		t := edge.Totals
+		start := edge.Start
+		if e.splitFailed {
+			start = edge.SucceededStart
+		}
+		if h := v.all(t); h.Count > 0 {
+			attrs, exemplars := out.add(e, start, at, h)
+			e.attributes(attrs, edge, false)
+			v.exemplars(exemplars, t.Slowest)
+			if !e.splitFailed {
+				v.exemplars(exemplars, t.SlowestFailed)
+			}
+		}
+		if h := v.failed(t); h.Count > 0 {
+			attrs, exemplars := out.add(e, edge.FailedStart, at, h)
+			e.attributes(attrs, edge, true)
+			v.exemplars(exemplars, t.SlowestFailed)
+		}
+	}
+}
+
+func (v *view) exemplars(out pmetric.ExemplarSlice, from []servicegraph.Exemplar) {
+	for i := range from {
+		span, duration := v.exemplar(&from[i])
+		if duration < 0 {
+			continue
+		}
+		x := out.AppendEmpty()
+		identify(x, &from[i], span)
+		x.SetDoubleValue(float64(duration) / 1e9)
+	}
+}
+
+// failedExemplar says which call was counted as failed; of its two spans, the callee's.
+func failedExemplar(x pmetric.Exemplar, from *servicegraph.Exemplar) {
+	span := from.Server
+	if span == 0 {
+		span = from.Client
+	}
+	identify(x, from, span)
+	x.SetIntValue(1)
+}
+
+func identify(x pmetric.Exemplar, from *servicegraph.Exemplar, span uint64) {
+	var trace pcommon.TraceID
+	binary.BigEndian.PutUint64(trace[:8], from.Trace.Hi)
+	binary.BigEndian.PutUint64(trace[8:], from.Trace.Lo)
+	x.SetTraceID(trace)
+	var id pcommon.SpanID
+	binary.BigEndian.PutUint64(id[:], span)
+	x.SetSpanID(id)
+	x.SetTimestamp(pcommon.Timestamp(from.At))
+}
+
+// histogramPoints are the points of a histogram of either kind.
+type histogramPoints struct {
+	explicit    pmetric.HistogramDataPointSlice
+	exponential pmetric.ExponentialHistogramDataPointSlice
+	isExplicit  bool
+}
+
+func (e *encoder) histogram(m pmetric.Metric, name, description string, explicit bool, n int) histogramPoints {
 	m.SetName(name)
 	m.SetDescription(description)
 	m.SetUnit("s")
-	if len(e.bounds) > 0 {
+	if explicit {
 		h := m.SetEmptyHistogram()
 		h.SetAggregationTemporality(e.temporality)
 		h.DataPoints().EnsureCapacity(n)
-		for i := range edges {
-			if h0 := of(edges[i].Totals); h0.Count > 0 {
-				e.explicit(h.DataPoints().AppendEmpty(), &edges[i], h0, ts)
-			}
-		}
-		return
+		return histogramPoints{explicit: h.DataPoints(), isExplicit: true}
 	}
 	h := m.SetEmptyExponentialHistogram()
 	h.SetAggregationTemporality(e.temporality)
 	h.DataPoints().EnsureCapacity(n)
-	for i := range edges {
-		if h0 := of(edges[i].Totals); h0.Count > 0 {
-			exponential(h.DataPoints().AppendEmpty(), &edges[i], h0, ts)
-		}
+	return histogramPoints{exponential: h.DataPoints()}
+}
+
+// add appends a point and returns what is still to be filled in.
+func (p *histogramPoints) add(
+	e *encoder, start, at int64, h *servicegraph.Histogram,
+) (attrs pcommon.Map, exemplars pmetric.ExemplarSlice) {
+	if p.isExplicit {
+		dp := p.explicit.AppendEmpty()
+		dp.SetStartTimestamp(e.time(start))
+		dp.SetTimestamp(e.time(at))
+		dp.SetCount(h.Count)
+		dp.SetSum(h.Sum)
+		dp.ExplicitBounds().FromRaw(e.bounds)
+		dp.BucketCounts().FromRaw(h.Buckets)
+		return dp.Attributes(), dp.Exemplars()
 	}
-}
-
-func (e *encoder) explicit(
-	dp pmetric.HistogramDataPoint, edge *servicegraph.Edge, h *servicegraph.Histogram, ts pcommon.Timestamp,
-) {
-	dp.SetStartTimestamp(pcommon.Timestamp(edge.Start))
-	dp.SetTimestamp(ts)
-	dp.SetCount(h.Count)
-	dp.SetSum(h.Sum)
-	dp.ExplicitBounds().FromRaw(e.bounds)
-	dp.BucketCounts().FromRaw(h.Buckets)
-	writeAttributes(dp.Attributes(), edge)
-}
-
-func exponential(
-	dp pmetric.ExponentialHistogramDataPoint, edge *servicegraph.Edge, h *servicegraph.Histogram, ts pcommon.Timestamp,
-) {
-	dp.SetStartTimestamp(pcommon.Timestamp(edge.Start))
-	dp.SetTimestamp(ts)
+	dp := p.exponential.AppendEmpty()
+	dp.SetStartTimestamp(e.time(start))
+	dp.SetTimestamp(e.time(at))
 	dp.SetCount(h.Count)
 	dp.SetSum(h.Sum)
 	dp.SetScale(h.Scale)
 	dp.SetZeroCount(h.Zero)
 	dp.Positive().SetOffset(h.Offset)
 	dp.Positive().BucketCounts().FromRaw(h.Buckets[:h.Len])
-	writeAttributes(dp.Attributes(), edge)
+	return dp.Attributes(), dp.Exemplars()
 }
 
 var connections = map[servicegraph.Connection]string{
@@ -154,8 +263,17 @@ var connections = map[servicegraph.Connection]string{
 	servicegraph.ConnectionVirtual:   semconv.ConnectionVirtual,
 }
 
-func writeAttributes(attrs pcommon.Map, edge *servicegraph.Edge) {
-	attrs.EnsureCapacity(6)
+// attributes writes those of a series of the drop-in metrics.
+func (e *encoder) attributes(attrs pcommon.Map, edge *servicegraph.Edge, failed bool) {
+	e.edgeAttributes(attrs, edge)
+	if e.splitFailed {
+		attrs.PutBool(semconv.AttrGraphFailed, failed)
+	}
+}
+
+// edgeAttributes writes those of an edge.
+func (e *encoder) edgeAttributes(attrs pcommon.Map, edge *servicegraph.Edge) {
+	attrs.EnsureCapacity(8 + len(edge.ClientDimensions) + len(edge.ServerDimensions))
 	attrs.PutStr(semconv.AttrGraphClient, edge.Client.Name)
 	attrs.PutStr(semconv.AttrGraphServer, edge.Server.Name)
 	attrs.PutStr(semconv.AttrGraphConnectionType, connections[edge.Connection])
@@ -165,11 +283,35 @@ func writeAttributes(attrs pcommon.Map, edge *servicegraph.Edge) {
 	if edge.Server.Namespace != "" {
 		attrs.PutStr(semconv.AttrGraphServerNamespace, edge.Server.Namespace)
 	}
+	for _, d := range edge.ClientDimensions {
+		attrs.PutStr(e.clientDimensions[d.Index], d.Value)
+	}
+	for _, d := range edge.ServerDimensions {
+		attrs.PutStr(e.serverDimensions[d.Index], d.Value)
+	}
+	e.virtualNode(attrs, edge)
+}
+
+// virtualNode says which side of an edge is not instrumented.
+func (e *encoder) virtualNode(attrs pcommon.Map, edge *servicegraph.Edge) {
+	side := ""
 	switch edge.Virtual {
 	case servicegraph.SideClient:
-		attrs.PutStr(semconv.AttrGraphVirtualNode, semconv.AttrGraphClient)
+		side = semconv.AttrGraphClient
 	case servicegraph.SideServer:
-		attrs.PutStr(semconv.AttrGraphVirtualNode, semconv.AttrGraphServer)
+		side = semconv.AttrGraphServer
 	case servicegraph.SideNone:
+	}
+	if e.virtualLabel == nil {
+		if side != "" {
+			attrs.PutStr(semconv.AttrGraphVirtualNode, side)
+		}
+		return
+	}
+	if *e.virtualLabel {
+		if edge.Connection == servicegraph.ConnectionDatabase {
+			side = "" // a database is no virtual node to contrib's connector
+		}
+		attrs.PutStr(semconv.AttrGraphVirtualNode, side)
 	}
 }

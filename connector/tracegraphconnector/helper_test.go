@@ -3,6 +3,7 @@ package tracegraphconnector
 import (
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"testing"
 	"time"
 
@@ -165,20 +166,30 @@ func each(all []pmetric.Metrics, name string, f func(pmetric.Metric)) {
 	}
 }
 
-// last returns the last value of each edge's series.
+// last returns the last value of each edge's series, failed and other calls together.
 func last(sink *consumertest.MetricsSink, name string) map[string]int64 {
 	out := map[string]int64{}
-	points(sink.AllMetrics(), name, func(dp pmetric.NumberDataPoint) { out[edgeName(dp.Attributes())] = dp.IntValue() })
+	for _, md := range sink.AllMetrics() {
+		now := map[string]int64{}
+		points([]pmetric.Metrics{md}, name, func(dp pmetric.NumberDataPoint) { now[edgeName(dp.Attributes())] += dp.IntValue() })
+		maps.Copy(out, now)
+	}
 	return out
 }
 
-// history lists all values of a series as "second=value".
+// history lists all values of a series as "second=value", failed and other calls together.
 func history(sink *consumertest.MetricsSink, name, edge string) []string {
 	var out []string
-	points(sink.AllMetrics(), name, func(dp pmetric.NumberDataPoint) {
-		if edgeName(dp.Attributes()) == edge {
-			out = append(out, fmt.Sprintf("%v=%d", dp.Timestamp().AsTime().Sub(epoch), dp.IntValue()))
+	for _, md := range sink.AllMetrics() {
+		n, at := int64(0), time.Duration(-1)
+		points([]pmetric.Metrics{md}, name, func(dp pmetric.NumberDataPoint) {
+			if edgeName(dp.Attributes()) == edge {
+				n, at = n+dp.IntValue(), dp.Timestamp().AsTime().Sub(epoch)
+			}
+		})
+		if at >= 0 {
+			out = append(out, fmt.Sprintf("%v=%d", at, n))
 		}
-	})
+	}
 	return out
 }

@@ -22,7 +22,7 @@ func readme(t *testing.T) string {
 
 func TestReadmeConfigurations(t *testing.T) {
 	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(readme(t), -1)
-	require.Len(t, blocks, 2)
+	require.Len(t, blocks, 3)
 	for _, block := range blocks {
 		retrieved, err := confmap.NewRetrievedFromYAML([]byte(block[1]))
 		require.NoError(t, err)
@@ -52,6 +52,8 @@ func TestReadmeDefaults(t *testing.T) {
 				v = d.String()
 			} else if v == "1000000" {
 				v = fmt.Sprint(1e6)
+			} else if v == "null" {
+				v = "<nil>"
 			}
 			values = append(values, v)
 		}

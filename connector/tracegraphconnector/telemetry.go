@@ -14,11 +14,13 @@ import (
 
 // instruments are the internal telemetry with its attributes built once.
 type instruments struct {
-	builder                      *metadata.TelemetryBuilder
-	outcomes                     [servicegraph.NumOutcomes][]metric.AddOption
-	late, clockSkew, weight      []metric.AddOption
-	jumpAhead, jumpBack          []metric.AddOption
-	droppedRefused, droppedQueue []metric.AddOption
+	builder                          *metadata.TelemetryBuilder
+	outcomes                         [servicegraph.NumOutcomes][]metric.AddOption
+	late, clockSkew, weight          []metric.AddOption
+	jumpAhead, jumpBack              []metric.AddOption
+	droppedRefused, droppedQueue     []metric.AddOption
+	mergedOperations, mergedVariants []metric.AddOption
+	labels                           [servicegraph.NumLabels][]metric.AddOption
 }
 
 // seenTotals are totals as they were reported last.
@@ -42,6 +44,9 @@ var outcomeNames = [servicegraph.NumOutcomes]string{
 	servicegraph.OutcomeEvicted:   "evicted",
 }
 
+// labelNames are in the order of the graph's labels.
+var labelNames = [servicegraph.NumLabels]string{"dimensions", "operation", "version", "error_type"}
+
 func newInstruments(set component.TelemetrySettings, c *traceGraph) (*instruments, error) {
 	builder, err := metadata.NewTelemetryBuilder(set)
 	if err != nil {
@@ -59,6 +64,12 @@ func newInstruments(set component.TelemetrySettings, c *traceGraph) (*instrument
 		jumpBack:       option("direction", "back"),
 		droppedRefused: option("reason", "refused"),
 		droppedQueue:   option("reason", "queue"),
+
+		mergedOperations: option("reason", "operations"),
+		mergedVariants:   option("reason", "variants"),
+	}
+	for i, name := range labelNames {
+		t.labels[i] = option("label", name)
 	}
 	for i, name := range outcomeNames {
 		t.outcomes[i] = option("outcome", name)
@@ -72,6 +83,10 @@ func newInstruments(set component.TelemetrySettings, c *traceGraph) (*instrument
 			c.observe(func(s *servicegraph.Stats) int64 { return s.Held })),
 		builder.RegisterConnectorTracegraphEdgesLimitCallback(
 			c.observe(func(*servicegraph.Stats) int64 { return int64(c.cfg.MaxEdges) })),
+		builder.RegisterConnectorTracegraphOperationsCallback(
+			c.observe(func(s *servicegraph.Stats) int64 { return s.HeldOperations })),
+		builder.RegisterConnectorTracegraphOperationsLimitCallback(
+			c.observe(func(*servicegraph.Stats) int64 { return int64(c.cfg.Operations.MaxTotal) })),
 		builder.RegisterConnectorTracegraphRecordsLimitCallback(
 			c.observe(func(*servicegraph.Stats) int64 { return int64(c.cfg.MaxPending) })),
 	} {
@@ -117,6 +132,11 @@ func (t *instruments) report(ctx context.Context, c *traceGraph) {
 	add(b.ConnectorTracegraphWatermarkJumps, now.graph.Rewinds, was.graph.Rewinds, t.jumpBack)
 	add(b.ConnectorTracegraphRefusedCalls, now.graph.RefusedCalls, was.graph.RefusedCalls, nil)
 	add(b.ConnectorTracegraphRefusedNodes, now.graph.RefusedNodes, was.graph.RefusedNodes, nil)
+	add(b.ConnectorTracegraphMergedCalls, now.graph.RefusedOperations, was.graph.RefusedOperations, t.mergedOperations)
+	add(b.ConnectorTracegraphMergedCalls, now.graph.RefusedVariants, was.graph.RefusedVariants, t.mergedVariants)
+	for i := range now.graph.RefusedLabels {
+		add(b.ConnectorTracegraphRefusedLabels, now.graph.RefusedLabels[i], was.graph.RefusedLabels[i], t.labels[i])
+	}
 	add(b.ConnectorTracegraphExpiredEdges, now.graph.ExpiredEdges, was.graph.ExpiredEdges, nil)
 	c.seen = now
 }

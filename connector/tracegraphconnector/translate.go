@@ -3,6 +3,7 @@ package tracegraphconnector
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -10,7 +11,6 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/paramedic-otel/paramedic/internal/servicegraph"
-	"github.com/paramedic-otel/paramedic/semconv"
 )
 
 // unknownService is the name that the semantic conventions give a service without one.
@@ -20,43 +20,44 @@ const unknownService = "unknown_service"
 type translator struct {
 	graph     *servicegraph.Graph
 	batch     servicegraph.Batch
+	labels    labeller
 	maxLinks  int
 	maxWeight float64
+	// defaultWeight is that of spans that do not say how they were sampled.
+	defaultWeight float32
+	// databaseNames and peerNames are the attributes that name databases and other peers where the configuration has them.
+	databaseNames, peerNames []string
 	// clampedWeights and ignoredLinks are running totals.
 	clampedWeights, ignoredLinks int64
+}
+
+func newTranslator(cfg *Config, graph *servicegraph.Graph) translator {
+	t := translator{
+		graph: graph, labels: newLabeller(cfg, graph), maxLinks: cfg.MaxLinks, maxWeight: cfg.MaxSamplingWeight,
+		defaultWeight: float32(min(1/cfg.SamplingRatio, cfg.MaxSamplingWeight)),
+		databaseNames: cfg.DatabaseNameAttributes,
+	}
+	if !slices.Equal(cfg.VirtualNodePeerAttributes, conventionalPeers) {
+		t.peerNames = cfg.VirtualNodePeerAttributes
+	}
+	return t
 }
 
 // translate fills the batch with the spans. Nothing of them is kept but copies of new names.
 func (t *translator) translate(td ptrace.Traces) {
 	t.batch.Reset()
+	t.labels.begin()
 	for _, rs := range td.ResourceSpans().All() {
-		service := t.service(rs.Resource().Attributes())
+		from := t.origin(rs.Resource().Attributes())
 		for _, ss := range rs.ScopeSpans().All() {
 			for _, span := range ss.Spans().All() {
-				t.span(span, service)
+				t.span(span, &from)
 			}
 		}
 	}
 }
 
-func (t *translator) service(attrs pcommon.Map) servicegraph.NodeID {
-	name, namespace := unknownService, ""
-	for k, v := range attrs.All() {
-		switch k {
-		case semconv.AttrServiceName:
-			if v.Type() == pcommon.ValueTypeStr && v.Str() != "" {
-				name = v.Str()
-			}
-		case semconv.AttrServiceNamespace:
-			if v.Type() == pcommon.ValueTypeStr {
-				namespace = v.Str()
-			}
-		}
-	}
-	return t.graph.Service(namespace, name)
-}
-
-func (t *translator) span(span ptrace.Span, service servicegraph.NodeID) {
+func (t *translator) span(span ptrace.Span, from *origin) {
 	trace, id, parent := span.TraceID(), span.SpanID(), span.ParentSpanID()
 	t.batch.Spans = append(t.batch.Spans, servicegraph.Span{
 		Trace:   traceID(trace),
@@ -64,8 +65,8 @@ func (t *translator) span(span ptrace.Span, service servicegraph.NodeID) {
 		Parent:  binary.BigEndian.Uint64(parent[:]),
 		Start:   int64(min(uint64(span.StartTimestamp()), math.MaxInt64)),
 		End:     int64(min(uint64(span.EndTimestamp()), math.MaxInt64)),
-		Service: service,
-		Weight:  1,
+		Service: from.service,
+		Weight:  t.defaultWeight,
 	})
 	s := &t.batch.Spans[len(t.batch.Spans)-1]
 	switch span.Kind() {
@@ -84,16 +85,16 @@ func (t *translator) span(span ptrace.Span, service servicegraph.NodeID) {
 		s.Weight = t.weight(state)
 	}
 	var d details
-	// A server's other side has no name worth having, so only a missing status makes its attributes of interest.
-	if code := span.Status().Code(); s.Kind != servicegraph.KindServer || code == ptrace.StatusCodeUnset {
-		d.read(span.Attributes())
-		if code == ptrace.StatusCodeError || code == ptrace.StatusCodeUnset && d.failed() {
-			s.Flags |= servicegraph.FlagFailed
-		}
-	} else if code == ptrace.StatusCodeError {
+	attrs := span.Attributes()
+	code := span.Status().Code()
+	// A server's other side has no name worth having, so only a missing status makes its attributes of interest for that.
+	if t.labels.operations || s.Kind != servicegraph.KindServer || code == ptrace.StatusCodeUnset {
+		d.read(attrs)
+	}
+	if code == ptrace.StatusCodeError || code == ptrace.StatusCodeUnset && d.failed() {
 		s.Flags |= servicegraph.FlagFailed
 	}
-	t.peer(s, &d)
+	t.peer(s, &d, from.attributes, attrs)
 	if d.operation == "receive" {
 		s.Flags |= servicegraph.FlagReceive
 		// Receiving is a client's span by newer conventions; its links make it a consumer's.
@@ -104,22 +105,40 @@ func (t *translator) span(span ptrace.Span, service servicegraph.NodeID) {
 	if s.Kind == servicegraph.KindConsumer {
 		t.links(s, span.Links())
 	}
+	d.complete(span.Name(), s.Kind)
+	t.labels.label(s, from, attrs, &d)
 }
 
 // peer names the other side of a call as far as the span's attributes do.
-func (t *translator) peer(s *servicegraph.Span, d *details) {
+func (t *translator) peer(s *servicegraph.Span, d *details, resource, span pcommon.Map) {
+	if s.Kind == servicegraph.KindServer {
+		return
+	}
+	if s.Kind != servicegraph.KindConsumer && len(t.databaseNames) > 0 {
+		if name := firstValue(t.databaseNames, resource, span); name != "" {
+			s.Peer = t.graph.Peer("", name)
+			s.Flags |= servicegraph.FlagDatabase
+			return
+		}
+	}
+	if d.msgSystem != "" || d.destination != "" {
+		s.Flags |= servicegraph.FlagMessaging
+	}
 	switch {
-	case s.Kind == servicegraph.KindServer:
 	case s.Kind == servicegraph.KindClient && (d.dbSystem != "" || d.dbName != ""):
-		host := firstOf(d.peerService, d.address, d.netPeer, d.dbSystem)
+		host := firstOf(d.peerName, d.peerService, d.address, d.netPeer, d.dbSystem)
 		s.Peer = t.graph.Peer(host, d.dbName)
 		s.Flags |= servicegraph.FlagDatabase
+		s.Flags &^= servicegraph.FlagMessaging
+	case s.Kind != servicegraph.KindConsumer && t.peerNames != nil:
+		if name := firstValue(t.peerNames, span); name != "" {
+			s.Peer = t.graph.Peer("", name)
+		}
 	case d.msgSystem != "" || d.destination != "":
 		s.Peer = t.graph.Peer(d.msgSystem, firstOf(d.template, d.destination))
-		s.Flags |= servicegraph.FlagMessaging
 	case s.Kind == servicegraph.KindConsumer:
 	default:
-		if name := firstOf(d.peerService, d.address, d.netPeer, d.host, d.sockPeer); name != "" {
+		if name := firstOf(d.peerName, d.peerService, d.address, d.netPeer, d.host, d.networkPeer, d.sockPeer); name != "" {
 			s.Peer = t.graph.Peer("", name)
 		}
 	}
@@ -160,7 +179,7 @@ func (t *translator) weight(state string) float32 {
 			}
 			threshold, err := strconv.ParseUint(digits, 16, 64)
 			if err != nil {
-				return 1
+				return t.defaultWeight
 			}
 			threshold <<= 4 * (14 - len(digits))
 			w := math.Ldexp(1, 56) / (math.Ldexp(1, 56) - float64(threshold))
@@ -171,7 +190,21 @@ func (t *translator) weight(state string) float32 {
 			return float32(w)
 		}
 	}
-	return 1
+	return t.defaultWeight
+}
+
+// firstValue returns the first of the attributes that is present and not empty, of each in the first of the maps that has it.
+func firstValue(names []string, maps ...pcommon.Map) string {
+	for _, name := range names {
+		for _, attrs := range maps {
+			if v, ok := attrs.Get(name); ok {
+				if text := v.AsString(); text != "" {
+					return text
+				}
+			}
+		}
+	}
+	return ""
 }
 
 func firstOf(names ...string) string {

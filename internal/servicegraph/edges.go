@@ -48,10 +48,10 @@ type Edge struct {
 	Virtual Side
 	// ClientDimensions and ServerDimensions are the values of the configured dimensions on either side.
 	ClientDimensions, ServerDimensions []Dimension
-	// Start is the time from which the totals count, FailedStart that from which the failed calls do: it is 0 as long as there
-	// was none.
-	Start, FailedStart int64
-	Totals             *Totals
+	// Start is the time from which the totals count; SucceededStart and FailedStart are those from which either sort of calls
+	// does, 0 as long as there was none.
+	Start, SucceededStart, FailedStart int64
+	Totals                             *Totals
 	// Operations are sorted by name.
 	Operations []Operation
 }
@@ -70,8 +70,8 @@ type edge struct {
 	lastUsed int64
 	// residual is what rounding the weights has left over.
 	residual float64
-	// failedStart is the time from which failed calls count, 0 when there was none.
-	failedStart int64
+	// succeededStart and failedStart are the times from which either sort of calls counts, 0 when there was none.
+	succeededStart, failedStart int64
 	// total counts up to the end of the oldest open interval, ahead in the one after it.
 	total, ahead Totals
 	// aheadUsed is set when ahead counts anything, and restart when the counts start anew with it.
@@ -117,7 +117,7 @@ func (e *edges) get(c *call, start int64, ahead bool) *edge {
 				ed.restart = true
 			} else {
 				e.reset(&ed.total)
-				ed.residual, ed.start, ed.failedStart = 0, start, 0
+				ed.residual, ed.start, ed.succeededStart, ed.failedStart = 0, start, 0, 0
 			}
 		}
 		// It may have been new in the interval ahead until now.
@@ -153,14 +153,16 @@ func (e *edges) add(ed *edge, c *call, start int64, ahead bool) {
 		return
 	}
 	t.Requests += n
-	client, server := &t.Client, &t.Server
+	client, server, since := &t.Client, &t.Server, &ed.succeededStart
 	if c.failed {
-		if t.Failed += n; ed.failedStart == 0 || start < ed.failedStart {
-			ed.failedStart = start
-		}
+		t.Failed += n
+		since = &ed.failedStart
 		if e.cfg.SplitFailed {
 			client, server = &t.FailedClient, &t.FailedServer
 		}
+	}
+	if start = max(start, 1); *since == 0 || start < *since {
+		*since = start
 	}
 	if c.client >= 0 {
 		client.observe(e.cfg.Bounds, float64(c.client)/1e9, uint64(n))
@@ -188,8 +190,12 @@ func (e *edges) next(ed *edge, start int64) {
 	if ed.restart {
 		e.reset(&ed.total)
 		ed.start, ed.restart = start, false
-		if ed.failedStart = 0; ed.ahead.Failed > 0 {
+		ed.succeededStart, ed.failedStart = 0, 0
+		if ed.ahead.Failed > 0 {
 			ed.failedStart = start
+		}
+		if ed.ahead.Failed < ed.ahead.Requests {
+			ed.succeededStart = start
 		}
 	}
 	explicit := len(e.cfg.Bounds) > 0
@@ -233,8 +239,10 @@ func (ed *edge) sent(at int64, delta bool) {
 		return
 	}
 	ed.total.clear()
-	if ed.start = at; ed.failedStart != 0 {
-		ed.failedStart = at
+	for _, start := range []*int64{&ed.start, &ed.succeededStart, &ed.failedStart} {
+		if *start != 0 {
+			*start = at
+		}
 	}
 	for i := range ed.total.operations {
 		ed.total.operations[i].restart(at)

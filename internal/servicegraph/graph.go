@@ -141,8 +141,8 @@ func (g *Graph) Stats() Stats {
 	s.Nodes = int64(len(g.nodes.ids))
 	s.HeldOperations = int64(g.edges.operations)
 	s.RefusedOperations, s.RefusedVariants = g.edges.refusedOperations, g.edges.refusedVariants
-	for _, l := range g.labels() {
-		s.RefusedLabels += l.refusals()
+	for i, l := range g.labels() {
+		s.RefusedLabels[i] = l.refusals()
 	}
 	return s
 }
@@ -395,7 +395,8 @@ func (g *Graph) close(at int64) {
 				Connection: ed.key.connection, Virtual: ed.key.virtual,
 				ClientDimensions: dimensionsOf(g.Dimensions.Value(ed.key.clientDimensions)),
 				ServerDimensions: dimensionsOf(g.Dimensions.Value(ed.key.serverDimensions)),
-				Start:            min(ed.start, at), FailedStart: min(ed.failedStart, at), Totals: &ed.total,
+				Start:            min(ed.start, at), SucceededStart: min(ed.succeededStart, at), FailedStart: min(ed.failedStart, at),
+				Totals:     &ed.total,
 				Operations: g.operationRows(ed.total.operations),
 			})
 		}

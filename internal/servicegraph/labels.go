@@ -12,6 +12,9 @@ type LabelID uint32
 // LabelOther stands for all strings that found no room.
 const LabelOther LabelID = 1
 
+// NumLabels is the number of the Labels of a Graph.
+const NumLabels = 4
+
 // labelLife is for how many epochs a string is kept without being used. Two are as long as whatever refers to it can live:
 // a span for PairTimeout, and then a count for EdgeTTL, neither longer than an epoch.
 const labelLife = 3
@@ -49,10 +52,10 @@ func newLabels(limit, maxLength int, other string) *Labels {
 // Epoch returns the current epoch.
 func (l *Labels) Epoch() uint32 { return l.epoch.Load() }
 
-// ID returns the number of a string, cut to the greatest length; LabelOther when there is no room for a new one.
-func (l *Labels) ID(value []byte) LabelID {
+// ID returns the number of a string and what is kept of it; LabelOther when there is no room for a new one.
+func (l *Labels) ID(value []byte) (LabelID, string) {
 	if len(value) == 0 {
-		return 0
+		return 0, ""
 	}
 	if len(value) > l.maxLength {
 		end := l.maxLength
@@ -62,17 +65,17 @@ func (l *Labels) ID(value []byte) LabelID {
 		value = value[:end]
 	}
 	if string(value) == l.other {
-		return LabelOther
+		return LabelOther, l.other
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if id, ok := l.ids[string(value)]; ok {
 		l.entries[id].epoch = l.epoch.Load()
-		return id
+		return id, l.entries[id].value
 	}
 	if len(l.ids) >= l.max {
 		l.refused++
-		return LabelOther
+		return LabelOther, l.other
 	}
 	var id LabelID
 	if last := len(l.free) - 1; last >= 0 {
@@ -84,7 +87,7 @@ func (l *Labels) ID(value []byte) LabelID {
 	kept := string(value)
 	l.ids[kept] = id
 	l.entries[id] = labelEntry{value: kept, epoch: l.epoch.Load()}
-	return id
+	return id, kept
 }
 
 // Value returns the string of a number.

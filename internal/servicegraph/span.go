@@ -171,8 +171,10 @@ type Stats struct {
 	RefusedCalls, RefusedNodes int64
 	ExpiredEdges               int64
 	// RefusedOperations counts calls that count under the name of the other operations of their edge, RefusedVariants those
-	// that count with the other failures and versions, RefusedLabels the look-ups of strings that found no room.
-	RefusedOperations, RefusedVariants, RefusedLabels int64
+	// that count with the other failures and versions.
+	RefusedOperations, RefusedVariants int64
+	// RefusedLabels counts the look-ups of strings that found no room, by the order of the Labels in Graph.
+	RefusedLabels [NumLabels]int64
 	// Pending is the number of spans that wait, Held that of all records including the settled ones that are kept to
 	// recognise duplicates and further callees.
 	Pending, Held, Edges, Nodes int64

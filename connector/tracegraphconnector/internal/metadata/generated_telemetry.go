@@ -37,11 +37,15 @@ type TelemetryBuilder struct {
 	ConnectorTracegraphFollowedLinks     metric.Int64Counter
 	ConnectorTracegraphHeldRecords       metric.Int64ObservableGauge
 	ConnectorTracegraphIgnoredLinks      metric.Int64Counter
+	ConnectorTracegraphMergedCalls       metric.Int64Counter
 	ConnectorTracegraphNodes             metric.Int64ObservableGauge
+	ConnectorTracegraphOperations        metric.Int64ObservableGauge
+	ConnectorTracegraphOperationsLimit   metric.Int64ObservableGauge
 	ConnectorTracegraphPendingSpans      metric.Int64ObservableGauge
 	ConnectorTracegraphReceivedSpans     metric.Int64Counter
 	ConnectorTracegraphRecordsLimit      metric.Int64ObservableGauge
 	ConnectorTracegraphRefusedCalls      metric.Int64Counter
+	ConnectorTracegraphRefusedLabels     metric.Int64Counter
 	ConnectorTracegraphRefusedNodes      metric.Int64Counter
 	ConnectorTracegraphResolvedSpans     metric.Int64Counter
 	ConnectorTracegraphSentDatapoints    metric.Int64Counter
@@ -110,6 +114,36 @@ func (builder *TelemetryBuilder) RegisterConnectorTracegraphNodesCallback(cb met
 		cb(ctx, &observerInt64{inst: builder.ConnectorTracegraphNodes, obs: o})
 		return nil
 	}, builder.ConnectorTracegraphNodes)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterConnectorTracegraphOperationsCallback sets callback for observable ConnectorTracegraphOperations metric.
+func (builder *TelemetryBuilder) RegisterConnectorTracegraphOperationsCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ConnectorTracegraphOperations, obs: o})
+		return nil
+	}, builder.ConnectorTracegraphOperations)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterConnectorTracegraphOperationsLimitCallback sets callback for observable ConnectorTracegraphOperationsLimit metric.
+func (builder *TelemetryBuilder) RegisterConnectorTracegraphOperationsLimitCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ConnectorTracegraphOperationsLimit, obs: o})
+		return nil
+	}, builder.ConnectorTracegraphOperationsLimit)
 	if err != nil {
 		return err
 	}
@@ -232,10 +266,28 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{links}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ConnectorTracegraphMergedCalls, err = builder.meter.Int64Counter(
+		"otelcol_connector_tracegraph_merged_calls",
+		metric.WithDescription("Calls that count with others: with the other operations of their edge (operations), with the other error types and versions of their operation (variants). [Development]"),
+		metric.WithUnit("{calls}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ConnectorTracegraphNodes, err = builder.meter.Int64ObservableGauge(
 		"otelcol_connector_tracegraph_nodes",
 		metric.WithDescription("Names of nodes held. [Development]"),
 		metric.WithUnit("{nodes}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ConnectorTracegraphOperations, err = builder.meter.Int64ObservableGauge(
+		"otelcol_connector_tracegraph_operations",
+		metric.WithDescription("Operations of edges held. [Development]"),
+		metric.WithUnit("{operations}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ConnectorTracegraphOperationsLimit, err = builder.meter.Int64ObservableGauge(
+		"otelcol_connector_tracegraph_operations_limit",
+		metric.WithDescription("Limit of the operations of edges held (operations::max_total). [Development]"),
+		metric.WithUnit("{operations}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ConnectorTracegraphPendingSpans, err = builder.meter.Int64ObservableGauge(
@@ -260,6 +312,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_connector_tracegraph_refused_calls",
 		metric.WithDescription("Calls not counted because there was no room for a new edge. [Development]"),
 		metric.WithUnit("{calls}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ConnectorTracegraphRefusedLabels, err = builder.meter.Int64Counter(
+		"otelcol_connector_tracegraph_refused_labels",
+		metric.WithDescription("Look-ups of strings that found no room for a new one: their calls count without dimensions, and as another operation, version or error type. [Development]"),
+		metric.WithUnit("{labels}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ConnectorTracegraphRefusedNodes, err = builder.meter.Int64Counter(

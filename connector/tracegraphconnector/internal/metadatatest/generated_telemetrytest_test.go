@@ -36,6 +36,14 @@ func TestSetupTelemetry(t *testing.T) {
 		observer.Observe(1)
 		return nil
 	}))
+	require.NoError(t, tb.RegisterConnectorTracegraphOperationsCallback(func(_ context.Context, observer metric.Int64Observer) error {
+		observer.Observe(1)
+		return nil
+	}))
+	require.NoError(t, tb.RegisterConnectorTracegraphOperationsLimitCallback(func(_ context.Context, observer metric.Int64Observer) error {
+		observer.Observe(1)
+		return nil
+	}))
 	require.NoError(t, tb.RegisterConnectorTracegraphPendingSpansCallback(func(_ context.Context, observer metric.Int64Observer) error {
 		observer.Observe(1)
 		return nil
@@ -50,8 +58,10 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ConnectorTracegraphFlushDuration.Record(context.Background(), 1)
 	tb.ConnectorTracegraphFollowedLinks.Add(context.Background(), 1)
 	tb.ConnectorTracegraphIgnoredLinks.Add(context.Background(), 1)
+	tb.ConnectorTracegraphMergedCalls.Add(context.Background(), 1)
 	tb.ConnectorTracegraphReceivedSpans.Add(context.Background(), 1)
 	tb.ConnectorTracegraphRefusedCalls.Add(context.Background(), 1)
+	tb.ConnectorTracegraphRefusedLabels.Add(context.Background(), 1)
 	tb.ConnectorTracegraphRefusedNodes.Add(context.Background(), 1)
 	tb.ConnectorTracegraphResolvedSpans.Add(context.Background(), 1)
 	tb.ConnectorTracegraphSentDatapoints.Add(context.Background(), 1)
@@ -83,7 +93,16 @@ func TestSetupTelemetry(t *testing.T) {
 	AssertEqualConnectorTracegraphIgnoredLinks(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
+	AssertEqualConnectorTracegraphMergedCalls(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
 	AssertEqualConnectorTracegraphNodes(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualConnectorTracegraphOperations(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualConnectorTracegraphOperationsLimit(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualConnectorTracegraphPendingSpans(t, testTel,
@@ -96,6 +115,9 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualConnectorTracegraphRefusedCalls(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualConnectorTracegraphRefusedLabels(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualConnectorTracegraphRefusedNodes(t, testTel,

@@ -1,0 +1,170 @@
+package tracegraphconnector
+
+import (
+	"hash/maphash"
+	"strconv"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/paramedic-otel/paramedic/internal/operation"
+	"github.com/paramedic-otel/paramedic/internal/servicegraph"
+	"github.com/paramedic-otel/paramedic/semconv"
+)
+
+// labelCache remembers the numbers of strings, so that most spans need not ask the table that all share.
+type labelCache struct {
+	table *servicegraph.Labels
+	seed  maphash.Seed
+	epoch uint32
+	cells []labelCell
+}
+
+type labelCell struct {
+	value string
+	id    servicegraph.LabelID
+}
+
+// newLabelCache returns a cache of the given size, a power of two.
+func newLabelCache(table *servicegraph.Labels, size int) labelCache {
+	return labelCache{table: table, seed: maphash.MakeSeed(), epoch: table.Epoch(), cells: make([]labelCell, size)}
+}
+
+// begin is to be called before the strings of a batch: numbers of an earlier epoch may stand for other strings by now.
+func (c *labelCache) begin() {
+	if epoch := c.table.Epoch(); epoch != c.epoch {
+		clear(c.cells)
+		c.epoch = epoch
+	}
+}
+
+func (c *labelCache) id(value []byte) servicegraph.LabelID {
+	if len(value) == 0 {
+		return 0
+	}
+	cell := &c.cells[maphash.Bytes(c.seed, value)&uint64(len(c.cells)-1)]
+	if cell.value == string(value) {
+		return cell.id
+	}
+	id, kept := c.table.ID(value)
+	if id != servicegraph.LabelOther {
+		cell.value, cell.id = kept, id
+	}
+	return id
+}
+
+// labeller gives spans the strings that series are told apart by. It is not safe for concurrent use.
+type labeller struct {
+	// dimensions are the names of the configured dimensions.
+	dimensions []string
+	operations bool
+
+	sets, names, versions, failures labelCache
+	buf                             []byte
+}
+
+func newLabeller(cfg *Config, graph *servicegraph.Graph) labeller {
+	return labeller{
+		dimensions: cfg.Dimensions, operations: cfg.Operations.Enabled,
+		sets: newLabelCache(graph.Dimensions, 256), names: newLabelCache(graph.Operations, 1024),
+		versions: newLabelCache(graph.Versions, 64), failures: newLabelCache(graph.Failures, 64),
+	}
+}
+
+func (l *labeller) begin() {
+	for _, c := range []*labelCache{&l.sets, &l.names, &l.versions, &l.failures} {
+		c.begin()
+	}
+}
+
+// version returns the number of a service's version.
+func (l *labeller) version(version string) uint16 {
+	if !l.operations || version == "" {
+		return 0
+	}
+	l.buf = append(l.buf[:0], version...)
+	return uint16(l.versions.id(l.buf))
+}
+
+// label adds to a span what its series are told apart by.
+func (l *labeller) label(s *servicegraph.Span, from *origin, attrs pcommon.Map, d *details) {
+	if len(l.dimensions) > 0 {
+		s.Dimensions = l.set(from.attributes, attrs)
+	}
+	if !l.operations {
+		return
+	}
+	s.Version = from.version
+	l.buf = operation.Append(l.buf[:0], &d.op)
+	s.Operation = uint16(l.names.id(l.buf))
+	if s.Flags&servicegraph.FlagFailed != 0 {
+		s.Failure = uint8(l.failure(d))
+	}
+}
+
+// set returns the number of the values of the dimensions; a resource's come before a span's.
+func (l *labeller) set(resource, span pcommon.Map) servicegraph.LabelID {
+	l.buf = l.buf[:0]
+	for i, name := range l.dimensions {
+		v, ok := resource.Get(name)
+		if !ok {
+			if v, ok = span.Get(name); !ok {
+				continue
+			}
+		}
+		l.buf = servicegraph.AppendDimension(l.buf, i, v.AsString())
+	}
+	return l.sets.id(l.buf)
+}
+
+// failure returns the number of the kind of failure of a failed span.
+func (l *labeller) failure(d *details) servicegraph.LabelID {
+	l.buf = l.buf[:0]
+	switch {
+	case d.errorType != "":
+		l.buf = operation.AppendNormal(l.buf, d.errorType)
+	case d.httpStatus >= 400 && d.httpStatus < 600:
+		l.buf = strconv.AppendInt(l.buf, d.httpStatus, 10)
+	case d.rpcStatusName != "" && d.rpcStatusName != "OK":
+		l.buf = operation.AppendNormal(l.buf, d.rpcStatusName)
+	case d.rpcStatus > 0 && d.rpcStatus < int64(len(rpcStatusNames)):
+		l.buf = append(l.buf, rpcStatusNames[d.rpcStatus]...)
+	}
+	if len(l.buf) == 0 {
+		return servicegraph.LabelOther
+	}
+	return l.failures.id(l.buf)
+}
+
+// rpcStatusNames are the status codes of gRPC.
+var rpcStatusNames = [...]string{
+	"OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS", "PERMISSION_DENIED",
+	"RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS",
+	"UNAUTHENTICATED",
+}
+
+// origin is where spans come from: what all spans of a resource have in common.
+type origin struct {
+	service    servicegraph.NodeID
+	version    uint16
+	attributes pcommon.Map
+}
+
+func (t *translator) origin(attrs pcommon.Map) origin {
+	name, namespace, version := unknownService, "", ""
+	for k, v := range attrs.All() {
+		if v.Type() != pcommon.ValueTypeStr {
+			continue
+		}
+		switch k {
+		case semconv.AttrServiceName:
+			if v.Str() != "" {
+				name = v.Str()
+			}
+		case semconv.AttrServiceNamespace:
+			namespace = v.Str()
+		case semconv.AttrServiceVersion:
+			version = v.Str()
+		}
+	}
+	return origin{service: t.graph.Service(namespace, name), version: t.labels.version(version), attributes: attrs}
+}
