@@ -91,10 +91,10 @@ type LimitsConfig struct {
 
 func createDefaultConfig() component.Config {
 	return &Config{
-		Bucket:           5 * time.Second,
+		Bucket:           3 * time.Second,
 		Lateness:         3 * time.Second,
 		IdleAfter:        10 * time.Second,
-		MaxClockSkew:     2 * time.Minute,
+		MaxClockSkew:     90 * time.Second,
 		OpenSurprise:     9,
 		MinScore:         0.99,
 		MinDeviation:     6,

@@ -33,11 +33,11 @@ func TestConfig(t *testing.T) {
 		return out
 	}
 	wrong := map[string][]string{
-		"bucket_short":         {"bucket must be between 1s and 5m, got 999ms", "max_clock_skew must be at most 32 buckets (31.968s), got 2m0s"},
+		"bucket_short":         {"bucket must be between 1s and 5m, got 999ms", "max_clock_skew must be at most 32 buckets (31.968s), got 1m30s"},
 		"bucket_long":          {"bucket must be between 1s and 5m, got 5m1s", "resolve_after must be at least 5m1s, got 1m0s", "stale_after must be at least 5m1s, got 3m0s"},
-		"lateness_negative":    {"lateness must be between 0s and 6 buckets (30s), got -1s"},
-		"lateness_long":        {"lateness must be between 0s and 6 buckets (30s), got 31s"},
-		"skew_long":            {"max_clock_skew must be at most 32 buckets (2m40s), got 2m41s"},
+		"lateness_negative":    {"lateness must be between 0s and 6 buckets (18s), got -1s"},
+		"lateness_long":        {"lateness must be between 0s and 6 buckets (18s), got 31s"},
+		"skew_long":            {"max_clock_skew must be at most 32 buckets (1m36s), got 2m41s"},
 		"skew_short":           {"max_clock_skew must be at least 1s, got 999ms"},
 		"surprise_low":         {"open_surprise must be between 3 and 100, got 2.9; it is -log10 of a probability"},
 		"surprise_high":        {"open_surprise must be between 3 and 100, got 101; it is -log10 of a probability"},
@@ -57,8 +57,8 @@ func TestConfig(t *testing.T) {
 		"change":               {"change_window must be at least 1s, got 0s"},
 		"repeat":               {"repeat_interval must be at least 10s, got 5s"},
 		"update":               {"update_interval must be at least 0s, got -1s"},
-		"resolve":              {"resolve_after must be at least 5s, got 4s"},
-		"stale":                {"stale_after must be at least 5s, got 4s"},
+		"resolve":              {"resolve_after must be at least 3s, got 2s"},
+		"stale":                {"stale_after must be at least 3s, got 2s"},
 		"half_life":            {"baseline_half_life must be at least 1m0s, got 59s"},
 		"normal":               {"normal_after must be at least 1m0s, got 59s"},
 		"limits": unbounded("edges", "series", "signals", "services", "log_templates", "log_contexts",
@@ -69,7 +69,7 @@ func TestConfig(t *testing.T) {
 		},
 		"many": {
 			"bucket must be between 1s and 5m, got 0s", "lateness must be between 0s and 6 buckets (0s), got 3s",
-			"max_clock_skew must be at most 32 buckets (0s), got 2m0s", "persistence must be between 1 and 100 samples, got 0",
+			"max_clock_skew must be at most 32 buckets (0s), got 1m30s", "persistence must be between 1 and 100 samples, got 0",
 		},
 	}
 	right := map[string]*Config{

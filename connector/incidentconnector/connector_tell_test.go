@@ -22,10 +22,12 @@ func TestSymptomsAreTold(t *testing.T) {
 	core, logs := observer.New(zapcore.DebugLevel)
 	set.Logger = zap.New(core)
 	factory := NewFactory()
+	cfg := createDefaultConfig().(*Config)
+	cfg.Bucket = step
 	sink := new(consumertest.LogsSink)
 	w := &world{t: t, tel: tel, sink: sink}
 	var err error
-	w.metrics, err = factory.CreateMetricsToLogs(context.Background(), set, factory.CreateDefaultConfig(), sink)
+	w.metrics, err = factory.CreateMetricsToLogs(context.Background(), set, cfg, sink)
 	require.NoError(t, err)
 	require.NoError(t, w.metrics.Start(context.Background(), componenttest.NewNopHost()))
 	w.play(0, 240, calm)

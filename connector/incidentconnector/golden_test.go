@@ -34,6 +34,7 @@ func TestGolden(t *testing.T) {
 			conf, err := confmaptest.LoadConf(path)
 			require.NoError(t, err)
 			cfg := createDefaultConfig().(*Config)
+			cfg.Bucket = step
 			require.NoError(t, conf.Unmarshal(cfg))
 			require.NoError(t, cfg.Validate())
 			in, err := golden.ReadMetrics(filepath.Join(dir, "in.yaml"))

@@ -24,7 +24,7 @@ import (
 // epoch is on every grid of the tests.
 var epoch = time.Date(2026, 1, 2, 3, 0, 0, 0, time.UTC)
 
-// step is the default bucket.
+// step is the bucket of the tests.
 const step = 5 * time.Second
 
 // at returns when bucket i ends.
@@ -49,6 +49,7 @@ func newWorld(t testing.TB, change func(*Config)) *world {
 func newWorldTo(t testing.TB, change func(*Config), next consumer.Logs) *world {
 	t.Helper()
 	cfg := createDefaultConfig().(*Config)
+	cfg.Bucket, cfg.MaxClockSkew = step, 24*step
 	if change != nil {
 		change(cfg)
 	}

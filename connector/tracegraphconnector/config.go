@@ -145,7 +145,7 @@ var conventionalPeers = []string{
 
 func createDefaultConfig() component.Config {
 	return &Config{
-		FlushInterval:     5 * time.Second,
+		FlushInterval:     3 * time.Second,
 		Lateness:          2 * time.Second,
 		PairTimeout:       10 * time.Second,
 		FailedPairTimeout: 3 * time.Second,

@@ -198,6 +198,7 @@ func TestBusyDownstream(t *testing.T) {
 	})
 	require.NoError(t, err)
 	cfg := createDefaultConfig().(*Config)
+	cfg.FlushInterval = 5 * time.Second
 	cfg.MaxUnsent = 3
 	c, err := NewFactory().CreateTracesToMetrics(t.Context(), connectortest.NewNopSettings(metadata.Type), cfg, next)
 	require.NoError(t, err)
@@ -229,6 +230,7 @@ func TestBusyDownstream(t *testing.T) {
 
 func TestRefusingDownstream(t *testing.T) {
 	cfg := createDefaultConfig().(*Config)
+	cfg.FlushInterval = 5 * time.Second
 	c, err := NewFactory().CreateTracesToMetrics(t.Context(), connectortest.NewNopSettings(metadata.Type), cfg,
 		consumertest.NewErr(errors.New("full")))
 	require.NoError(t, err)
@@ -288,7 +290,9 @@ func TestCancelledRequest(t *testing.T) {
 		return nil
 	})
 	require.NoError(t, err)
-	c, err := NewFactory().CreateTracesToMetrics(t.Context(), connectortest.NewNopSettings(metadata.Type), createDefaultConfig(), next)
+	cfg := createDefaultConfig().(*Config)
+	cfg.FlushInterval = 5 * time.Second
+	c, err := NewFactory().CreateTracesToMetrics(t.Context(), connectortest.NewNopSettings(metadata.Type), cfg, next)
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -2,6 +2,7 @@ package tracegraphconnector
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -33,7 +34,9 @@ func TestInstanceOfTheCollector(t *testing.T) {
 			set := connectortest.NewNopSettings(metadata.Type)
 			set.Resource = tc.own
 			sink := new(consumertest.MetricsSink)
-			c, err := NewFactory().CreateTracesToMetrics(t.Context(), set, createDefaultConfig(), sink)
+			cfg := createDefaultConfig().(*Config)
+			cfg.FlushInterval = 5 * time.Second
+			c, err := NewFactory().CreateTracesToMetrics(t.Context(), set, cfg, sink)
 			require.NoError(t, err)
 			require.NoError(t, c.Start(t.Context(), componenttest.NewNopHost()))
 			for _, td := range every(second, 10*second) {

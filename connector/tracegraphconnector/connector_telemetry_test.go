@@ -34,6 +34,7 @@ func observed(t *testing.T, change func(*Config), next consumer.Metrics) (*trace
 	tel := componenttest.NewTelemetry()
 	t.Cleanup(func() { require.NoError(t, tel.Shutdown(context.Background())) })
 	cfg := createDefaultConfig().(*Config)
+	cfg.FlushInterval = 5 * time.Second
 	change(cfg)
 	c, err := NewFactory().CreateTracesToMetrics(t.Context(), metadatatest.NewSettings(tel), cfg, next)
 	require.NoError(t, err)

@@ -97,6 +97,7 @@ func batch(spans ...sp) ptrace.Traces {
 func start(t testing.TB, change func(*Config)) (connector.Traces, *consumertest.MetricsSink) {
 	t.Helper()
 	cfg := createDefaultConfig().(*Config)
+	cfg.FlushInterval = 5 * time.Second
 	if change != nil {
 		change(cfg)
 	}
