@@ -85,8 +85,8 @@ func (e *encoder) encode(at int64, edges []servicegraph.Edge) pmetric.Metrics {
 		// Every edge has failures, if none: a ratio needs both series.
 		dp := e.number(failed, edge.Start, at, edge.Totals.Failed)
 		e.attributes(dp.Attributes(), edge, true)
-		for i := range edge.Totals.SlowestFailed {
-			failedExemplar(dp.Exemplars().AppendEmpty(), &edge.Totals.SlowestFailed[i])
+		for _, x := range edge.Totals.SlowestFailed.Calls() {
+			failedExemplar(dp.Exemplars().AppendEmpty(), &x)
 		}
 	}
 	server, client := serverView, clientView
@@ -161,15 +161,15 @@ func (e *encoder) durations(sm pmetric.ScopeMetrics, name, description string, a
 		if h := v.all(t); h.Count > 0 {
 			attrs, exemplars := out.add(e, start, at, h)
 			e.attributes(attrs, edge, false)
-			v.exemplars(exemplars, t.Slowest)
+			v.exemplars(exemplars, t.Slowest.Calls())
 			if !e.splitFailed {
-				v.exemplars(exemplars, t.SlowestFailed)
+				v.exemplars(exemplars, t.SlowestFailed.Calls())
 			}
 		}
 		if h := v.failed(t); h.Count > 0 {
 			attrs, exemplars := out.add(e, edge.FailedStart, at, h)
 			e.attributes(attrs, edge, true)
-			v.exemplars(exemplars, t.SlowestFailed)
+			v.exemplars(exemplars, t.SlowestFailed.Calls())
 		}
 	}
 }

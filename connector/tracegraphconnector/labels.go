@@ -1,7 +1,6 @@
 package tracegraphconnector
 
 import (
-	"hash/maphash"
 	"strconv"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -14,7 +13,6 @@ import (
 // labelCache remembers the numbers of strings, so that most spans need not ask the table that all share.
 type labelCache struct {
 	table *servicegraph.Labels
-	seed  maphash.Seed
 	epoch uint32
 	cells []labelCell
 }
@@ -26,7 +24,7 @@ type labelCell struct {
 
 // newLabelCache returns a cache of the given size, a power of two.
 func newLabelCache(table *servicegraph.Labels, size int) labelCache {
-	return labelCache{table: table, seed: maphash.MakeSeed(), epoch: table.Epoch(), cells: make([]labelCell, size)}
+	return labelCache{table: table, epoch: table.Epoch(), cells: make([]labelCell, size)}
 }
 
 // begin is to be called before the strings of a batch: numbers of an earlier epoch may stand for other strings by now.
@@ -41,7 +39,7 @@ func (c *labelCache) id(value []byte) servicegraph.LabelID {
 	if len(value) == 0 {
 		return 0
 	}
-	cell := &c.cells[maphash.Bytes(c.seed, value)&uint64(len(c.cells)-1)]
+	cell := &c.cells[cellOf(value)&uint64(len(c.cells)-1)]
 	if cell.value == string(value) {
 		return cell.id
 	}
@@ -50,6 +48,34 @@ func (c *labelCache) id(value []byte) servicegraph.LabelID {
 		cell.value, cell.id = kept, id
 	}
 	return id
+}
+
+// known returns the number of a string if the cache has it.
+func (c *labelCache) known(value string) (servicegraph.LabelID, bool) {
+	cell := &c.cells[cellOf(value)&uint64(len(c.cells)-1)]
+	return cell.id, value != "" && cell.value == value
+}
+
+// cellOf mixes the length of a string with its first and last bytes: names that differ mostly do so there, and two in one
+// cell only cost time.
+func cellOf[T ~string | ~[]byte](value T) uint64 {
+	const odd = 0x9e3779b97f4a7c15
+	h := uint64(len(value))
+	if len(value) >= 8 {
+		h = (h*odd ^ word(value[:8])) * odd
+		h ^= word(value[len(value)-8:])
+	} else {
+		for i := range len(value) {
+			h = h*odd ^ uint64(value[i])
+		}
+	}
+	return h * odd >> 40
+}
+
+func word[T ~string | ~[]byte](b T) uint64 {
+	_ = b[7]
+	return uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 |
+		uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56
 }
 
 // labeller gives spans the strings that series are told apart by. It is not safe for concurrent use.
@@ -94,11 +120,22 @@ func (l *labeller) label(s *servicegraph.Span, from *origin, attrs pcommon.Map, 
 		return
 	}
 	s.Version = from.version
-	l.buf = operation.Append(l.buf[:0], &d.op)
-	s.Operation = uint16(l.names.id(l.buf))
+	s.Operation = uint16(l.operation(&d.op))
 	if s.Flags&servicegraph.FlagFailed != 0 {
 		s.Failure = uint8(l.failure(d))
 	}
+}
+
+// operation returns the number of an operation's name.
+func (l *labeller) operation(f *operation.Fields) servicegraph.LabelID {
+	if f.Plain() {
+		// The name of an operation that is a span's name needs no second look.
+		if id, ok := l.names.known(f.Name); ok {
+			return id
+		}
+	}
+	l.buf = operation.Append(l.buf[:0], f)
+	return l.names.id(l.buf)
 }
 
 // set returns the number of the values of the dimensions; a resource's come before a span's.

@@ -63,6 +63,12 @@ type edgeKey struct {
 	virtual                            Side
 }
 
+// bits returns eight bits of a mix of the nodes and dimensions.
+func (k *edgeKey) bits() uint8 {
+	const odd = 0x9e3779b1
+	return uint8((((uint32(k.client)*odd+uint32(k.server))*odd+uint32(k.clientDimensions))*odd + uint32(k.serverDimensions)) * odd >> 24)
+}
+
 type edge struct {
 	key   edgeKey
 	start int64
@@ -98,6 +104,8 @@ type edges struct {
 	// order is sorted for output when sorted is set.
 	order  []*edge
 	sorted bool
+	// recent are edges that were found lately, by a few bits of their keys.
+	recent [256]*edge
 	// operations is the number of operations of all edges.
 	operations                         int
 	refusedOperations, refusedVariants int64
@@ -111,7 +119,13 @@ func newEdges(cfg *Config) edges {
 // live counts anew from start, whether it was dropped in the meantime or not; one that does so in the interval ahead, when
 // that interval becomes the oldest open one.
 func (e *edges) get(c *call, start int64, ahead bool) *edge {
-	if ed, ok := e.byKey[c.key]; ok {
+	recent := &e.recent[c.key.bits()]
+	ed := *recent
+	if ed == nil || ed.key != c.key {
+		ed = e.byKey[c.key]
+		*recent = ed
+	}
+	if ed != nil {
 		if ed.lastUsed < c.at-int64(e.cfg.EdgeTTL) {
 			if ahead {
 				ed.restart = true
@@ -127,7 +141,7 @@ func (e *edges) get(c *call, start int64, ahead bool) *edge {
 	if len(e.byKey) >= e.cfg.MaxEdges {
 		return nil
 	}
-	ed := &edge{key: c.key, start: start}
+	ed = &edge{key: c.key, start: start}
 	for _, t := range []*Totals{&ed.total, &ed.ahead} {
 		for _, h := range t.histograms() {
 			*h = newHistogram(e.cfg)
@@ -205,8 +219,8 @@ func (e *edges) next(ed *edge, start int64) {
 	for i, h := range ed.total.histograms() {
 		h.merge(from[i], explicit)
 	}
-	ed.total.Slowest.merge(ed.ahead.Slowest, e.cfg.MaxExemplars)
-	ed.total.SlowestFailed.merge(ed.ahead.SlowestFailed, e.cfg.MaxExemplars)
+	ed.total.Slowest.merge(&ed.ahead.Slowest, e.cfg.MaxExemplars)
+	ed.total.SlowestFailed.merge(&ed.ahead.SlowestFailed, e.cfg.MaxExemplars)
 	e.mergeOperations(&ed.total.operations, &ed.ahead.operations)
 	e.reset(&ed.ahead)
 	ed.aheadUsed = false
@@ -230,7 +244,10 @@ func (t *Totals) clear() {
 	t.clearExemplars()
 }
 
-func (t *Totals) clearExemplars() { t.Slowest, t.SlowestFailed = t.Slowest[:0], t.SlowestFailed[:0] }
+func (t *Totals) clearExemplars() {
+	t.Slowest.reset()
+	t.SlowestFailed.reset()
+}
 
 // sent makes an edge ready for the next interval when its counts, up to the given time, were handed out.
 func (ed *edge) sent(at int64, delta bool) {
@@ -296,6 +313,9 @@ func (e *edges) sweep(before int64) int64 {
 		kept = append(kept, ed)
 	}
 	dropped := len(e.order) - len(kept)
+	if dropped > 0 {
+		clear(e.recent[:])
+	}
 	clear(e.order[len(kept):])
 	e.order = kept
 	return int64(dropped)

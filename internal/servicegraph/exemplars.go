@@ -1,6 +1,9 @@
 package servicegraph
 
-import "cmp"
+import (
+	"cmp"
+	"slices"
+)
 
 // Exemplar is one call of those that a count or histogram is made of.
 type Exemplar struct {
@@ -17,13 +20,19 @@ type Exemplar struct {
 func (e *Exemplar) duration() int64 { return max(e.ClientDur, e.ServerDur) }
 
 // reservoir keeps the slowest calls of an interval: of a set of calls always the same, in whichever order they come.
-type reservoir []Exemplar
+type reservoir struct {
+	calls []Exemplar
+	// fastest is the index of the call that leaves first.
+	fastest int
+}
 
 // offer keeps a call if there is room or it is slower than one that is kept.
 func (r *reservoir) offer(c *call, limit int) {
-	kept := *r
-	if len(kept) >= limit && max(c.client, c.server) < kept[kept.fastest()].duration() {
-		return
+	if len(r.calls) >= limit {
+		fastest := &r.calls[r.fastest]
+		if took := max(c.client, c.server); took < fastest.duration() || took == fastest.duration() && c.at > fastest.At {
+			return
+		}
 	}
 	r.put(&Exemplar{
 		Trace: c.trace, Client: c.clientSpan, Server: c.serverSpan, At: c.at, ClientDur: c.client, ServerDur: c.server,
@@ -31,24 +40,36 @@ func (r *reservoir) offer(c *call, limit int) {
 }
 
 func (r *reservoir) put(e *Exemplar, limit int) {
-	kept := *r
-	if len(kept) < limit {
-		*r = append(kept, *e)
+	switch {
+	case len(r.calls) < limit:
+		r.calls = append(r.calls, *e)
+	case compareExemplars(e, &r.calls[r.fastest]) > 0:
+		r.calls[r.fastest] = *e
+	default:
 		return
 	}
-	if i := kept.fastest(); compareExemplars(e, &kept[i]) > 0 {
-		kept[i] = *e
+	r.fastest = 0
+	for i := range r.calls {
+		if compareExemplars(&r.calls[i], &r.calls[r.fastest]) < 0 {
+			r.fastest = i
+		}
 	}
 }
 
-func (r reservoir) fastest() int {
-	fastest := 0
-	for i := 1; i < len(r); i++ {
-		if compareExemplars(&r[i], &r[fastest]) < 0 {
-			fastest = i
-		}
+// merge takes in what another keeps.
+func (r *reservoir) merge(o *reservoir, limit int) {
+	for i := range o.calls {
+		r.put(&o.calls[i], limit)
 	}
-	return fastest
+}
+
+func (r *reservoir) reset() { r.calls, r.fastest = r.calls[:0], 0 }
+
+// Calls returns the examples, the slowest first.
+func (r *reservoir) Calls() []Exemplar {
+	slices.SortFunc(r.calls, func(a, b Exemplar) int { return compareExemplars(&b, &a) })
+	r.fastest = max(len(r.calls)-1, 0)
+	return r.calls
 }
 
 func compareExemplars(a, b *Exemplar) int {
@@ -58,11 +79,4 @@ func compareExemplars(a, b *Exemplar) int {
 		cmp.Compare(b.Trace.Hi, a.Trace.Hi), cmp.Compare(b.Trace.Lo, a.Trace.Lo),
 		cmp.Compare(b.Server, a.Server), cmp.Compare(b.Client, a.Client),
 	)
-}
-
-// merge takes in what another keeps.
-func (r *reservoir) merge(o reservoir, limit int) {
-	for i := range o {
-		r.put(&o[i], limit)
-	}
 }
