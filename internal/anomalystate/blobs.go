@@ -41,7 +41,7 @@ func OpenBlobs(ctx context.Context, client storage.Client) (*Blobs, error) {
 	if sealed == nil {
 		return b, nil
 	}
-	index, err := open(sealed)
+	index, err := Unseal(sealed)
 	if err != nil {
 		return b, err
 	}
@@ -54,12 +54,14 @@ func OpenBlobs(ctx context.Context, client storage.Client) (*Blobs, error) {
 	return b, nil
 }
 
-func seal(data []byte) []byte {
+// Seal puts data behind a mark of the format and before a checksum, as states that are no streams are stored.
+func Seal(data []byte) []byte {
 	sealed := append([]byte(blobMagic), data...)
 	return binary.LittleEndian.AppendUint64(sealed, xxh3.Hash(sealed))
 }
 
-func open(sealed []byte) ([]byte, error) {
+// Unseal returns what was sealed. The error wraps ErrForeign or ErrCorrupt.
+func Unseal(sealed []byte) ([]byte, error) {
 	if len(sealed) < len(blobMagic) || string(sealed[:len(blobMagic)]) != blobMagic {
 		return nil, fmt.Errorf("%w: this is no state of format 1", ErrForeign)
 	}
@@ -87,7 +89,7 @@ func (b *Blobs) Load(ctx context.Context, k Key) ([]byte, error) {
 		return nil, err
 	}
 	b.held[k] = len(sealed)
-	return open(sealed)
+	return Unseal(sealed)
 }
 
 // Size is how many bytes are held under a key.
@@ -105,7 +107,7 @@ func (b *Blobs) Write(ctx context.Context, k Key, data []byte) error {
 		b.stale = b.stale || known
 		return nil
 	}
-	sealed := seal(data)
+	sealed := Seal(data)
 	if err := b.client.Set(ctx, blobKey(k), sealed); err != nil {
 		return err
 	}
@@ -124,7 +126,7 @@ func (b *Blobs) Commit(ctx context.Context) error {
 		index = binary.LittleEndian.AppendUint64(index, k.Hi)
 		index = binary.LittleEndian.AppendUint64(index, k.Lo)
 	}
-	if err := b.client.Set(ctx, blobIndex, seal(index)); err != nil {
+	if err := b.client.Set(ctx, blobIndex, Seal(index)); err != nil {
 		return err
 	}
 	b.stale = false
