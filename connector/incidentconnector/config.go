@@ -57,6 +57,11 @@ type Config struct {
 	// Signals says which series may open incidents, and which are ignored.
 	Signals SignalsConfig `mapstructure:"signals"`
 
+	// Storage is the extension that keeps what was learnt and what goes on; without one it is in memory only.
+	Storage *component.ID `mapstructure:"storage"`
+	// State says how it is kept.
+	State StateConfig `mapstructure:"state"`
+
 	// Limits bound the memory.
 	Limits LimitsConfig `mapstructure:"limits"`
 }
@@ -108,6 +113,7 @@ func createDefaultConfig() component.Config {
 		StaleAfter:       3 * time.Minute,
 		BaselineHalfLife: time.Hour,
 		NormalAfter:      time.Hour,
+		State:            defaultState(),
 		Limits: LimitsConfig{
 			Edges: 5000, Series: 50_000, Signals: 20_000,
 			Services: 1000, LogTemplates: 20_000, LogContexts: 50_000,

@@ -67,6 +67,11 @@ func TestConfig(t *testing.T) {
 			`signals: open_conditions must be OTTL conditions on data points, got "x == ": `,
 			`ignore_conditions must be OTTL conditions on data points, got "set(attributes[\"a\"], 1)": `,
 		},
+		"state": {
+			"state: interval must be at least 1s, got 999ms", "max_bytes must be at least 1048576, got 1048575", "max_age must be at least 1m, got 59s",
+			"max_incident_age must be between 1m and max_age (59s), got 1h0m0s", "shutdown_timeout must be greater than 0, got 0s",
+		},
+		"incident_age": {"state: max_incident_age must be between 1m and max_age (168h0m0s), got 59s"},
 		"many": {
 			"bucket must be between 1s and 5m, got 0s", "lateness must be between 0s and 6 buckets (0s), got 3s",
 			"max_clock_skew must be at most 32 buckets (0s), got 1m30s", "persistence must be between 1 and 100 samples, got 0",
@@ -83,6 +88,11 @@ func TestConfig(t *testing.T) {
 			Signals: SignalsConfig{
 				OpenConditions:   []string{`attributes["anomaly.metric"] == "jobs.waiting"`},
 				IgnoreConditions: []string{`IsMatch(datapoint.attributes["anomaly.metric"], "^test\\.")`, `resource.attributes["host.name"] == "old"`},
+			},
+			Storage: ptr(component.MustNewIDWithName("file_storage", "incidents")),
+			State: StateConfig{
+				Interval: 30 * time.Second, MaxBytes: 1 << 20, MaxAge: 24 * time.Hour, MaxIncidentAge: 2 * time.Hour,
+				ShutdownTimeout: 5 * time.Second, Reset: "once",
 			},
 			Limits: LimitsConfig{1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 10},
 		},
@@ -115,3 +125,5 @@ func TestConfig(t *testing.T) {
 		})
 	}
 }
+
+func ptr[T any](v T) *T { return &v }

@@ -33,6 +33,10 @@ type lastPoint struct {
 	start, time pcommon.Timestamp
 	count, sum  float64
 	latency     edgehealth.Latency
+	// spacing is the time between this point and the one before it, 0 when there was none.
+	spacing pcommon.Timestamp
+	// old is set for a point from before a restart.
+	old bool
 }
 
 // reading is the state of a series at one point.
@@ -59,8 +63,14 @@ func (d *deltas) since(key seriesKey, start, at pcommon.Timestamp, r *reading) (
 		return false, false
 	}
 	previous := *last
-	*last = lastPoint{start: start, time: at, count: r.count, sum: r.sum, latency: r.latency}
-	if start != previous.start && start > previous.time || r.count < previous.count {
+	*last = lastPoint{start: start, time: at, count: r.count, sum: r.sum, latency: r.latency, spacing: at - previous.time}
+	restarted := start != previous.start && start > previous.time || r.count < previous.count
+	if previous.old && !previous.timely(start, at, restarted) {
+		// It counts what happened while nobody listened as well: nobody knows when.
+		last.spacing = previous.spacing
+		return false, false
+	}
+	if restarted {
 		return true, false
 	}
 	r.count -= previous.count
@@ -69,6 +79,19 @@ func (d *deltas) since(key seriesKey, start, at pcommon.Timestamp, r *reading) (
 		r.latency[b] = max(0, r.latency[b]-previous.latency[b])
 	}
 	return true, false
+}
+
+// timely reports whether a series' first point after a restart of the collector comes as soon after the last one before it,
+// or after the series' own restart, as points of the series do.
+func (p *lastPoint) timely(start, at pcommon.Timestamp, restarted bool) bool {
+	within := p.spacing + p.spacing/2
+	if p.spacing == 0 {
+		within = pcommon.Timestamp(freshStart)
+	}
+	if restarted && start > p.time {
+		return at-start <= max(within, pcommon.Timestamp(freshStart))
+	}
+	return at-p.time <= within
 }
 
 // forget drops the series that have had no point for a while.

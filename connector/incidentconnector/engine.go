@@ -29,6 +29,8 @@ type engine struct {
 	logger    *zap.Logger
 	telemetry *instruments
 	outbox    *outbox
+	// keeper is nil without storage.
+	keeper *keeper
 
 	stop context.CancelFunc
 	wait sync.WaitGroup
@@ -42,7 +44,11 @@ type engine struct {
 	// next is the first bucket that was not judged yet.
 	next int64
 	// rewinds counts how often time went back.
-	rewinds   int
+	rewinds int
+	// resumption and gaps say of what time nothing is known because of restarts.
+	resumption resumption
+	gaps       gaps
+
 	edges     *edgehealth.Model
 	flow      *logflow.Model
 	deltas    *deltas
@@ -116,8 +122,11 @@ func (e *engine) rewind() (events []semconv.IncidentEvent) {
 	return events
 }
 
-// Start starts the watch over idle times.
-func (e *engine) Start(context.Context, component.Host) error {
+// Start goes on with what was stored, if there is a storage, and starts the watch over idle times.
+func (e *engine) Start(ctx context.Context, host component.Host) error {
+	if err := e.startState(ctx, host); err != nil {
+		return err
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	e.stop = stop
 	e.wait.Go(func() {
@@ -135,30 +144,37 @@ func (e *engine) Start(context.Context, component.Host) error {
 	return nil
 }
 
-// Shutdown stops the watch.
-func (e *engine) Shutdown(context.Context) error {
+// Shutdown stops the watch and stores what has changed.
+func (e *engine) Shutdown(ctx context.Context) error {
 	if e.stop != nil {
 		e.stop()
 	}
 	e.wait.Wait()
+	err := e.stopState(ctx)
 	e.telemetry.builder.Shutdown()
-	return nil
+	return err
 }
 
 func (e *engine) consumeMetrics(ctx context.Context, md pmetric.Metrics) {
-	e.consume(ctx, func() time.Time { return e.ingestMetrics(md) })
+	e.consume(ctx, func() time.Time { return newestMetric(md) }, func() time.Time { return e.ingestMetrics(md) })
 	e.telemetry.builder.ConnectorIncidentReceivedItems.Add(ctx, int64(md.DataPointCount()), e.telemetry.metrics...)
 }
 
 func (e *engine) consumeLogs(ctx context.Context, ld plog.Logs) {
-	e.consume(ctx, func() time.Time { return e.ingestLogs(ld) })
+	e.consume(ctx, func() time.Time { return newestRecord(ld) }, func() time.Time { return e.ingestLogs(ld) })
 	e.telemetry.builder.ConnectorIncidentReceivedItems.Add(ctx, int64(ld.LogRecordCount()), e.telemetry.logs...)
 }
 
-// consume takes one batch in, which ingest does and returns its newest time, and judges the buckets that it completes.
-func (e *engine) consume(ctx context.Context, ingest func() time.Time) {
+// consume takes one batch in, which ingest does and returns its newest time, and judges the buckets that it completes. peek
+// returns that time beforehand.
+func (e *engine) consume(ctx context.Context, peek, ingest func() time.Time) {
 	e.mu.Lock()
 	var events []semconv.IncidentEvent
+	if e.resumption.pending {
+		if newest := peek(); !newest.IsZero() {
+			events = e.resume(newest)
+		}
+	}
 	newest := ingest()
 	if !newest.IsZero() {
 		if !e.clock.started() {
@@ -166,7 +182,7 @@ func (e *engine) consume(ctx context.Context, ingest func() time.Time) {
 		}
 		if e.clock.observe(newest) {
 			e.logger.Warn("data lie constantly in the past, going back in time", zap.Time("newest", newest))
-			events = e.rewind()
+			events = append(events, e.rewind()...)
 		}
 		e.arrived, e.idleFrom = time.Now(), e.clock.watermark
 		events = append(events, e.judge(ctx)...)
@@ -177,20 +193,30 @@ func (e *engine) consume(ctx context.Context, ingest func() time.Time) {
 	e.outbox.add(ctx, events)
 	e.mu.Unlock()
 	e.telemetry.refused(ctx, refused)
-	e.outbox.flush(ctx)
+	e.told(ctx, events)
+}
+
+// told hands over what waits, or, where it has to be stored before, sees to that.
+func (e *engine) told(ctx context.Context, events []semconv.IncidentEvent) {
+	if sent := e.outbox.flush(ctx); e.keeper != nil && (sent || len(events) > 0) {
+		e.keeper.nudge(events)
+	}
 }
 
 // idle moves event time on by the clock on the wall when no data have come for a while, and tries again to send what
 // waits.
 func (e *engine) idle(ctx context.Context, now time.Time) {
 	e.mu.Lock()
+	var events []semconv.IncidentEvent
 	if e.clock.started() && now.Sub(e.arrived) >= e.cfg.IdleAfter {
 		e.clock.pass(e.idleFrom.Add(now.Sub(e.arrived)))
-		e.outbox.add(ctx, e.judge(ctx))
+		events = e.judge(ctx)
+		e.outbox.add(ctx, events)
 	}
 	e.recordHeld(ctx)
 	e.mu.Unlock()
-	e.outbox.flush(ctx)
+	e.outbox.overdue(now)
+	e.told(ctx, events)
 }
 
 // maxSilentBuckets is how many buckets without data are judged one by one before the rest is skipped.

@@ -286,6 +286,13 @@ func (d *directory) forget(before time.Time) {
 	})
 }
 
+// pause says that nobody looked for a while: no service has been silent in that time.
+func (d *directory) pause(gap time.Duration) {
+	for name, seen := range d.seen {
+		d.seen[name] = seen.Add(gap)
+	}
+}
+
 // see notes at a time a service and what its resource says; isKnown is false when there is no room for it, and isNew is true
 // the first time.
 func (d *directory) see(name string, at time.Time, resource pcommon.Map) (isKnown, isNew bool) {
@@ -296,12 +303,7 @@ func (d *directory) see(name string, at time.Time, resource pcommon.Map) (isKnow
 			return false, false
 		}
 		known = map[string]string{}
-		d.resources[name] = known
-		if bare := bareName(name); bare != name {
-			d.namespaced[bare] = append(d.namespaced[bare], name)
-		}
-		i, _ := slices.BinarySearch(d.names, name)
-		d.names = slices.Insert(d.names, i, name)
+		d.add(name, known)
 	}
 	for _, key := range actionAttributes {
 		if v := str(resource, key); v != "" && v != known[key] {
@@ -310,6 +312,15 @@ func (d *directory) see(name string, at time.Time, resource pcommon.Map) (isKnow
 	}
 	d.seen[name] = at
 	return true, isNew
+}
+
+func (d *directory) add(name string, resource map[string]string) {
+	d.resources[name] = resource
+	if bare := bareName(name); bare != name {
+		d.namespaced[bare] = append(d.namespaced[bare], name)
+	}
+	i, _ := slices.BinarySearch(d.names, name)
+	d.names = slices.Insert(d.names, i, name)
 }
 
 // meet notes the service of a resource. The edges that led to its address, while nobody knew that a service is behind it,

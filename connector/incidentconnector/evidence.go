@@ -1,7 +1,6 @@
 package incidentconnector
 
 import (
-	"cmp"
 	"slices"
 
 	"github.com/paramedic-otel/paramedic/internal/edgehealth"
@@ -40,9 +39,7 @@ func sortedEntities[V any](set map[semconv.Entity]V) []semconv.Entity {
 	for entity := range set {
 		out = append(out, entity)
 	}
-	slices.SortFunc(out, func(a, b semconv.Entity) int {
-		return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.Name, b.Name))
-	})
+	slices.SortFunc(out, compareEntities)
 	return out
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/connector"
 	"go.opentelemetry.io/collector/consumer"
@@ -48,6 +49,11 @@ func newWorld(t testing.TB, change func(*Config)) *world {
 
 func newWorldTo(t testing.TB, change func(*Config), next consumer.Logs) *world {
 	t.Helper()
+	return newWorldOn(t, componenttest.NewNopHost(), change, next)
+}
+
+func newWorldOn(t testing.TB, host component.Host, change func(*Config), next consumer.Logs) *world {
+	t.Helper()
 	cfg := createDefaultConfig().(*Config)
 	cfg.Bucket, cfg.MaxClockSkew = step, 24*step
 	if change != nil {
@@ -61,8 +67,8 @@ func newWorldTo(t testing.TB, change func(*Config), next consumer.Logs) *world {
 	require.NoError(t, err)
 	w.logs, err = factory.CreateLogsToLogs(context.Background(), set, cfg, next)
 	require.NoError(t, err)
-	require.NoError(t, w.metrics.Start(context.Background(), componenttest.NewNopHost()))
-	require.NoError(t, w.logs.Start(context.Background(), componenttest.NewNopHost()))
+	require.NoError(t, w.metrics.Start(context.Background(), host))
+	require.NoError(t, w.logs.Start(context.Background(), host))
 	return w
 }
 

@@ -129,7 +129,7 @@ func (e *engine) advance(i *incident, now time.Time) (event *semconv.IncidentEve
 		ev := e.resolve(i, resolution, now)
 		return &ev, true
 	}
-	subsiding := now.Sub(i.lastActive()) > subsidedBuckets*e.cfg.Bucket
+	subsiding := e.gaps.elapsed(i.lastActive(), now) > subsidedBuckets*e.cfg.Bucket
 	if subsiding || now.Sub(i.emitted) < e.cfg.UpdateInterval {
 		return nil, false
 	}
@@ -144,7 +144,7 @@ func (e *engine) advance(i *incident, now time.Time) (event *semconv.IncidentEve
 
 // resolution says how an incident has ended, or nothing while it has not.
 func (e *engine) resolution(i *incident, now time.Time) semconv.Resolution {
-	still := now.Sub(i.lastActive())
+	still := e.gaps.elapsed(i.lastActive(), now)
 	if still < e.cfg.ResolveAfter {
 		return ""
 	}

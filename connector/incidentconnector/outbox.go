@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/pdata/plog"
@@ -26,7 +27,14 @@ type outbox struct {
 	// mu guards everything below.
 	ways    []*view
 	waiting []semconv.IncidentEvent
+	// inHand is the event that is being handed over.
+	inHand  *semconv.IncidentEvent
 	refused bool
+	// kept says that events are stored before they are handed over. added counts all that came, stored those of them that
+	// are, and since is when the first came that is not.
+	kept          bool
+	added, stored int64
+	since         time.Time
 }
 
 func (o *outbox) open(v *view) {
@@ -50,7 +58,11 @@ func (o *outbox) add(ctx context.Context, events []semconv.IncidentEvent) {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.unstored() == 0 {
+		o.since = time.Now()
+	}
 	o.waiting = append(o.waiting, events...)
+	o.added += int64(len(events))
 	if over := len(o.waiting) - o.limit; over > 0 {
 		o.waiting = slices.Delete(o.waiting, 0, over)
 		o.telemetry.droppedEvents(ctx, int64(over))
@@ -63,44 +75,104 @@ func (o *outbox) len() int {
 	return len(o.waiting)
 }
 
-// flush hands over what waits, until the next component refuses it. When that is under way already it leaves the rest to
-// whoever is at it, or to the next one, so that a slow consumer holds up nobody else.
-func (o *outbox) flush(ctx context.Context) {
-	if o.sending.TryLock() {
-		o.send(ctx)
+// unstored returns how many of the events that wait, the newest, are not stored yet and have to be.
+func (o *outbox) unstored() int {
+	if !o.kept {
+		return 0
+	}
+	return int(min(max(o.added-o.stored, 0), int64(len(o.waiting))))
+}
+
+// snapshot returns the events that were not handed over yet, and the number of the last one for release.
+func (o *outbox) snapshot() (events []semconv.IncidentEvent, through int64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.inHand != nil {
+		events = append(events, *o.inHand)
+	}
+	return append(events, o.waiting...), o.added
+}
+
+// restore takes events over that were stored.
+func (o *outbox) restore(events []semconv.IncidentEvent) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	events = slices.DeleteFunc(events, func(e semconv.IncidentEvent) bool { return e.Incident.ID == "" })
+	o.waiting = append(o.waiting, events[max(0, len(events)-o.limit):]...)
+}
+
+// release lets the events up to a number be handed over: they are stored, or nothing came of that.
+func (o *outbox) release(through int64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.stored = max(o.stored, through)
+}
+
+// storedWithin is how long events wait at most to be stored before they are handed over all the same.
+const storedWithin = 5 * time.Second
+
+// overdue releases events that have waited for too long to be stored.
+func (o *outbox) overdue(now time.Time) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.unstored() > 0 && now.Sub(o.since) >= storedWithin {
+		o.stored = o.added
 	}
 }
 
-// drain is a flush that waits for its turn, and counts what it cannot hand over any more.
+// flush hands over what waits, until the next component refuses it, and reports whether there was anything. When that is
+// under way already it leaves the rest to whoever is at it, or to the next one, so that a slow consumer holds up nobody else.
+func (o *outbox) flush(ctx context.Context) (sent bool) {
+	return o.sending.TryLock() && o.send(ctx)
+}
+
+// drain is a flush that waits for its turn, and counts what it cannot hand over any more, unless that is kept.
 func (o *outbox) drain(ctx context.Context) {
+	_, through := o.snapshot()
+	o.release(through)
 	o.sending.Lock()
 	o.send(ctx)
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if len(o.ways) == 1 && len(o.waiting) > 0 {
+	if len(o.ways) == 1 && !o.kept {
+		o.drop(ctx)
+	}
+}
+
+// lose counts what waits and was not kept either.
+func (o *outbox) lose(ctx context.Context) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.drop(ctx)
+}
+
+func (o *outbox) drop(ctx context.Context) {
+	if len(o.waiting) > 0 {
 		o.telemetry.droppedEvents(ctx, int64(len(o.waiting)))
 		o.waiting = nil
 	}
 }
 
-func (o *outbox) send(ctx context.Context) {
+func (o *outbox) send(ctx context.Context) (sent bool) {
 	defer o.sending.Unlock()
 	for {
 		o.mu.Lock()
-		if len(o.waiting) == 0 || len(o.ways) == 0 {
+		if len(o.waiting) == o.unstored() || len(o.ways) == 0 {
 			o.mu.Unlock()
-			return
+			return sent
 		}
 		event, next := o.waiting[0], o.ways[0].next
 		o.waiting = slices.Delete(o.waiting, 0, 1)
+		o.inHand = &event
 		o.mu.Unlock()
 
 		err := next.ConsumeLogs(ctx, encode(event))
 		if err != nil && !consumererror.IsPermanent(err) {
 			o.putBack(event, err)
-			return
+			return sent
 		}
 		o.report(ctx, event, err)
+		sent = true
 	}
 }
 
@@ -108,6 +180,7 @@ func (o *outbox) send(ctx context.Context) {
 func (o *outbox) putBack(event semconv.IncidentEvent, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.inHand = nil
 	if len(o.waiting) >= o.limit {
 		o.telemetry.droppedEvents(context.Background(), 1)
 		return
@@ -120,6 +193,9 @@ func (o *outbox) putBack(event semconv.IncidentEvent, err error) {
 }
 
 func (o *outbox) report(ctx context.Context, event semconv.IncidentEvent, err error) {
+	o.mu.Lock()
+	o.inHand = nil
+	o.mu.Unlock()
 	if err != nil {
 		o.telemetry.droppedEvents(ctx, 1)
 		o.logger.Error("incident event refused for good", zap.String("incident_id", event.Incident.ID),

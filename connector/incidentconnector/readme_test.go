@@ -21,7 +21,7 @@ func readme(t *testing.T) string {
 
 func TestReadmeConfigurations(t *testing.T) {
 	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(readme(t), -1)
-	require.Len(t, blocks, 2)
+	require.Len(t, blocks, 3)
 	for _, block := range blocks {
 		retrieved, err := confmap.NewRetrievedFromYAML([]byte(block[1]))
 		require.NoError(t, err)
@@ -41,7 +41,9 @@ func TestReadmeDefaults(t *testing.T) {
 	require.NoError(t, conf.Marshal(createDefaultConfig()))
 	want := map[string]string{}
 	for _, k := range conf.AllKeys() {
-		want[k] = fmt.Sprint(conf.Get(k))
+		if v := conf.Get(k); v != nil && v != "" {
+			want[k] = fmt.Sprint(v)
+		}
 	}
 	got := map[string]string{}
 	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z_:]+)` \\| [a-z]+ \\| `([^`]+)` \\|").FindAllStringSubmatch(readme(t), -1) {

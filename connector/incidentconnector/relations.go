@@ -62,10 +62,12 @@ func (r *relations) of(entity semconv.Entity, types ...semconv.EntityType) []sem
 			out = append(out, other)
 		}
 	}
-	slices.SortFunc(out, func(a, b semconv.Entity) int {
-		return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.Name, b.Name))
-	})
+	slices.SortFunc(out, compareEntities)
 	return out
+}
+
+func compareEntities(a, b semconv.Entity) int {
+	return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.Name, b.Name))
 }
 
 // forget drops what was not seen since a time: pods come and go.
@@ -76,7 +78,7 @@ func (r *relations) forget(before time.Time) {
 				continue
 			}
 			delete(others, other)
-			if before := cmp.Or(cmp.Compare(entity.Type, other.Type), cmp.Compare(entity.Name, other.Name)); before < 0 {
+			if compareEntities(entity, other) < 0 {
 				r.count--
 			}
 		}

@@ -213,7 +213,7 @@ func (e *engine) noteSignals(now time.Time) {
 		}
 		sk := symptomKey{classSignal, s.subject, fmt.Sprintf("%s\x00%s\x00%x%x", s.metric, s.signal, key.point, key.source)}
 		known := e.symptoms[sk]
-		if s.run == 0 || now.Sub(s.last) > e.cfg.StaleAfter {
+		if s.run == 0 || e.gaps.elapsed(s.last, now) > e.cfg.StaleAfter {
 			if known != nil && s.run == 0 {
 				e.quiet(known, now)
 			}
@@ -281,7 +281,7 @@ func (e *engine) noteSilence(now time.Time) {
 			// A score that falls is sent once, and events say nothing when all is well: they are looked after where they are
 			// noted.
 		}
-		if dataSeen && now.Sub(s.lastActive) >= time.Duration(trendBuckets)*e.cfg.Bucket {
+		if dataSeen && e.gaps.elapsed(s.lastActive, now) >= time.Duration(trendBuckets)*e.cfg.Bucket {
 			e.quiet(s, now)
 		}
 	}
@@ -293,7 +293,7 @@ const trendBuckets = 3
 // forgetSymptoms drops those that belong to no incident and will belong to none.
 func (e *engine) forgetSymptoms(now time.Time) {
 	for key, s := range e.symptoms {
-		if s.incident == nil && now.Sub(s.lastActive) > e.cfg.GroupWindow {
+		if s.incident == nil && e.gaps.elapsed(s.lastActive, now) > e.cfg.GroupWindow {
 			delete(e.symptoms, key)
 		}
 	}

@@ -23,6 +23,11 @@ type instruments struct {
 	incidents, outbox            []metric.RecordOption
 	relations, resources         []metric.RecordOption
 	changes, objects             []metric.RecordOption
+
+	corrupt, foreign, noRoom, model, settings, stale, storage           []metric.AddOption
+	restoredEdges, restoredServices, restoredRelations                  []metric.AddOption
+	restoredContexts, restoredSignals, restoredSeries, restoredSymptoms []metric.AddOption
+	restoredIncidents, restoredOutbox                                   []metric.AddOption
 }
 
 func newInstruments(set component.TelemetrySettings) (*instruments, error) {
@@ -44,6 +49,11 @@ func newInstruments(set component.TelemetrySettings) (*instruments, error) {
 		edges: held("edges"), services: held("services"), contexts: held("log_contexts"),
 		signals: held("signals"), series: held("series"), symptoms: held("symptoms"),
 		incidents: held("incidents"), outbox: held("outbox"),
+		corrupt: add("cause", "corrupt"), foreign: add("cause", "foreign"), noRoom: add("cause", "limit"), model: add("cause", "model"),
+		settings: add("cause", "settings"), stale: add("cause", "stale"), storage: add("cause", "storage"),
+		restoredEdges: add("held", "edges"), restoredServices: add("held", "services"), restoredRelations: add("held", "relations"),
+		restoredContexts: add("held", "log_contexts"), restoredSignals: add("held", "signals"), restoredSeries: add("held", "series"),
+		restoredSymptoms: add("held", "symptoms"), restoredIncidents: add("held", "incidents"), restoredOutbox: add("held", "outbox"),
 		relations: held("relations"), resources: held("resources"), changes: held("changes"),
 		objects: held("objects"),
 	}, nil

@@ -145,6 +145,17 @@ func (c *Codec) Raw(b []byte) {
 	copy(b, c.in.Bytes(len(b)))
 }
 
+// Bytes reads bytes that [AppendBytes] has written. They stay those of the data.
+func (c *Codec) Bytes() []byte { return c.in.Bytes(c.Length(0, math.MaxInt32)) }
+
+// AppendBytes appends bytes behind their length.
+func AppendBytes(b, data []byte) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(data))), data...)
+}
+
+// Done reports whether there is nothing left to read, or no use in it after an error.
+func (c *Codec) Done() bool { return c.in.err != nil || len(c.in.rest) == 0 }
+
 // Float64s takes up to eight finite numbers, of which those that are 0 take a bit.
 func (c *Codec) Float64s(vs ...*float64) {
 	mask := byte(0)

@@ -69,6 +69,20 @@ func TestCodecRoundTrip(t *testing.T) {
 	}
 }
 
+func TestRecords(t *testing.T) {
+	data := AppendBytes(AppendBytes(nil, []byte("one")), nil)
+	r := NewCodecReader(data)
+	assert.False(t, r.Done())
+	assert.Equal(t, "one", string(r.Bytes()))
+	assert.Empty(t, r.Bytes())
+	assert.True(t, r.Done())
+	require.NoError(t, r.Close())
+	r = NewCodecReader(data[:2])
+	assert.Empty(t, r.Bytes())
+	assert.True(t, r.Done(), "after an error")
+	require.Error(t, r.Close())
+}
+
 func TestCodecCutsWhatIsTooLong(t *testing.T) {
 	f := fields{text: "longer than eight"}
 	w := NewWriter(nil)

@@ -82,6 +82,17 @@ func (m *Model) Restored(whole bool) {
 // Next returns the first bucket that is not closed yet, 0 before the first one.
 func (m *Model) Next() int64 { return m.timeline.Next() }
 
+// Pause makes a later bucket the next one. Nobody looked at those before: no edge has been idle in them.
+func (m *Model) Pause(next int64) {
+	if !m.timeline.Started() {
+		return
+	}
+	for _, e := range m.sorted {
+		e.last += max(0, next-m.timeline.Next())
+	}
+	m.timeline.Jump(next, m.retire)
+}
+
 func (m *Model) insert(e *edge) {
 	m.edges[e.key] = e
 	i, _ := slices.BinarySearchFunc(m.sorted, e.key, func(e *edge, k Key) int { return compareKeys(e.key, k) })

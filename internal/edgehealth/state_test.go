@@ -101,6 +101,22 @@ func TestStatesOfDifferentTimesMeet(t *testing.T) {
 	assert.NotZero(t, long.edges[front].failures.Past().Exposure, "what was learnt stays")
 }
 
+func TestPause(t *testing.T) {
+	New(user, limits, learning).Pause(7)
+	for pause, want := range map[int64]int{100: 0, 5000: 2} {
+		m := learnt(t, 100)
+		m.Pause(pause)
+		assert.Equal(t, pause, m.Next())
+		m.Observe(front, pause+1, calls(7, 0, 0.02, 0.022))
+		m.Close(pause+1, 4)
+		assert.InDelta(t, 7, m.Requests("back"), 0)
+		m = learnt(t, 100)
+		m.Pause(pause)
+		m.Close(5100, 4)
+		assert.Equal(t, want, m.Len())
+	}
+}
+
 func TestStateThatCannotBeIsRefused(t *testing.T) {
 	m := learnt(t, 100)
 	good := m.AppendEdge(nil, front)

@@ -210,13 +210,8 @@ func (m *Model) Close(bucket int64, minSurprise float64) []Finding {
 	if !m.timeline.Started() || bucket < m.timeline.Next() {
 		return nil
 	}
-	retire := func(slot int) {
-		for _, s := range m.services {
-			s.retire(slot, m.learning)
-		}
-	}
-	m.timeline.Jump(bucket, retire)
-	m.timeline.Close(retire)
+	m.timeline.Jump(bucket, m.retire)
+	m.timeline.Close(m.retire)
 	drop := 0
 	for drop < len(m.queue) && m.queue[drop].bucket <= bucket-contextBuckets {
 		delete(m.contexts, m.queue[drop].key)
@@ -232,6 +227,12 @@ func (m *Model) Close(bucket int64, minSurprise float64) []Finding {
 		return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(b.Verdict.Surprise, a.Verdict.Surprise))
 	})
 	return findings
+}
+
+func (m *Model) retire(slot int) {
+	for _, s := range m.services {
+		s.retire(slot, m.learning)
+	}
 }
 
 // TakeRefused returns Refused and sets it to 0.

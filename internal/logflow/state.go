@@ -95,6 +95,17 @@ func (m *Model) ForgetSteps() {
 	}
 }
 
+// Pause makes a later bucket the next one. Nobody looked at those before: no service has been silent in them.
+func (m *Model) Pause(next int64) {
+	if !m.timeline.Started() {
+		return
+	}
+	for _, s := range m.services {
+		s.last += max(0, next-m.timeline.Next())
+	}
+	m.timeline.Jump(next, m.retire)
+}
+
 // AppendContexts appends the spans whose last record is remembered to b.
 func (m *Model) AppendContexts(b []byte) []byte {
 	c := binarystate.NewWriter(b)

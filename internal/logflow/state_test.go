@@ -179,6 +179,16 @@ func TestServicesOfDifferentTimesMeet(t *testing.T) {
 	}
 }
 
+func TestPause(t *testing.T) {
+	m := learnt(t, 100)
+	New(limits, learning).Pause(7)
+	m.Pause(150)
+	m.Forget(149)
+	assert.Equal(t, 1, m.Services())
+	m.Forget(150)
+	assert.Zero(t, m.Services())
+}
+
 func TestStateThatCannotBeIsRefused(t *testing.T) {
 	m := learnt(t, 100)
 	m.Observe(Record{Service: "bank", Bucket: 100, Message: "asked"})

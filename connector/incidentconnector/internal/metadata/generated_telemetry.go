@@ -3,10 +3,12 @@
 package metadata
 
 import (
+	"context"
 	"errors"
 	"sync"
 
 	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/metric/embedded"
 	"go.opentelemetry.io/otel/trace"
 
 	"go.opentelemetry.io/collector/component"
@@ -29,9 +31,18 @@ type TelemetryBuilder struct {
 	ConnectorIncidentDroppedEvents      metric.Int64Counter
 	ConnectorIncidentEmittedEvents      metric.Int64Counter
 	ConnectorIncidentEvaluationDuration metric.Float64Histogram
+	ConnectorIncidentFailedSnapshots    metric.Int64Counter
 	ConnectorIncidentHeldItems          metric.Int64Gauge
 	ConnectorIncidentReceivedItems      metric.Int64Counter
 	ConnectorIncidentRefusedItems       metric.Int64Counter
+	ConnectorIncidentRejectedItems      metric.Int64Counter
+	ConnectorIncidentRejectedShards     metric.Int64Counter
+	ConnectorIncidentRestoredItems      metric.Int64Counter
+	ConnectorIncidentSnapshotDuration   metric.Float64Histogram
+	ConnectorIncidentStoredBytes        metric.Int64ObservableGauge
+	ConnectorIncidentUnwrittenShards    metric.Int64Counter
+	ConnectorIncidentWrittenBytes       metric.Int64Counter
+	ConnectorIncidentWrittenShards      metric.Int64Counter
 }
 
 // TelemetryBuilderOption applies changes to default builder.
@@ -43,6 +54,31 @@ type telemetryBuilderOptionFunc func(mb *TelemetryBuilder)
 
 func (tbof telemetryBuilderOptionFunc) apply(mb *TelemetryBuilder) {
 	tbof(mb)
+}
+
+// RegisterConnectorIncidentStoredBytesCallback sets callback for observable ConnectorIncidentStoredBytes metric.
+func (builder *TelemetryBuilder) RegisterConnectorIncidentStoredBytesCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ConnectorIncidentStoredBytes, obs: o})
+		return nil
+	}, builder.ConnectorIncidentStoredBytes)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+type observerInt64 struct {
+	embedded.Int64Observer
+	inst metric.Int64Observable
+	obs  metric.Observer
+}
+
+func (oi *observerInt64) Observe(value int64, opts ...metric.ObserveOption) {
+	oi.obs.ObserveInt64(oi.inst, value, opts...)
 }
 
 // Shutdown unregister all registered callbacks for async instruments.
@@ -82,6 +118,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithExplicitBucketBoundaries([]float64{0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5}...),
 	)
 	errs = errors.Join(errs, err)
+	builder.ConnectorIncidentFailedSnapshots, err = builder.meter.Int64Counter(
+		"otelcol_connector_incident_failed_snapshots",
+		metric.WithDescription("Snapshots of which a part could not be written. [Development]"),
+		metric.WithUnit("{snapshots}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ConnectorIncidentHeldItems, err = builder.meter.Int64Gauge(
 		"otelcol_connector_incident_held_items",
 		metric.WithDescription("What the engine holds; each kind has a limit in the configuration. [Development]"),
@@ -98,6 +140,55 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_connector_incident_refused_items",
 		metric.WithDescription("Items that a limit kept out, or that were counted at another time than their own because they were late or their clock is wrong. [Development]"),
 		metric.WithUnit("{items}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ConnectorIncidentRejectedItems, err = builder.meter.Int64Counter(
+		"otelcol_connector_incident_rejected_items",
+		metric.WithDescription("Things of stored state that could not be used. [Development]"),
+		metric.WithUnit("{items}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ConnectorIncidentRejectedShards, err = builder.meter.Int64Counter(
+		"otelcol_connector_incident_rejected_shards",
+		metric.WithDescription("Shards of stored state that could not be used. [Development]"),
+		metric.WithUnit("{shards}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ConnectorIncidentRestoredItems, err = builder.meter.Int64Counter(
+		"otelcol_connector_incident_restored_items",
+		metric.WithDescription("Things of stored state that go on where they were. [Development]"),
+		metric.WithUnit("{items}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ConnectorIncidentSnapshotDuration, err = builder.meter.Float64Histogram(
+		"otelcol_connector_incident_snapshot_duration",
+		metric.WithDescription("Time that encoding and writing took in one snapshot. [Development]"),
+		metric.WithUnit("s"),
+		metric.WithExplicitBucketBoundaries([]float64{0.001, 0.01, 0.1, 1, 10, 100}...),
+	)
+	errs = errors.Join(errs, err)
+	builder.ConnectorIncidentStoredBytes, err = builder.meter.Int64ObservableGauge(
+		"otelcol_connector_incident_stored_bytes",
+		metric.WithDescription("Size of the state in storage. [Development]"),
+		metric.WithUnit("By"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ConnectorIncidentUnwrittenShards, err = builder.meter.Int64Counter(
+		"otelcol_connector_incident_unwritten_shards",
+		metric.WithDescription("Shards of state that were not written. [Development]"),
+		metric.WithUnit("{shards}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ConnectorIncidentWrittenBytes, err = builder.meter.Int64Counter(
+		"otelcol_connector_incident_written_bytes",
+		metric.WithDescription("State written to storage. [Development]"),
+		metric.WithUnit("By"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ConnectorIncidentWrittenShards, err = builder.meter.Int64Counter(
+		"otelcol_connector_incident_written_shards",
+		metric.WithDescription("Shards of state written to storage. [Development]"),
+		metric.WithUnit("{shards}"),
 	)
 	errs = errors.Join(errs, err)
 	return &builder, errs

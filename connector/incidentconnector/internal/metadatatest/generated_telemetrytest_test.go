@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata/metricdatatest"
 
@@ -19,12 +20,24 @@ func TestSetupTelemetry(t *testing.T) {
 	tb, err := metadata.NewTelemetryBuilder(testTel.NewTelemetrySettings())
 	require.NoError(t, err)
 	defer tb.Shutdown()
+	require.NoError(t, tb.RegisterConnectorIncidentStoredBytesCallback(func(_ context.Context, observer metric.Int64Observer) error {
+		observer.Observe(1)
+		return nil
+	}))
 	tb.ConnectorIncidentDroppedEvents.Add(context.Background(), 1)
 	tb.ConnectorIncidentEmittedEvents.Add(context.Background(), 1)
 	tb.ConnectorIncidentEvaluationDuration.Record(context.Background(), 1)
+	tb.ConnectorIncidentFailedSnapshots.Add(context.Background(), 1)
 	tb.ConnectorIncidentHeldItems.Record(context.Background(), 1)
 	tb.ConnectorIncidentReceivedItems.Add(context.Background(), 1)
 	tb.ConnectorIncidentRefusedItems.Add(context.Background(), 1)
+	tb.ConnectorIncidentRejectedItems.Add(context.Background(), 1)
+	tb.ConnectorIncidentRejectedShards.Add(context.Background(), 1)
+	tb.ConnectorIncidentRestoredItems.Add(context.Background(), 1)
+	tb.ConnectorIncidentSnapshotDuration.Record(context.Background(), 1)
+	tb.ConnectorIncidentUnwrittenShards.Add(context.Background(), 1)
+	tb.ConnectorIncidentWrittenBytes.Add(context.Background(), 1)
+	tb.ConnectorIncidentWrittenShards.Add(context.Background(), 1)
 	AssertEqualConnectorIncidentDroppedEvents(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
@@ -34,6 +47,9 @@ func TestSetupTelemetry(t *testing.T) {
 	AssertEqualConnectorIncidentEvaluationDuration(t, testTel,
 		[]metricdata.HistogramDataPoint[float64]{{}}, metricdatatest.IgnoreValue(),
 		metricdatatest.IgnoreTimestamp())
+	AssertEqualConnectorIncidentFailedSnapshots(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
 	AssertEqualConnectorIncidentHeldItems(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
@@ -41,6 +57,30 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualConnectorIncidentRefusedItems(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualConnectorIncidentRejectedItems(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualConnectorIncidentRejectedShards(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualConnectorIncidentRestoredItems(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualConnectorIncidentSnapshotDuration(t, testTel,
+		[]metricdata.HistogramDataPoint[float64]{{}}, metricdatatest.IgnoreValue(),
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualConnectorIncidentStoredBytes(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualConnectorIncidentUnwrittenShards(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualConnectorIncidentWrittenBytes(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualConnectorIncidentWrittenShards(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 
