@@ -243,7 +243,7 @@ func (e *engine) noteHappenings(now time.Time) {
 			h.subject = e.subject(key.entity)
 		}
 		sk := symptomKey{classEvent, h.subject, key.reason + "\x00" + key.entity.String()}
-		if now.Sub(h.last) > e.cfg.StaleAfter {
+		if e.gaps.elapsed(h.last, now) > e.cfg.StaleAfter {
 			if known := e.symptoms[sk]; known != nil {
 				e.quiet(known, now)
 			}

@@ -196,6 +196,13 @@ func (l *loader) record(kind kind, data []byte) error {
 		if !e.relations.see(r.a, r.b, r.seen) {
 			return errNoRoom
 		}
+	case kindObjects:
+		var o storedObject
+		o.code(c)
+		if err := c.Close(); err != nil {
+			return err
+		}
+		return e.restoreObject(&o)
 	case kindSignals:
 		var key signalKey
 		s := &signal{}
@@ -312,6 +319,7 @@ func (l *loader) report(ctx context.Context) {
 	add(l.restored[kindEdges], t.restoredEdges)
 	add(l.restored[kindServices], t.restoredServices)
 	add(l.restored[kindRelations], t.restoredRelations)
+	add(l.restored[kindObjects], t.restoredObjects)
 	add(l.restored[kindSignals], t.restoredSignals)
 	add(l.restored[kindSeries], t.restoredSeries)
 	add(int64(e.flow.Contexts()), t.restoredContexts)

@@ -25,6 +25,7 @@ const (
 	kindContexts
 	kindDirectory
 	kindRelations
+	kindObjects
 	kindSignals
 	kindSeries
 	kindLife
@@ -42,6 +43,7 @@ var kindsOf = [kinds]struct {
 	kindContexts:  {1, logflow.ModelVersion, true},
 	kindDirectory: {4, stateVersion, false},
 	kindRelations: {8, stateVersion, false},
+	kindObjects:   {8, stateVersion, false},
 	kindSignals:   {8, stateVersion, false},
 	// Last: what is in a series' last value is then in no edge that would count it again after a crash.
 	kindSeries: {16, stateVersion, false},
@@ -49,7 +51,7 @@ var kindsOf = [kinds]struct {
 }
 
 // shards is the number of shards of all kinds.
-const shards = 64 + 64 + 1 + 4 + 8 + 8 + 16
+const shards = 64 + 64 + 1 + 4 + 8 + 8 + 8 + 16
 
 const (
 	// encodeItems and encodeBytes bound what is encoded while a batch may wait for the lock.
@@ -193,6 +195,8 @@ func (k *keeper) saveAll(ctx context.Context, stamp uint64) error {
 				r.code(c)
 				return c.Written()
 			}),
+		save(ctx, k, kindObjects, stamp, listed(e, e.objectKeys),
+			func(key objectKey) string { return key.entity.String() + "\x00" + key.name }, e.appendObject),
 		save(ctx, k, kindSignals, stamp, listed(e, func(add func(signalKey)) {
 			for key := range e.signals.held {
 				add(key)

@@ -126,7 +126,7 @@ func (v *change) code(c *binarystate.Codec) {
 
 // code writes or reads a symptom, but not the incident that it belongs to.
 func (s *symptom) code(c *binarystate.Codec) {
-	s.key.class = symptomClass(c.Count(int(s.key.class), int(classSignal)))
+	s.key.class = symptomClass(c.Count(int(s.key.class), math.MaxUint8))
 	codeEntities(c, &s.key.entity, &s.origin)
 	c.String(&s.key.what, maxStoredText)
 	codeText(c, &s.kind)

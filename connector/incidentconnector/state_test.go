@@ -24,6 +24,7 @@ var whereKept = map[string]string{
 	"resumption": "about the restart itself", "gaps": "life", "edges": "kindEdges", "flow": "kindServices, kindContexts",
 	"deltas": "kindSeries", "signals": "kindSignals", "directory": "kindDirectory",
 	"resources": "what was read lately and is read again with the next batch", "relations": "kindRelations",
+	"preceding": "found anew for each diagnosis", "happenings": "kindObjects", "objects": "kindObjects",
 	"changes": "life", "symptoms": "life", "incidents": "life", "refusals": "counted within one batch",
 }
 
@@ -74,6 +75,25 @@ func TestCodecsKnowEveryField(t *testing.T) {
 	assert.Empty(t, kept(t, (*change).code, func(c *change) { c.Time = moment }), forgotten)
 	assert.Empty(t, kept(t, (*relation).code, func(r *relation) { r.seen = moment }), forgotten)
 	assert.Empty(t, kept(t, (*header).code, func(h *header) { h.kind = kindSeries }), forgotten)
+	for sort := range objectSorts {
+		assert.Empty(t, kept(t, (*storedObject).code, func(o *storedObject) {
+			only := storedObject{key: objectKey{sort, o.key.entity, o.key.name}}
+			switch sort {
+			case sortWorkload:
+				only.workload = o.workload
+			case sortConfigMap:
+				only.configMap = o.configMap
+			case sortReplicaSets:
+				only.replicaSets = o.replicaSets
+			case sortSeenEvent:
+				only.seen = seenEvent{o.seen.count, moment}
+			case sortHappening:
+				only.happening = o.happening
+				only.happening.first, only.happening.last, only.happening.told = moment, moment.Add(1), moment.Add(2)
+			}
+			*o = only
+		}), forgotten)
+	}
 	assert.Empty(t, kept(t, (*storedService).code, func(s *storedService) {
 		s.seen, s.versions.since = moment, moment.Add(1)
 		for _, v := range s.versions.values {
@@ -170,6 +190,10 @@ func FuzzStoredState(f *testing.F) {
 	s.code(w)
 	f.Add(uint8(kindDirectory), w.Written())
 	f.Add(uint8(kindSignals), []byte{1, 2, 3})
+	o := storedObject{key: objectKey{sort: sortWorkload, name: "a"}, workload: workload{images: []string{"a=b"}}}
+	w = binarystate.NewWriter(nil)
+	o.code(w)
+	f.Add(uint8(kindObjects), w.Written())
 	f.Fuzz(func(_ *testing.T, kind uint8, data []byte) {
 		e := bareEngine()
 		l := &loader{k: &keeper{e: e}}

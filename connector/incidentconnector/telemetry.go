@@ -27,7 +27,7 @@ type instruments struct {
 	corrupt, foreign, noRoom, model, settings, stale, storage           []metric.AddOption
 	restoredEdges, restoredServices, restoredRelations                  []metric.AddOption
 	restoredContexts, restoredSignals, restoredSeries, restoredSymptoms []metric.AddOption
-	restoredIncidents, restoredOutbox                                   []metric.AddOption
+	restoredIncidents, restoredOutbox, restoredObjects                  []metric.AddOption
 }
 
 func newInstruments(set component.TelemetrySettings) (*instruments, error) {
@@ -54,7 +54,8 @@ func newInstruments(set component.TelemetrySettings) (*instruments, error) {
 		restoredEdges: add("held", "edges"), restoredServices: add("held", "services"), restoredRelations: add("held", "relations"),
 		restoredContexts: add("held", "log_contexts"), restoredSignals: add("held", "signals"), restoredSeries: add("held", "series"),
 		restoredSymptoms: add("held", "symptoms"), restoredIncidents: add("held", "incidents"), restoredOutbox: add("held", "outbox"),
-		relations: held("relations"), resources: held("resources"), changes: held("changes"),
+		restoredObjects: add("held", "objects"),
+		relations:       held("relations"), resources: held("resources"), changes: held("changes"),
 		objects: held("objects"),
 	}, nil
 }
