@@ -3,7 +3,9 @@ package tracegraphconnector
 import (
 	"context"
 	"math/rand/v2"
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
@@ -32,20 +34,32 @@ type traceGraph struct {
 	// refused is set while the next component refuses what it is sent; the holder of sending's token owns it.
 	refused bool
 
-	mu sync.Mutex // mu guards everything below.
+	graph   *servicegraph.Graph
+	encoder encoder
+	// clampedWeights and ignoredLinks are running totals.
+	clampedWeights, ignoredLinks atomic.Int64
 
-	graph      *servicegraph.Graph
-	translator translator
-	encoder    encoder
+	mu sync.Mutex // mu guards everything below. The graph's output takes it, so that nobody who holds it may use the graph.
+
+	// idle are the translators that nobody uses.
+	idle []*translator
 	// unsent are the flushes still to be sent, the oldest first.
 	unsent []pmetric.Metrics
-	// seen are the totals that the instruments know of.
-	seen seenTotals
 	// lastArrival is when the last spans came; settled is set when everything was settled since.
 	lastArrival time.Time
 	settled     bool
 	stopped     bool
+
+	// reporting guards seen, the totals that the instruments know of. It is taken before all locks of the graph.
+	reporting sync.Mutex
+	seen      seenTotals
 }
+
+const (
+	// maxShards bounds the parts of the store, minShard the room of each.
+	maxShards = 32
+	minShard  = 16384
+)
 
 func newTraceGraph(cfg *Config, set connector.Settings, next consumer.Metrics) (*traceGraph, error) {
 	c := &traceGraph{
@@ -73,6 +87,7 @@ func newTraceGraph(cfg *Config, set connector.Settings, next consumer.Metrics) (
 		NoVirtual:         cfg.VirtualNodePeerAttributes != nil && len(cfg.VirtualNodePeerAttributes) == 0,
 		MaxExemplars:      cfg.MaxExemplars,
 		Seed:              rand.Uint64(), //nolint:gosec // against crafted identities; results do not depend on it
+		Shards:            shards(cfg.MaxPending),
 	}
 	if cfg.Histogram.Type == HistogramExplicit {
 		for _, b := range cfg.Histogram.Buckets {
@@ -88,13 +103,22 @@ func newTraceGraph(cfg *Config, set connector.Settings, next consumer.Metrics) (
 		set.Logger.Info("setting of the servicegraph connector has no use here and is ignored", zap.String("setting", key))
 	}
 	c.graph = servicegraph.New(graphConfig, c.enqueue)
-	c.translator = newTranslator(cfg, c.graph)
 	c.encoder = newEncoder(cfg, set.Resource, graphConfig.Bounds)
 	var err error
 	if c.tel, err = newInstruments(set.TelemetrySettings, c); err != nil {
 		return nil, err
 	}
 	return c, nil
+}
+
+// shards returns into how many parts with a lock of their own the store is to be split: several for each processor, so that
+// batches rarely meet in one, as long as each has room enough not to be full when others are empty.
+func shards(maxPending int) int {
+	n := 1
+	for n < 4*runtime.GOMAXPROCS(0) && n < maxShards && maxPending/(2*n) >= minShard {
+		n *= 2
+	}
+	return n
 }
 
 // Capabilities implements consumer.Traces.
@@ -128,14 +152,14 @@ func (c *traceGraph) Shutdown(ctx context.Context) error {
 	}
 	c.wg.Wait()
 	c.mu.Lock()
-	if c.stopped {
-		c.mu.Unlock()
+	stopped := c.stopped
+	c.stopped = true
+	c.mu.Unlock()
+	if stopped {
 		return nil
 	}
-	c.stopped = true
 	c.graph.Flush()
-	c.tel.report(ctx, c)
-	c.mu.Unlock()
+	c.tel.report(ctx, c, true)
 	defer c.tel.builder.Shutdown()
 	select {
 	case c.sending <- struct{}{}:
@@ -151,13 +175,12 @@ func (c *traceGraph) Shutdown(ctx context.Context) error {
 // them again would not help.
 func (c *traceGraph) ConsumeTraces(ctx context.Context, td ptrace.Traces) error {
 	now := time.Now()
-	c.mu.Lock()
-	c.lastArrival, c.settled = now, false
-	c.translator.translate(td)
-	c.graph.Add(&c.translator.batch, now.UnixNano())
-	c.tel.report(ctx, c)
-	unsent := len(c.unsent) > 0
-	c.mu.Unlock()
+	t := c.borrow(now)
+	t.take(td, now.UnixNano())
+	c.clampedWeights.Add(t.clampedWeights)
+	c.ignoredLinks.Add(t.ignoredLinks)
+	c.tel.report(ctx, c, false)
+	unsent := c.giveBack(t)
 	if unsent {
 		// A flush carries the counts of many requests: that of this one being given up must not lose them.
 		c.send(context.WithoutCancel(ctx))
@@ -165,14 +188,39 @@ func (c *traceGraph) ConsumeTraces(ctx context.Context, td ptrace.Traces) error 
 	return nil
 }
 
+// borrow notes the arrival of spans and returns a translator that nobody else uses.
+func (c *traceGraph) borrow(now time.Time) *translator {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lastArrival, c.settled = now, false
+	last := len(c.idle) - 1
+	if last < 0 {
+		return newTranslator(c.cfg, c.graph)
+	}
+	t := c.idle[last]
+	c.idle = c.idle[:last]
+	return t
+}
+
+// giveBack takes a translator back and says whether a flush is to be sent.
+func (c *traceGraph) giveBack(t *translator) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.idle = append(c.idle, t)
+	return len(c.unsent) > 0
+}
+
 // settleIdle settles and sends what waits when no spans arrived for long enough.
 func (c *traceGraph) settleIdle(ctx context.Context, now time.Time) {
 	c.mu.Lock()
-	if !c.settled && now.Sub(c.lastArrival) >= c.cfg.IdleTimeout {
-		c.settled = true
+	idle := !c.settled && now.Sub(c.lastArrival) >= c.cfg.IdleTimeout
+	c.settled = c.settled || idle
+	c.mu.Unlock()
+	if idle {
 		c.graph.Flush()
-		c.tel.report(ctx, c)
+		c.tel.report(ctx, c, true)
 	}
+	c.mu.Lock()
 	unsent := len(c.unsent) > 0
 	c.mu.Unlock()
 	if unsent {
@@ -180,16 +228,19 @@ func (c *traceGraph) settleIdle(ctx context.Context, now time.Time) {
 	}
 }
 
-// enqueue takes the edges of a flush. The graph calls it under mu.
+// enqueue takes the edges of a flush. The graph calls it, never twice at a time.
 func (c *traceGraph) enqueue(at int64, edges []servicegraph.Edge) {
+	started := time.Now()
+	md := c.encoder.encode(at, edges)
+	c.tel.builder.ConnectorTracegraphFlushDuration.Record(context.Background(), time.Since(started).Seconds())
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if len(c.unsent) == c.cfg.MaxUnsent {
 		c.tel.builder.ConnectorTracegraphDroppedDatapoints.Add(
 			context.Background(), int64(c.unsent[0].DataPointCount()), c.tel.droppedQueue...)
 		c.unsent = append(c.unsent[:0], c.unsent[1:]...)
 	}
-	started := time.Now()
-	c.unsent = append(c.unsent, c.encoder.encode(at, edges))
-	c.tel.builder.ConnectorTracegraphFlushDuration.Record(context.Background(), time.Since(started).Seconds())
+	c.unsent = append(c.unsent, md)
 }
 
 // send sends what waits, unless somebody does already, who will then see it.

@@ -65,7 +65,7 @@ func TestTelemetry(t *testing.T) {
 	metadatatest.AssertEqualConnectorTracegraphFollowedLinks(t, tel, value(1), ignore)
 	metadatatest.AssertEqualConnectorTracegraphIgnoredLinks(t, tel, value(1), ignore)
 	metadatatest.AssertEqualConnectorTracegraphPendingSpans(t, tel, value(2), ignore)
-	metadatatest.AssertEqualConnectorTracegraphHeldRecords(t, tel, value(11), ignore)
+	metadatatest.AssertEqualConnectorTracegraphHeldRecords(t, tel, value(10), ignore)
 	metadatatest.AssertEqualConnectorTracegraphRecordsLimit(t, tel, value(50), ignore)
 	metadatatest.AssertEqualConnectorTracegraphEdges(t, tel, value(4), ignore)
 	metadatatest.AssertEqualConnectorTracegraphEdgesLimit(t, tel, value(10_000), ignore)

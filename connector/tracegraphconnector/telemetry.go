@@ -99,18 +99,23 @@ func newInstruments(set component.TelemetrySettings, c *traceGraph) (*instrument
 
 func (c *traceGraph) observe(value func(*servicegraph.Stats) int64) metric.Int64Callback {
 	return func(_ context.Context, o metric.Int64Observer) error {
-		c.mu.Lock()
 		s := c.graph.Stats()
-		c.mu.Unlock()
 		o.Observe(value(&s))
 		return nil
 	}
 }
 
-// report adds what happened since the last time to the instruments. The caller holds mu.
-func (t *instruments) report(ctx context.Context, c *traceGraph) {
+// report adds what happened since the last time to the instruments. Somebody else who does so at the same time is left to
+// it unless this is final.
+func (t *instruments) report(ctx context.Context, c *traceGraph, final bool) {
+	if final {
+		c.reporting.Lock()
+	} else if !c.reporting.TryLock() {
+		return
+	}
+	defer c.reporting.Unlock()
 	now := seenTotals{
-		graph: c.graph.Stats(), clampedWeights: c.translator.clampedWeights, ignoredLinks: c.translator.ignoredLinks,
+		graph: c.graph.Stats(), clampedWeights: c.clampedWeights.Load(), ignoredLinks: c.ignoredLinks.Load(),
 	}
 	was := &c.seen
 	add := func(counter metric.Int64Counter, now, was int64, opts []metric.AddOption) {

@@ -16,10 +16,9 @@ import (
 // unknownService is the name that the semantic conventions give a service without one.
 const unknownService = "unknown_service"
 
-// translator reads spans into a batch of the graph, which it reuses.
+// translator reads spans into the graph, for one goroutine at a time.
 type translator struct {
-	graph     *servicegraph.Graph
-	batch     servicegraph.Batch
+	graph     *servicegraph.Intake
 	labels    labeller
 	maxLinks  int
 	maxWeight float64
@@ -27,27 +26,38 @@ type translator struct {
 	defaultWeight float32
 	// databaseNames and peerNames are the attributes that name databases and other peers where the configuration has them.
 	databaseNames, peerNames []string
-	// clampedWeights and ignoredLinks are running totals.
+	// spans are those at hand, and read reads them.
+	spans ptrace.Traces
+	read  func()
+	// clampedWeights and ignoredLinks are those of the spans at hand.
 	clampedWeights, ignoredLinks int64
 }
 
-func newTranslator(cfg *Config, graph *servicegraph.Graph) translator {
-	t := translator{
-		graph: graph, labels: newLabeller(cfg, graph), maxLinks: cfg.MaxLinks, maxWeight: cfg.MaxSamplingWeight,
+func newTranslator(cfg *Config, graph *servicegraph.Graph) *translator {
+	t := &translator{
+		graph: graph.NewIntake(), labels: newLabeller(cfg, graph), maxLinks: cfg.MaxLinks, maxWeight: cfg.MaxSamplingWeight,
 		defaultWeight: float32(min(1/cfg.SamplingRatio, cfg.MaxSamplingWeight)),
 		databaseNames: cfg.DatabaseNameAttributes,
 	}
 	if !slices.Equal(cfg.VirtualNodePeerAttributes, conventionalPeers) {
 		t.peerNames = cfg.VirtualNodePeerAttributes
 	}
+	t.read = t.translate
 	return t
 }
 
-// translate fills the batch with the spans. Nothing of them is kept but copies of new names.
-func (t *translator) translate(td ptrace.Traces) {
-	t.batch.Reset()
+// take brings the spans, which arrived at the given time, into the graph.
+func (t *translator) take(td ptrace.Traces, arrived int64) {
+	t.spans = td
+	t.graph.Take(arrived, t.read)
+	t.spans = ptrace.Traces{}
+}
+
+// translate fills the graph's batch with the spans. Nothing of them is kept but copies of new names.
+func (t *translator) translate() {
+	t.clampedWeights, t.ignoredLinks = 0, 0
 	t.labels.begin()
-	for _, rs := range td.ResourceSpans().All() {
+	for _, rs := range t.spans.ResourceSpans().All() {
 		from := t.origin(rs.Resource().Attributes())
 		for _, ss := range rs.ScopeSpans().All() {
 			for _, span := range ss.Spans().All() {
@@ -59,7 +69,7 @@ func (t *translator) translate(td ptrace.Traces) {
 
 func (t *translator) span(span ptrace.Span, from *origin) {
 	trace, id, parent := span.TraceID(), span.SpanID(), span.ParentSpanID()
-	t.batch.Spans = append(t.batch.Spans, servicegraph.Span{
+	t.graph.Spans = append(t.graph.Spans, servicegraph.Span{
 		Trace:   traceID(trace),
 		ID:      binary.BigEndian.Uint64(id[:]),
 		Parent:  binary.BigEndian.Uint64(parent[:]),
@@ -68,7 +78,7 @@ func (t *translator) span(span ptrace.Span, from *origin) {
 		Service: from.service,
 		Weight:  t.defaultWeight,
 	})
-	s := &t.batch.Spans[len(t.batch.Spans)-1]
+	s := &t.graph.Spans[len(t.graph.Spans)-1]
 	switch span.Kind() {
 	case ptrace.SpanKindServer:
 		s.Kind = servicegraph.KindServer
@@ -145,7 +155,7 @@ func (t *translator) peer(s *servicegraph.Span, d *details, resource, span pcomm
 }
 
 func (t *translator) links(s *servicegraph.Span, links ptrace.SpanLinkSlice) {
-	s.LinkFrom = int32(len(t.batch.Links))
+	s.LinkFrom = int32(len(t.graph.Links))
 	for i, l := range links.All() {
 		if i == t.maxLinks {
 			t.ignoredLinks += int64(links.Len() - i)
@@ -154,10 +164,10 @@ func (t *translator) links(s *servicegraph.Span, links ptrace.SpanLinkSlice) {
 		id := l.SpanID()
 		link := servicegraph.Link{Trace: traceID(l.TraceID()), ID: binary.BigEndian.Uint64(id[:])}
 		if link.ID != 0 && link.Trace != (servicegraph.TraceID{}) {
-			t.batch.Links = append(t.batch.Links, link)
+			t.graph.Links = append(t.graph.Links, link)
 		}
 	}
-	s.LinkTo = int32(len(t.batch.Links))
+	s.LinkTo = int32(len(t.graph.Links))
 }
 
 func traceID(id pcommon.TraceID) servicegraph.TraceID {

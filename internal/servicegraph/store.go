@@ -1,315 +1,338 @@
 package servicegraph
 
-import (
-	"math/bits"
-	"time"
-)
-
-// none is the index of no record.
-const none int32 = -1
-
-// tick is the resolution at which records time out.
-const tick = int64(250 * time.Millisecond)
-
-// state is where a record is in its life.
-type state uint8
+import "time"
 
 const (
-	// stateAbsent: only named as a parent by the spans that wait for it.
-	stateAbsent state = iota
-	// statePending: not settled yet.
-	statePending
-	// stateSettled: kept to recognise duplicates and to be found by further callees.
-	stateSettled
+	// none is the index of no record and of no page.
+	none int32 = -1
+	// tick is the resolution at which records time out.
+	tick = int64(250 * time.Millisecond)
+	// Records come in pages, which belong to the records that are due together, and pages in slabs.
+	pageBits, slabBits = 6, 12
+	pageSize           = 1 << pageBits
+	slabSize           = 1 << slabBits
 )
 
-// Flags of a record, above those of spans.
-const (
-	// flagLink: stands for a link of a consumer and not for a span.
-	flagLink Flags = 1 << (iota + 4)
-	// flagSoft: gives an edge only when it finds a calling span, since links were followed too.
-	flagSoft
-	// flagCovered: a call within this call stands for it.
-	flagCovered
-	// flagTaken: a receive span of service other was paired with this producer.
-	flagTaken
-)
-
-// record is a span in the store.
-type record struct {
-	trace      TraceID
-	id, parent uint64
-	// ended is when its part of the call ended.
-	ended int64
-	// deadline is when it leaves; at is the latest end of the spans that a call is made of so far.
-	deadline, at int64
-	dur          int64
-	weight       float32
-	svc, peer    NodeID
-	// other is, of a called span, the calling service as far as it is known, and, of a calling one, the service that was
-	// paired with it last.
-	other NodeID
-	// nextFree chains the free records.
-	nextFree int32
-	// listPrev and listNext chain the records of a wheel's slot.
-	listPrev, listNext int32
-	// waitPrev and waitNext chain the records that wait for waitOn; of an absent record they are the first and last
-	// that wait for it.
-	waitPrev, waitNext, waitOn int32
-	// dimensions, operation, version and failure are the span's.
-	dimensions         LabelID
-	operation, version uint16
-	failure            uint8
-	kind               Kind
-	flags              Flags
-	state              state
-}
-
-// store is the arena of records, with a hash over their identities.
+// store holds the records of a shard, with an index of their keys. The records due in one tick fill pages of their own, so
+// that they leave together and in the order of their addresses, and no list must be kept up.
 type store struct {
-	recs []record
-	free int32
-	// table is a hash table with linear probing. A cell is 0 or has half of the hash above the record's index + 1, so that
-	// most cells are told apart, and moved, without a look at their records, which are rarely in the cache.
-	table  []uint64
-	seed   uint64
-	held   int
-	hashed int
+	slabs []*[slabSize]record
+	// traces are those of the records, kept only for examples, weights those of the ones that are marked to have any.
+	traces  []*[slabSize]TraceID
+	weights []*[slabSize]float32
+	// pageNext is the page after each one of a slot, or among the free ones; pageSlot is the slot of a page in use.
+	pageNext, pageSlot []int32
+	freePage           int32
+	index              index
+	slots              []slot
+	// first is the earliest tick that is not over.
+	first int64
+	// held counts the records, pending those of them that are, and pendingCalls the calls among these.
+	held, pending, pendingCalls int
 	// calling counts the pending calls by a part of their trace's hash, to tell that a trace has none.
-	calling [1 << 15]uint32
-	// pending and settled order the records by deadline.
-	pending, settled wheel
+	calling [1 << 12]uint32
+	// near is the watermark, roughly: all that is held ended within a day of it.
+	near int64
+	// keepTraces is set when examples are wanted.
+	keepTraces bool
 }
 
-func newStore(cfg *Config) *store {
-	s := &store{free: none, seed: cfg.Seed, table: make([]uint64, 1024)}
+// slot has the records that are due in one tick.
+type slot struct {
+	// head and tail are the first and last of its pages.
+	head, tail int32
+	// from is the first record of the first page that was not taken out, to the first place of the last page that is free.
+	from, to int32
+	// live counts its records, settled those of them that are.
+	live, settled int32
+}
+
+func (st *store) init(cfg *Config) {
 	slots := 1
 	for int64(slots) < int64(cfg.PairTimeout+cfg.Lateness)/tick+8 {
 		slots <<= 1
 	}
-	s.pending.init(slots)
-	s.settled.init(slots)
-	return s
+	st.slots = make([]slot, slots)
+	for i := range st.slots {
+		st.slots[i] = slot{head: none, tail: none}
+	}
+	st.freePage = none
+	st.index = newIndex()
+	st.keepTraces = cfg.MaxExemplars > 0
 }
 
-// hash returns 32 bits, of which the lowest choose a record's first cell.
-func (s *store) hash(t TraceID, id uint64) uint32 {
-	hi, lo := bits.Mul64(t.Lo^s.seed^bits.RotateLeft64(t.Hi, 31), id^0x9e3779b97f4a7c15^bits.RotateLeft64(s.seed, 17))
-	return uint32(hi ^ lo ^ (hi^lo)>>32)
+func (st *store) rec(i int32) *record { return &st.slabs[uint32(i)>>slabBits][i&(slabSize-1)] }
+
+// trace returns the trace of a record, which is not known when no examples are kept.
+func (st *store) trace(i int32) TraceID {
+	if !st.keepTraces {
+		return TraceID{}
+	}
+	return st.traces[uint32(i)>>slabBits][i&(slabSize-1)]
 }
 
-func (s *store) find(t TraceID, id uint64) int32 {
-	h := s.hash(t, id)
-	mask := uint32(len(s.table) - 1)
-	for at := h & mask; s.table[at] != 0; at = (at + 1) & mask {
-		if uint32(s.table[at]>>32) != h {
-			continue
-		}
-		i := int32(uint32(s.table[at])) - 1
-		if r := &s.recs[i]; r.id == id && r.trace == t {
-			return i
-		}
+func (st *store) setTrace(i int32, t TraceID) {
+	if st.keepTraces {
+		st.traces[uint32(i)>>slabBits][i&(slabSize-1)] = t
+	}
+}
+
+// weight returns the number of spans that a record's stands for.
+func (st *store) weight(i int32, r *record) float32 {
+	if !r.has(markWeighted) {
+		return 1
+	}
+	return st.weights[uint32(i)>>slabBits][i&(slabSize-1)]
+}
+
+func (st *store) setWeight(i int32, r *record, w float32) {
+	if w == 1 {
+		return
+	}
+	for len(st.weights) < len(st.slabs) {
+		st.weights = append(st.weights, nil)
+	}
+	slab := &st.weights[uint32(i)>>slabBits]
+	if *slab == nil {
+		*slab = new([slabSize]float32)
+	}
+	r.mark(markWeighted)
+	(*slab)[i&(slabSize-1)] = w
+}
+
+// lookup returns the record of a key, or none.
+func (st *store) lookup(group uint32, key uint64) int32 {
+	cells := st.index.block(group)
+	if at := search(st, cells, key); at >= 0 && !waiting(cells[at]) {
+		return indexOf(cells[at])
 	}
 	return none
 }
 
-// take returns a record that is in no list.
-func (s *store) take() int32 {
-	i := s.free
-	if i != none {
-		s.free = s.recs[i].nextFree
-	} else {
-		i = int32(len(s.recs))
-		s.recs = append(s.recs, record{})
+// take returns a place for a record that is due at the given time. It is in no list and not in the index.
+func (st *store) take(deadline int64) int32 {
+	t := min(max((deadline+tick-1)/tick, st.first), st.first+int64(len(st.slots))-1)
+	at := int32(uint64(t) & uint64(len(st.slots)-1))
+	s := &st.slots[at]
+	if s.tail == none || s.to == pageSize {
+		p := st.page()
+		st.pageNext[p], st.pageSlot[p] = none, at
+		if s.tail == none {
+			s.head, s.from = p, 0
+		} else {
+			st.pageNext[s.tail] = p
+		}
+		s.tail, s.to = p, 0
 	}
-	s.recs[i] = record{
-		nextFree: none, listPrev: none, listNext: none, waitPrev: none, waitNext: none, waitOn: none,
-	}
-	s.held++
+	i := s.tail<<pageBits + s.to
+	s.to++
+	s.live++
+	st.held++
 	return i
 }
 
-// insert makes a record known by its identity.
-func (s *store) insert(i int32) {
-	if 3*s.hashed >= 2*len(s.table) {
-		old := s.table
-		s.table = make([]uint64, 2*len(old))
-		for _, cell := range old {
-			if cell != 0 {
-				s.put(cell)
-			}
+// page returns a page that is not in use.
+func (st *store) page() int32 {
+	if p := st.freePage; p != none {
+		st.freePage = st.pageNext[p]
+		return p
+	}
+	p := int32(len(st.pageNext))
+	if int(p)<<pageBits == len(st.slabs)<<slabBits {
+		st.slabs = append(st.slabs, new([slabSize]record))
+		if st.keepTraces {
+			st.traces = append(st.traces, new([slabSize]TraceID))
 		}
 	}
-	r := &s.recs[i]
-	s.put(uint64(s.hash(r.trace, r.id))<<32 | uint64(i+1))
-	s.hashed++
+	st.pageNext, st.pageSlot = append(st.pageNext, none), append(st.pageSlot, 0)
+	return p
 }
 
-func (s *store) put(cell uint64) {
-	mask := uint32(len(s.table) - 1)
-	at := uint32(cell>>32) & mask
-	for s.table[at] != 0 {
-		at = (at + 1) & mask
-	}
-	s.table[at] = cell
-}
-
-// remove takes record i out of the table and closes the gap.
-func (s *store) remove(i int32) {
-	r := &s.recs[i]
-	mask := uint32(len(s.table) - 1)
-	gap := s.hash(r.trace, r.id) & mask
-	for int32(uint32(s.table[gap])) != i+1 {
-		gap = (gap + 1) & mask
-	}
-	for at := (gap + 1) & mask; s.table[at] != 0; at = (at + 1) & mask {
-		// A cell may move back unless its first choice lies behind the gap.
-		if first := uint32(s.table[at]>>32) & mask; (at-first)&mask >= (at-gap)&mask {
-			s.table[gap] = s.table[at]
-			gap = at
-		}
-	}
-	s.table[gap] = 0
-	s.hashed--
-}
-
-// drop frees a record that is in no list any more, but, unless it stands for a link, in the table.
-func (s *store) drop(i int32) {
-	if s.recs[i].flags&flagLink == 0 {
-		s.remove(i)
-	}
-	s.recs[i].nextFree = s.free
-	s.free = i
-	s.held--
-}
+func (st *store) slotOf(i int32) *slot { return &st.slots[st.pageSlot[i>>pageBits]] }
 
 // callsPending returns the count of pending calls among which those of a trace are counted.
-func (s *store) callsPending(t TraceID) *uint32 {
-	return &s.calling[s.hash(t, 0)&uint32(len(s.calling)-1)]
+func (st *store) callsPending(r *record) *uint32 {
+	return &st.calling[r.group&uint32(len(st.calling)-1)]
 }
 
-// wait makes record i wait for the absent record p.
-func (s *store) wait(i, p int32) {
-	r, absent := &s.recs[i], &s.recs[p]
-	r.waitOn, r.waitNext, r.waitPrev = p, none, absent.waitNext
-	if absent.waitNext == none {
-		absent.waitPrev = i
-	} else {
-		s.recs[absent.waitNext].waitNext = i
+// begin makes a new record a pending one.
+func (st *store) begin(r *record) {
+	r.setState(statePending)
+	st.pending++
+	if r.kind().calls() {
+		st.pendingCalls++
+		*st.callsPending(r)++
 	}
-	absent.waitNext = i
 }
 
-// stopWaiting takes record i off the list on which it waits. An absent record for which nothing waits is dropped.
-func (s *store) stopWaiting(i int32) {
-	r := &s.recs[i]
-	p := r.waitOn
-	if p == none {
+// end makes a pending record none.
+func (st *store) end(r *record) {
+	st.pending--
+	if r.kind().calls() {
+		st.pendingCalls--
+		*st.callsPending(r)--
+	}
+}
+
+// settle makes a pending record a settled one.
+func (st *store) settle(i int32) {
+	r := st.rec(i)
+	st.end(r)
+	r.setState(stateSettled)
+	st.slotOf(i).settled++
+}
+
+// drop forgets a record that is in no list, pending or settled. Its place is free when the slot is over.
+func (st *store) drop(i int32) {
+	r, s := st.rec(i), st.slotOf(i)
+	if r.state() == statePending {
+		st.end(r)
+	} else {
+		s.settled--
+	}
+	s.live--
+	st.held--
+	if r.hashed() {
+		st.unlink(r, i)
+	}
+	r.setState(stateGone)
+}
+
+// unlink takes record i out of the index.
+func (st *store) unlink(r *record, i int32) {
+	cells := st.index.block(r.group)
+	st.index.cut(r.group, cells, locate(cells, cellOf(r.key, i, false)))
+}
+
+// wait makes record i wait for a key that is not known.
+func (st *store) wait(i int32, key uint64) {
+	r := st.rec(i)
+	r.parent, r.next = key, none
+	cells := st.index.block(r.group)
+	at := search(st, cells, key)
+	r.mark(markWaits)
+	if at < 0 {
+		r.prev = i
+		st.index.add(r.group, cellOf(key, i, true))
 		return
 	}
-	absent := &s.recs[p]
-	if r.waitPrev == none {
-		absent.waitPrev = r.waitNext
-	} else {
-		s.recs[r.waitPrev].waitNext = r.waitNext
+	first := st.rec(indexOf(cells[at]))
+	r.prev = first.prev
+	st.rec(first.prev).next = i
+	first.prev = i
+}
+
+// stopWaiting takes record i off the list on which it waits.
+func (st *store) stopWaiting(i int32) {
+	r := st.rec(i)
+	if !r.waits() {
+		return
 	}
-	if r.waitNext == none {
-		absent.waitNext = r.waitPrev
-	} else {
-		s.recs[r.waitNext].waitPrev = r.waitPrev
-	}
-	r.waitOn, r.waitPrev, r.waitNext = none, none, none
-	if absent.waitPrev == none {
-		s.drop(p)
+	cells := st.index.block(r.group)
+	at := search(st, cells, r.parent)
+	r.unmark(markWaits)
+	head := indexOf(cells[at])
+	switch {
+	case head != i:
+		st.rec(r.prev).next = r.next
+		if r.next == none {
+			st.rec(head).prev = r.prev
+		} else {
+			st.rec(r.next).prev = r.prev
+		}
+	case r.next == none:
+		st.index.cut(r.group, cells, at)
+	default:
+		st.rec(r.next).prev = r.prev
+		cells[at] = cellOf(r.parent, r.next, true)
 	}
 }
 
-// wheel orders records by deadline: slot d/tick modulo the number of slots, which span more time than the deadlines of
-// the records at any moment, so that the records of a slot are due together.
-type wheel struct {
-	heads, tails []int32
-	n            int
-	// first is a tick before which no record's deadline lies.
-	first int64
+// move puts a record where those of another deadline are, and returns its new place.
+func (st *store) move(i int32, deadline int64) int32 {
+	j := st.take(deadline)
+	r, to := st.rec(i), st.rec(j)
+	*to = *r
+	st.setTrace(j, st.trace(i))
+	st.setWeight(j, to, st.weight(i, r))
+	cells := st.index.block(r.group)
+	if r.hashed() {
+		cells[locate(cells, cellOf(r.key, i, false))] = cellOf(r.key, j, false)
+	}
+	if r.waits() {
+		at := search(st, cells, r.parent)
+		if head := indexOf(cells[at]); head == i {
+			cells[at] = cellOf(r.parent, j, true)
+			if r.prev == i {
+				to.prev = j
+			}
+		} else {
+			st.rec(r.prev).next = j
+			if r.next == none {
+				st.rec(head).prev = j
+			}
+		}
+		if r.next != none {
+			st.rec(r.next).prev = j
+		}
+	}
+	from := st.slotOf(i)
+	from.live--
+	st.held--
+	if r.state() == stateSettled {
+		from.settled--
+		st.slotOf(j).settled++
+	}
+	r.setState(stateGone)
+	return j
 }
 
-func (w *wheel) init(slots int) {
-	w.heads, w.tails = make([]int32, slots), make([]int32, slots)
-	for i := range slots {
-		w.heads[i], w.tails[i] = none, none
+// each calls f for the records of a slot.
+func (st *store) each(s *slot, f func(i int32, r *record)) {
+	from := s.from
+	for p := s.head; p != none; p = st.pageNext[p] {
+		to := int32(pageSize)
+		if p == s.tail {
+			to = s.to
+		}
+		for k := from; k < to; k++ {
+			i := p<<pageBits + k
+			if r := st.rec(i); r.state() != stateGone {
+				f(i, r)
+			}
+		}
+		from = 0
 	}
 }
 
-// due returns the tick at which a deadline is over.
-func due(deadline int64) int64 { return (deadline + tick - 1) / tick }
-
-func (w *wheel) slot(t int64) int { return int(uint64(t) & uint64(len(w.heads)-1)) }
-
-func (s *store) schedule(w *wheel, i int32) {
-	r := &s.recs[i]
-	t := due(r.deadline)
-	at := w.slot(t)
-	r.listPrev, r.listNext = w.tails[at], none
-	if w.tails[at] == none {
-		w.heads[at] = i
-	} else {
-		s.recs[w.tails[at]].listNext = i
+// release frees the pages of a slot without records.
+func (st *store) release(s *slot) {
+	for p := s.head; p != none; {
+		next := st.pageNext[p]
+		st.pageNext[p] = st.freePage
+		st.freePage = p
+		p = next
 	}
-	w.tails[at] = i
-	if w.n == 0 || t < w.first {
-		w.first = t
-	}
-	w.n++
+	*s = slot{head: none, tail: none}
 }
 
-func (s *store) unschedule(w *wheel, i int32) {
-	r := &s.recs[i]
-	at := w.slot(due(r.deadline))
-	if r.listPrev == none {
-		w.heads[at] = r.listNext
-	} else {
-		s.recs[r.listPrev].listNext = r.listNext
-	}
-	if r.listNext == none {
-		w.tails[at] = r.listPrev
-	} else {
-		s.recs[r.listNext].listPrev = r.listPrev
-	}
-	r.listPrev, r.listNext = none, none
-	w.n--
+// pop takes the oldest record of a slot out of its place, which it leaves to others, and returns it. The record may be gone
+// already.
+func (st *store) pop(s *slot) int32 {
+	i := s.head<<pageBits + s.from
+	s.from++
+	return i
 }
 
-// addPending and removePending put a record on the list of pending ones, and take it off.
-func (s *store) addPending(i int32) {
-	r := &s.recs[i]
-	r.state = statePending
-	if r.kind.calls() {
-		*s.callsPending(r.trace)++
+// trim frees the first page of a slot when everything was taken out of it.
+func (st *store) trim(s *slot) {
+	switch {
+	case s.head == s.tail && s.from == s.to:
+		st.release(s)
+	case s.from == pageSize:
+		p := s.head
+		s.head, s.from = st.pageNext[p], 0
+		st.pageNext[p] = st.freePage
+		st.freePage = p
 	}
-	s.schedule(&s.pending, i)
-}
-
-func (s *store) removePending(i int32) {
-	if r := &s.recs[i]; r.kind.calls() {
-		*s.callsPending(r.trace)--
-	}
-	s.unschedule(&s.pending, i)
-}
-
-// settle moves a pending record to the settled ones.
-func (s *store) settle(i int32) {
-	s.removePending(i)
-	s.recs[i].state = stateSettled
-	s.schedule(&s.settled, i)
-}
-
-// oldest returns a record of the earliest deadline, or none.
-func (s *store) oldest(w *wheel) int32 {
-	if w.n == 0 {
-		return none
-	}
-	for w.heads[w.slot(w.first)] == none {
-		w.first++
-	}
-	return w.heads[w.slot(w.first)]
 }

@@ -256,7 +256,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ConnectorTracegraphHeldRecords, err = builder.meter.Int64ObservableGauge(
 		"otelcol_connector_tracegraph_held_records",
-		metric.WithDescription("Records in the store: waiting spans, settled spans kept to recognise duplicates, and parents that have not come yet. [Development]"),
+		metric.WithDescription("Records in the store: waiting spans, and settled ones kept to recognise duplicates and to be found by further callees. [Development]"),
 		metric.WithUnit("{records}"),
 	)
 	errs = errors.Join(errs, err)

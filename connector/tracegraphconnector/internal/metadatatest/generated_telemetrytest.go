@@ -131,7 +131,7 @@ func AssertEqualConnectorTracegraphFollowedLinks(t *testing.T, tt *componenttest
 func AssertEqualConnectorTracegraphHeldRecords(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_connector_tracegraph_held_records",
-		Description: "Records in the store: waiting spans, settled spans kept to recognise duplicates, and parents that have not come yet. [Development]",
+		Description: "Records in the store: waiting spans, and settled ones kept to recognise duplicates and to be found by further callees. [Development]",
 		Unit:        "{records}",
 		Data: metricdata.Gauge[int64]{
 			DataPoints: dps,

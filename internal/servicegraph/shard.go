@@ -1,0 +1,364 @@
+package servicegraph
+
+import "sync"
+
+// shard has the spans of some of the traces: a span, its ancestors and what waits for it are always in one shard.
+type shard struct {
+	mu sync.Mutex // mu guards everything below.
+
+	store
+	cfg  *Config
+	seed seeds
+	_    [64]byte // keeps neighbours off the last line
+}
+
+// enter and leave enclose what an intake does to the store, so that it knows how that changed.
+func (sh *shard) enter(in *Intake) {
+	in.stats.Held -= int64(sh.held)
+	in.stats.Pending -= int64(sh.pending)
+}
+
+func (sh *shard) leave(in *Intake) {
+	in.stats.Held += int64(sh.held)
+	in.stats.Pending += int64(sh.pending)
+}
+
+// restart makes an empty shard ready for a stream from the given time on.
+func (sh *shard) restart(watermark int64) {
+	sh.near, sh.first = watermark, watermark/tick+1
+}
+
+// item is a span, or a link of a consumer, on its way into a shard.
+type item struct {
+	span *Span
+	link *Link
+	// place is the span's among those of its portion, trace the hash of its trace or of that of the link.
+	place int32
+	trace uint64
+}
+
+func (it *item) group() uint32 { return uint32(it.trace) }
+
+// take brings in items, those of a trace in their order. The caller holds mu.
+func (sh *shard) take(in *Intake, items []item) {
+	sh.near = max(sh.near, in.watermark)
+	for k := range items {
+		if k == 0 || items[k].trace != items[k-1].trace {
+			sh.index.ask(items[k].group())
+		}
+	}
+	for k := range items {
+		if k == 0 || items[k].trace != items[k-1].trace {
+			sh.index.askBlock(items[k].group())
+		}
+	}
+	for k := 0; k < len(items); {
+		next := k + 1
+		for next < len(items) && items[next].trace == items[k].trace {
+			next++
+		}
+		sh.index.expected = next - k
+		for ; k < next; k++ {
+			it := &items[k]
+			in.place = it.place
+			if it.link != nil {
+				sh.follow(in, it)
+			} else {
+				sh.insert(in, it.span)
+			}
+		}
+	}
+	sh.index.expected = 0
+}
+
+// insert takes in one span.
+func (sh *shard) insert(in *Intake, s *Span) {
+	key, parent, group := s.key, s.parent, uint32(s.trace)
+	cells := sh.index.block(group)
+	at := search(&sh.store, cells, key)
+	sharer := none
+	var extra marks
+	if at >= 0 && !waiting(cells[at]) {
+		other := sh.rec(indexOf(cells[at]))
+		if !s.Kind.calls() && !s.Kind.called() || other.kind().calls() == s.Kind.calls() || other.kind() == KindInternal {
+			in.settled(OutcomeDuplicate)
+			return
+		}
+		sharer, extra = indexOf(cells[at]), markShared
+		if s.Kind.called() {
+			parent = key
+		}
+		key = keyOf(s.trace, s.ID^sharedMark)
+		if at = search(&sh.store, cells, key); at >= 0 && !waiting(cells[at]) {
+			in.settled(OutcomeDuplicate)
+			return
+		}
+	}
+	i := sh.store.take(s.ended + sh.cfg.timeout(s))
+	r := sh.rec(i)
+	sh.fill(i, r, s, extra)
+	r.key, r.parent = key, parent
+	waiter := none
+	if at >= 0 {
+		waiter = indexOf(cells[at])
+		cells[at] = cellOf(key, i, false)
+	} else {
+		sh.index.add(group, cellOf(key, i, false))
+	}
+	if !s.Kind.calls() && !s.Kind.called() {
+		r.setState(stateSettled)
+		sh.slotOf(i).settled++
+		in.settled(OutcomeInternal)
+	} else {
+		sh.begin(r)
+		if s.Kind.called() {
+			sh.called(in, i, r, s)
+		} else if s.Flags&FlagDatabase != 0 && s.Peer != 0 {
+			sh.virtual(in, i, r, ConnectionDatabase, s.ended)
+			sh.settle(i)
+		}
+	}
+	for waiter != none {
+		w := sh.rec(waiter)
+		next := w.next
+		w.unmark(markWaits)
+		sh.walk(in, waiter, i)
+		waiter = next
+	}
+	if sharer != none && s.Kind.calls() && sh.rec(sharer).state() == statePending {
+		sh.stopWaiting(sharer)
+		sh.walk(in, sharer, i)
+	}
+}
+
+// fill makes a record that of a span, pending and settled neither, without its key.
+func (sh *shard) fill(i int32, r *record, s *Span, extra marks) {
+	r.when = uint64(s.ended)<<metaBits | uint64(s.Kind)<<kindShift | uint64(s.Flags) | uint64(extra)
+	r.dur = float32(max(s.End-s.Start, 0))
+	r.group = uint32(s.trace)
+	r.svc, r.peer, r.other = s.Service, s.Peer, 0
+	r.dimensions, r.operation, r.version, r.later = s.Dimensions, s.Operation, s.Version, uint32(s.Failure)
+	sh.setTrace(i, s.Trace)
+	sh.setWeight(i, r, s.Weight)
+}
+
+// called looks for the caller of a called span: by its links where a consumer has any, and by its parent.
+func (sh *shard) called(in *Intake, i int32, r *record, s *Span) {
+	if s.Kind == KindConsumer && s.LinkTo > s.LinkFrom {
+		soft := r.parent != 0
+		links := in.links[s.LinkFrom:s.LinkTo]
+		for k := range links {
+			in.followed = append(in.followed, item{span: s, link: &links[k], place: in.place})
+			soft = soft && (keyOf(s.trace, links[k].ID) != r.parent || links[k].Trace != s.Trace)
+		}
+		if !soft {
+			in.settled(OutcomeLinked)
+			sh.settle(i)
+			return
+		}
+		r.mark(markSoft)
+	}
+	if r.parent == 0 {
+		sh.withoutCaller(in, i, r.at(sh.near), OutcomeEntry)
+		sh.settle(i)
+		return
+	}
+	sh.search(in, i, r.parent)
+}
+
+// follow makes a record of its own look for the producer that a link names.
+func (sh *shard) follow(in *Intake, it *item) {
+	in.stats.Links++
+	s := it.span
+	i := sh.store.take(s.ended + sh.cfg.timeout(s))
+	r := sh.rec(i)
+	sh.fill(i, r, s, markLink)
+	r.key, r.group = s.key, it.group()
+	sh.begin(r)
+	sh.search(in, i, keyOf(it.trace, it.link.ID))
+}
+
+// search looks for the ancestor of a called span from the given one on, and waits where that is not known.
+func (sh *shard) search(in *Intake, i int32, key uint64) {
+	if p := sh.lookup(sh.rec(i).group, key); p != none {
+		sh.walk(in, i, p)
+		return
+	}
+	sh.wait(i, key)
+}
+
+// walk goes up from the known ancestor p of called span i to the span that called it.
+func (sh *shard) walk(in *Intake, i, p int32) {
+	r := sh.rec(i)
+	for range maxSteps {
+		a := sh.rec(p)
+		kind := a.kind()
+		if kind.calls() && (r.other == 0 || a.svc == r.other) {
+			sh.pair(in, i, p)
+			return
+		}
+		r.extend(a.ended(sh.near), sh.near)
+		switch {
+		case kind != KindInternal && r.other != 0, kind == KindInternal && r.other != 0 && a.svc != r.other:
+			sh.withoutClient(in, i, r.at(sh.near))
+			return
+		case kind.called():
+			if a.svc == r.svc {
+				sh.done(in, i, OutcomeNested)
+				return
+			}
+			r.other = a.svc
+			sh.withoutClient(in, i, r.at(sh.near))
+			return
+		case a.svc != r.svc:
+			r.other = a.svc
+		}
+		if a.parent == 0 {
+			break
+		}
+		if p = sh.lookup(r.group, a.parent); p == none {
+			sh.wait(i, a.parent)
+			return
+		}
+	}
+	if r.other != 0 {
+		sh.withoutClient(in, i, r.at(sh.near))
+		return
+	}
+	sh.withoutCaller(in, i, r.at(sh.near), OutcomeEntry)
+	sh.finish(i)
+}
+
+// pair counts the call of which p is the calling and i the called side.
+func (sh *shard) pair(in *Intake, i, p int32) {
+	r, a := sh.rec(i), sh.rec(p)
+	connection := ConnectionDirect
+	if r.kind() == KindConsumer || a.kind() == KindProducer {
+		connection = ConnectionMessaging
+		// A message that a service receives in one span and processes in another was taken once.
+		if a.other == r.svc && r.has(marks(FlagReceive)) != a.has(markTaken) {
+			sh.done(in, i, OutcomeNested)
+			return
+		}
+		if a.unmark(markTaken); r.has(marks(FlagReceive)) {
+			a.mark(markTaken)
+		}
+	}
+	a.other = r.svc
+	failure := r.failure()
+	if failure == 0 {
+		failure = a.failure()
+	}
+	c := in.call()
+	*c = call{
+		key: edgeKey{
+			client: a.svc, server: r.svc, clientDimensions: a.dimensions, serverDimensions: r.dimensions, connection: connection,
+		},
+		at: max(r.at(sh.near), a.ended(sh.near)), client: int64(a.dur), server: int64(r.dur), weight: max(sh.weight(p, a), sh.weight(i, r)),
+		failed: r.failed() || a.failed(), operation: LabelID(r.operation), version: LabelID(r.version), failure: failure,
+	}
+	if sh.keepTraces {
+		c.trace, c.clientSpan, c.serverSpan = sh.trace(p), sh.span(p), sh.span(i)
+	}
+	if a.state() == statePending {
+		in.settled(OutcomePaired)
+		sh.settle(p)
+	}
+	sh.done(in, i, OutcomePaired)
+}
+
+// span returns the identity of a record's span, of which the trace must be kept.
+func (sh *shard) span(i int32) uint64 {
+	r := sh.rec(i)
+	id := idOf(sh.seed.trace(sh.trace(i)), r.key)
+	if r.has(markShared) {
+		id ^= sharedMark
+	}
+	return id
+}
+
+// withoutClient counts a call whose caller is known although it has no span for the call.
+func (sh *shard) withoutClient(in *Intake, i int32, at int64) {
+	r := sh.rec(i)
+	if r.has(markSoft) {
+		sh.done(in, i, OutcomeLinked)
+		return
+	}
+	connection := ConnectionDirect
+	if r.kind() == KindConsumer {
+		connection = ConnectionMessaging
+	}
+	c := sh.calledCall(in, i, r, at)
+	c.key = edgeKey{client: r.other, server: r.svc, serverDimensions: r.dimensions, connection: connection}
+	sh.done(in, i, OutcomePaired)
+}
+
+// withoutCaller counts a call whose caller is not known: a message from the place where it was taken, anything else from
+// a user. The record stays where it is.
+func (sh *shard) withoutCaller(in *Intake, i int32, at int64, o Outcome) {
+	r := sh.rec(i)
+	if r.has(markSoft) {
+		in.settled(OutcomeLinked)
+		return
+	}
+	if sh.cfg.NoVirtual {
+		in.settled(o)
+		return
+	}
+	key := edgeKey{server: r.svc, serverDimensions: r.dimensions, connection: ConnectionVirtual, virtual: SideClient}
+	if r.kind() == KindConsumer && r.peer != 0 {
+		key.client, key.connection, o = r.peer, ConnectionMessaging, OutcomeVirtual
+	} else if key.client = in.Peer("", sh.cfg.User); key.client == 0 {
+		in.stats.RefusedCalls++
+		in.settled(o)
+		return
+	}
+	sh.calledCall(in, i, r, at).key = key
+	in.settled(o)
+}
+
+// calledCall notes the call of which only the called span is known, without its edge.
+func (sh *shard) calledCall(in *Intake, i int32, r *record, at int64) *call {
+	c := in.call()
+	*c = call{
+		at: at, client: -1, server: int64(r.dur), weight: sh.weight(i, r), failed: r.failed(),
+		operation: LabelID(r.operation), version: LabelID(r.version), failure: r.failure(),
+	}
+	if sh.keepTraces {
+		c.trace, c.serverSpan = sh.trace(i), sh.span(i)
+	}
+	return c
+}
+
+// virtual counts the call of a span to the peer that it names.
+func (sh *shard) virtual(in *Intake, i int32, r *record, connection Connection, at int64) {
+	c := in.call()
+	*c = call{
+		key: edgeKey{
+			client: r.svc, server: r.peer, clientDimensions: r.dimensions, connection: connection, virtual: SideServer,
+		},
+		at: at, client: int64(r.dur), server: -1, weight: sh.weight(i, r), failed: r.failed(),
+		operation: LabelID(r.operation), failure: r.failure(),
+	}
+	if sh.keepTraces {
+		c.trace, c.clientSpan = sh.trace(i), sh.span(i)
+	}
+	in.settled(OutcomeVirtual)
+}
+
+// done ends the search of a called span.
+func (sh *shard) done(in *Intake, i int32, o Outcome) {
+	if o == OutcomeNested && sh.rec(i).has(markSoft) {
+		o = OutcomeLinked
+	}
+	in.settled(o)
+	sh.finish(i)
+}
+
+func (sh *shard) finish(i int32) {
+	if sh.rec(i).hashed() {
+		sh.settle(i)
+		return
+	}
+	sh.drop(i)
+}
