@@ -55,6 +55,8 @@ type engine struct {
 	signals   *signals
 	selection *selection
 	directory *directory
+	// newcomers are the services that were met since the last bucket was judged.
+	newcomers []string
 	resources *resources
 	relations *relations
 	changes   changes
@@ -245,6 +247,7 @@ const forgetEvery = 64
 // judgeBucket closes a bucket in all models and carries their findings on to symptoms and incidents.
 func (e *engine) judgeBucket(bucket int64) []semconv.IncidentEvent {
 	now := e.endOf(bucket)
+	e.settleNewcomers()
 	edgeFindings := e.edges.Close(bucket, minSurprise)
 	for _, name := range e.directory.names {
 		if e.edges.Requests(serviceNode(name)) > 0 {

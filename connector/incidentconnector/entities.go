@@ -323,38 +323,15 @@ func (d *directory) add(name string, resource map[string]string) {
 	d.names = slices.Insert(d.names, i, name)
 }
 
-// meet notes the service of a resource. The edges that led to its address, while nobody knew that a service is behind it,
-// lead to the service from now on: what is known of them under the address ends.
+// meet notes the service of a resource, and tells whether there is room for it.
 func (e *engine) meet(name string, resource pcommon.Map) bool {
 	at := e.clock.watermark
 	known, isNew := e.directory.see(name, at, resource)
 	if known {
 		e.noteVersions(name, at, resource)
 	}
-	if !isNew {
-		return known
-	}
-	var stale []edgehealth.Key
-	bare := serviceNode(bareName(name))
-	e.edges.Edges(func(k edgehealth.Key) {
-		if bare != serviceNode(name) && (k.Client == bare || k.Server == bare) {
-			stale = append(stale, k)
-			return
-		}
-		server := entityOf(k.Server)
-		if server.Type != semconv.EntityDatabase && server.Type != semconv.EntityExternal {
-			return
-		}
-		namespace, _, named := strings.Cut(entityOf(k.Client).Name, "/")
-		if !named {
-			namespace = ""
-		}
-		if behind, ok := e.directory.serviceAt(namespace, server.Name); ok && behind == name {
-			stale = append(stale, k)
-		}
-	})
-	for _, k := range stale {
-		e.edges.Forget(k)
+	if isNew {
+		e.newcomers = append(e.newcomers, name)
 	}
 	return known
 }

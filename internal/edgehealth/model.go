@@ -175,10 +175,12 @@ func (m *Model) exposure(e *edge) *excess.Counts { return m.node(e.key.Client) }
 
 // Forget drops an edge and all that was learnt of it.
 func (m *Model) Forget(key Key) {
-	if e := m.edges[key]; e != nil {
-		delete(m.edges, key)
-		m.sorted = slices.DeleteFunc(m.sorted, func(other *edge) bool { return other == e })
+	if m.edges[key] == nil {
+		return
 	}
+	delete(m.edges, key)
+	i, _ := slices.BinarySearchFunc(m.sorted, key, func(e *edge, k Key) int { return compareKeys(e.key, k) })
+	m.sorted = slices.Delete(m.sorted, i, i+1)
 }
 
 func (m *Model) forgetIdle(bucket int64) {
