@@ -1,10 +1,13 @@
 package tracegraphconnector
 
 import (
+	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
@@ -12,6 +15,21 @@ import (
 )
 
 const second = time.Second
+
+// after moves a span's end.
+func after(s sp, by time.Duration) sp {
+	s.at += by
+	return s
+}
+
+// minutes returns a batch for every ten seconds of some minutes.
+func minutes(n int, span func(time.Duration) sp) []ptrace.Traces {
+	var out []ptrace.Traces
+	for i := range 6 * n {
+		out = append(out, batch(span(time.Duration(i+1)*10*second)))
+	}
+	return out
+}
 
 // TestKnownAnswers holds a graph with one right answer for each way in which calls show in spans.
 func TestKnownAnswers(t *testing.T) {
@@ -176,6 +194,80 @@ func TestKnownAnswers(t *testing.T) {
 			want: map[string]int64{"a > billing virtual_node no server": 1},
 		},
 		{
+			name: "server side four minutes later, others going on meanwhile",
+			change: func(c *Config) {
+				c.PairTimeout, c.IdleTimeout, c.EdgeTTL = 5*time.Minute, 5*time.Minute, 10*time.Minute
+			},
+			batches: slices.Concat(
+				[]ptrace.Traces{batch(c)}, minutes(4, unrelated), []ptrace.Traces{batch(after(s, 4*time.Minute))}, minutes(12, unrelated)[8:],
+			),
+			want: map[string]int64{"a > b": 1},
+		},
+		{
+			name: "client side four minutes later, others going on meanwhile",
+			change: func(c *Config) {
+				c.PairTimeout, c.IdleTimeout, c.EdgeTTL = 5*time.Minute, 5*time.Minute, 10*time.Minute
+			},
+			batches: slices.Concat(
+				[]ptrace.Traces{batch(s)}, minutes(4, unrelated), []ptrace.Traces{batch(after(c, 4*time.Minute))}, minutes(12, unrelated)[8:],
+			),
+			want: map[string]int64{"a > b": 1},
+		},
+		{
+			name: "server side whose span arrives late",
+			batches: slices.Concat(
+				[]ptrace.Traces{batch(c)}, []ptrace.Traces{batch(unrelated(4 * second)), batch(unrelated(9 * second))}, []ptrace.Traces{batch(s)},
+			),
+			want: map[string]int64{"a > b": 1},
+		},
+		{
+			name: "two retries, each with spans of its own",
+			batches: []ptrace.Traces{batch(
+				sp{svc: "a", id: 9, kind: kindInternal},
+				sp{svc: "a", id: 1, parent: 9, kind: kindClient}, sp{svc: "b", id: 2, parent: 1, kind: kindServer},
+				sp{svc: "a", id: 3, parent: 9, kind: kindClient, at: second}, sp{svc: "b", id: 4, parent: 3, kind: kindServer, at: second},
+				sp{svc: "a", id: 5, parent: 9, kind: kindClient, at: 2 * second}, sp{svc: "b", id: 6, parent: 5, kind: kindServer, at: 2 * second},
+			)},
+			want: map[string]int64{"a > b": 3},
+		},
+		{
+			name: "three attempts below one client span, as proxies and SDKs make them",
+			batches: []ptrace.Traces{
+				batch(sp{svc: "b", id: 2, parent: 1, kind: kindServer}, sp{svc: "b", id: 3, parent: 1, kind: kindServer}),
+				batch(sp{svc: "a", id: 1, kind: kindClient, at: second}, sp{svc: "b", id: 4, parent: 1, kind: kindServer, at: second}),
+			},
+			want: map[string]int64{"a > b": 3},
+		},
+		{
+			name: "fan-out of one request to three services and a database",
+			batches: []ptrace.Traces{batch(
+				sp{svc: "a", id: 1, kind: kindServer},
+				sp{svc: "a", id: 2, parent: 1, kind: kindClient}, sp{svc: "b", id: 3, parent: 2, kind: kindServer},
+				sp{svc: "a", id: 4, parent: 1, kind: kindClient}, sp{svc: "c", id: 5, parent: 4, kind: kindServer},
+				sp{svc: "a", id: 6, parent: 1, kind: kindClient}, sp{svc: "d", id: 7, parent: 6, kind: kindServer},
+				sp{svc: "a", id: 8, parent: 1, kind: kindClient, attrs: db},
+			)},
+			want: map[string]int64{
+				"user > a virtual_node no client": 1, "a > b": 1, "a > c": 1, "a > d": 1, "a > postgres/orders database no server": 1,
+			},
+		},
+		{
+			name: "a service calls itself",
+			batches: []ptrace.Traces{
+				batch(sp{svc: "a", id: 2, parent: 1, kind: kindServer}), batch(sp{svc: "a", id: 1, kind: kindClient}),
+			},
+			want: map[string]int64{"a > a": 1},
+		},
+		{
+			name: "a service that stops answering",
+			batches: []ptrace.Traces{
+				batch(c, s),
+				batch(sp{svc: "a", trace: 2, id: 1, kind: kindClient, at: second, attrs: map[string]any{"server.address": "b"}}),
+				batch(sp{svc: "a", trace: 3, id: 1, kind: kindClient, at: second, attrs: map[string]any{"server.address": "b"}}),
+			},
+			want: map[string]int64{"a > b": 1, "a > b virtual_node no server": 2},
+		},
+		{
 			name:    "store of 10; 20 clients, then their servers",
 			change:  func(c *Config) { c.MaxPending = 10 },
 			batches: []ptrace.Traces{batch(append(append([]sp{}, clients...), servers...)...)},
@@ -258,6 +350,62 @@ func TestExponentialHistogramsCarryTimestamps(t *testing.T) {
 		})
 	}
 	assert.Equal(t, map[string]float64{semconv.MetricGraphRequestClient: 3, semconv.MetricGraphRequestServer: 2}, seconds)
+}
+
+// TestNothingIsLostAtShutdown ends a connector in the middle of an interval, twice.
+func TestNothingIsLostAtShutdown(t *testing.T) {
+	c, sink := start(t, nil)
+	require.NoError(t, c.ConsumeTraces(t.Context(), batch(call(1, second)...)))
+	require.NoError(t, c.ConsumeTraces(t.Context(), batch(
+		sp{svc: "a", trace: 2, id: 1, kind: kindClient, at: second, attrs: map[string]any{"server.address": "x"}})))
+	require.Empty(t, sink.AllMetrics())
+	require.NoError(t, c.Shutdown(t.Context()))
+	want := map[string]int64{"a > b": 1, "a > x virtual_node no server": 1}
+	assert.Equal(t, want, last(sink, semconv.MetricGraphRequestTotal))
+	require.NoError(t, c.Shutdown(t.Context()))
+	assert.Equal(t, want, last(sink, semconv.MetricGraphRequestTotal))
+	require.Len(t, sink.AllMetrics(), 1)
+}
+
+// TestInstancesAddUp spreads the traces of calls over three connectors, either side in batches of its own and in any order, as
+// load balancers before them do: together they count what one does that gets all.
+func TestInstancesAddUp(t *testing.T) {
+	rng := rand.New(rand.NewPCG(8, 15))
+	var spans []sp
+	for trace := range uint64(500) {
+		at := time.Duration(trace) * 40 * time.Millisecond
+		caller, callee := string(rune('a'+rng.IntN(4))), string(rune('e'+rng.IntN(4)))
+		spans = append(spans,
+			sp{svc: caller, trace: trace, id: 1, kind: kindServer, at: at},
+			sp{svc: caller, trace: trace, id: 2, parent: 1, kind: kindClient, at: at},
+			sp{svc: callee, trace: trace, id: 3, parent: 2, kind: kindServer, at: at, status: ptrace.StatusCode(rng.IntN(3))},
+			sp{svc: callee, trace: trace, id: 4, parent: 3, kind: kindClient, at: at, attrs: map[string]any{"db.system.name": "redis"}})
+	}
+	for i := 0; i+40 <= len(spans); i += 40 {
+		rng.Shuffle(40, func(a, b int) { spans[i+a], spans[i+b] = spans[i+b], spans[i+a] })
+	}
+	count := func(instances int, name string) map[string]int64 {
+		sums := map[string]int64{}
+		for instance := range instances {
+			var in []ptrace.Traces
+			for _, s := range spans {
+				if int(s.trace*2654435761>>16)%instances == instance {
+					in = append(in, batch(s))
+				}
+			}
+			for edge, n := range last(run(t, nil, in...), name) {
+				sums[edge] += n
+			}
+		}
+		return sums
+	}
+	for _, name := range []string{
+		semconv.MetricGraphRequestTotal, semconv.MetricGraphRequestFailedTotal, semconv.MetricGraphOperationRequestTotal,
+	} {
+		want := count(1, name)
+		require.Greater(t, len(want), 20)
+		assert.Equal(t, want, count(3, name), name)
+	}
 }
 
 func TestFailures(t *testing.T) {
