@@ -18,11 +18,32 @@ const maxAmount = 1e12
 // counted long before anybody listened.
 const freshStart = time.Minute
 
+// freshFlush is how far back the flush before may lie for what is new since then to have happened lately.
+const freshFlush = 2 * time.Minute
+
 // deltas turns cumulative service graph series into what happened since their last point.
 type deltas struct {
 	limit int
 	last  map[seriesKey]*lastPoint
+	// flushes are the times of each producer's points of each metric.
+	flushes map[flushKey]flush
+	// refused is set once a series found no room: what is new then may only be new here.
+	refused bool
 }
+
+// flushKey identifies what one producer says of one metric.
+type flushKey struct {
+	metric   string
+	resource [16]byte
+}
+
+// flush is when a producer last told of all its series of a metric, and when before that.
+type flush struct {
+	before, last pcommon.Timestamp
+}
+
+// sameFlush is how far apart the times of the points may be that a producer sends at once.
+const sameFlush = pcommon.Timestamp(time.Second)
 
 type seriesKey struct {
 	metric          string
@@ -46,18 +67,37 @@ type reading struct {
 }
 
 func newDeltas(limit int) *deltas {
-	return &deltas{limit: limit, last: map[seriesKey]*lastPoint{}}
+	return &deltas{limit: limit, last: map[seriesKey]*lastPoint{}, flushes: map[flushKey]flush{}}
 }
 
-// since returns what happened since the series' last point; ok is false when that is not known or there is no room.
+// flushed notes a point of a producer and returns when it sent all its series the time before; 0 when that is not known.
+func (d *deltas) flushed(key seriesKey, at pcommon.Timestamp) pcommon.Timestamp {
+	k := flushKey{key.metric, key.resource}
+	f, known := d.flushes[k]
+	switch {
+	case !known && len(d.flushes) >= d.limit:
+		return 0
+	case at > f.last && at-f.last > sameFlush:
+		f.before, f.last = f.last, at
+		d.flushes[k] = f
+	}
+	return f.before
+}
+
+// since returns what happened since the series' last point; ok is false when that is not known or there is no room. All of a
+// series is news when it began lately, or when its producer did not have it yet the last time that it told of all it had.
 func (d *deltas) since(key seriesKey, start, at pcommon.Timestamp, r *reading) (ok, refused bool) {
+	before := d.flushed(key, at)
 	last := d.last[key]
 	if last == nil {
 		if len(d.last) >= d.limit {
+			d.refused = true
 			return false, true
 		}
 		d.last[key] = &lastPoint{start: start, time: at, count: r.count, sum: r.sum, latency: r.latency}
-		return start != 0 && at >= start && at-start <= pcommon.Timestamp(freshStart), false
+		began := start != 0 && at >= start && at-start <= pcommon.Timestamp(freshStart)
+		listening := before != 0 && at > before && at-before <= pcommon.Timestamp(freshFlush) && !d.refused
+		return began || listening, false
 	}
 	if at <= last.time {
 		return false, false
@@ -99,6 +139,11 @@ func (d *deltas) forget(before pcommon.Timestamp) {
 	for key, last := range d.last {
 		if last.time < before {
 			delete(d.last, key)
+		}
+	}
+	for key, f := range d.flushes {
+		if f.last < before {
+			delete(d.flushes, key)
 		}
 	}
 }
@@ -151,6 +196,7 @@ func (e *engine) ingestGraph(m pmetric.Metric, resource [16]byte, apply func(*ed
 		}
 	}
 
+	e.exemplarsOf(m)
 	switch m.Type() {
 	case pmetric.MetricTypeSum:
 		for _, p := range m.Sum().DataPoints().All() {

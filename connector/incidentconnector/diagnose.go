@@ -178,7 +178,7 @@ func (e *engine) describeCause(i *incident, c rootcause.Candidate, buckets int) 
 		return cmp.Or(cmp.Compare(b.weight(), a.weight()), compareSymptoms(a, b))
 	})
 	for _, s := range mine[:min(len(mine), maxEvidence)] {
-		cause.Evidence = append(cause.Evidence, s.evidence())
+		cause.Evidence = append(cause.Evidence, e.evidence(s))
 	}
 	if c.OwnFailures+c.OwnSeconds+c.NetworkSeconds > 0 {
 		cause.Evidence = append(cause.Evidence, ownImpact(i, c))

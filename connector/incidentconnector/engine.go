@@ -63,6 +63,8 @@ type engine struct {
 	// preceding are the changes of each entity that came before the incident which is diagnosed.
 	preceding  map[semconv.Entity]*change
 	happenings *happenings
+	details    *details
+	patterns   []newPattern
 	objects    *objects
 	symptoms   map[symptomKey]*symptom
 	incidents  []*incident
@@ -101,6 +103,7 @@ func newEngine(cfg *Config, set connector.Settings) (*engine, error) {
 		relations:  newRelations(cfg.Limits.Relations),
 		changes:    changes{limit: cfg.Limits.Changes},
 		happenings: newHappenings(cfg.Limits.Objects),
+		details:    newDetails(cfg.Limits.Edges),
 		objects:    newObjects(cfg.Limits.Objects),
 		symptoms:   map[symptomKey]*symptom{},
 	}, nil
@@ -121,6 +124,10 @@ func (e *engine) rewind() (events []semconv.IncidentEvent) {
 	clear(e.directory.versions)
 	e.changes.list = nil
 	e.happenings = newHappenings(e.cfg.Limits.Objects)
+	e.details = newDetails(e.cfg.Limits.Edges)
+	e.patterns = nil
+	clear(e.directory.records)
+	clear(e.directory.errors)
 	return events
 }
 
@@ -258,6 +265,7 @@ func (e *engine) judgeBucket(bucket int64) []semconv.IncidentEvent {
 
 	e.noteEdges(now, edgeFindings)
 	e.noteFlow(now, flowFindings)
+	e.notePatterns(now)
 	e.noteSignals(now)
 	e.noteHappenings(now)
 	e.noteSilence(now)
@@ -269,6 +277,7 @@ func (e *engine) judgeBucket(bucket int64) []semconv.IncidentEvent {
 		e.directory.forget(ended)
 		e.flow.Forget(e.bucketOf(ended))
 		e.happenings.forget(ended)
+		e.details.forget(now.Add(-e.cfg.ChangeWindow))
 		e.resources.forget(now.Add(-e.cfg.ChangeWindow))
 		e.relations.forget(now.Add(-e.cfg.ChangeWindow))
 	}

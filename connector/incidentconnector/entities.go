@@ -233,10 +233,16 @@ type directory struct {
 	seen map[string]time.Time
 	// versions are what was running of each.
 	versions map[string]*versions
+	// records is when log records of each last came, errors are examples of those.
+	records map[string]time.Time
+	errors  map[string]*logExamples
 }
 
 func newDirectory(limit int) *directory {
-	return &directory{limit: limit, resources: map[string]map[string]string{}, seen: map[string]time.Time{}, namespaced: map[string][]string{}, versions: map[string]*versions{}}
+	return &directory{
+		limit: limit, resources: map[string]map[string]string{}, seen: map[string]time.Time{}, namespaced: map[string][]string{}, versions: map[string]*versions{},
+		records: map[string]time.Time{}, errors: map[string]*logExamples{},
+	}
 }
 
 // serviceAt returns the known service that a caller in a namespace reaches under an address: a peer that sends no spans
@@ -269,15 +275,43 @@ func (d *directory) qualify(name string) string {
 // bareName returns a service's name without its namespace.
 func bareName(name string) string { return name[strings.LastIndexByte(name, '/')+1:] }
 
+// noteRecord notes that a known service has written a log record, and keeps an error as an example.
+func (d *directory) noteRecord(service string, at time.Time, isError bool, text string, trace pcommon.TraceID, bucket time.Duration) {
+	if at.After(d.records[service]) {
+		d.records[service] = at
+	}
+	if !isError || trace.IsEmpty() {
+		return
+	}
+	if d.errors[service] == nil {
+		d.errors[service] = &logExamples{}
+	}
+	d.errors[service].add(text, trace, at, bucket)
+}
+
+// examplesOf returns traces in which a service has logged errors with a template since a time.
+func (d *directory) examplesOf(service, template string, since time.Time) traces {
+	if l := d.errors[service]; l != nil {
+		return l.of(template, since)
+	}
+	return nil
+}
+
 // forget drops the services that were not seen since a time.
 func (d *directory) forget(before time.Time) {
+	for name, v := range d.versions {
+		if v.last.Before(before) {
+			delete(d.versions, name)
+		}
+	}
 	d.names = slices.DeleteFunc(d.names, func(name string) bool {
 		if !d.seen[name].Before(before) {
 			return false
 		}
 		delete(d.resources, name)
 		delete(d.seen, name)
-		delete(d.versions, name)
+		delete(d.records, name)
+		delete(d.errors, name)
 		bare := bareName(name)
 		if d.namespaced[bare] = slices.DeleteFunc(d.namespaced[bare], func(n string) bool { return n == name }); len(d.namespaced[bare]) == 0 {
 			delete(d.namespaced, bare)

@@ -7,8 +7,8 @@ import (
 	"github.com/paramedic-otel/paramedic/semconv"
 )
 
-// evidence turns a symptom into what an incident says of it.
-func (s *symptom) evidence() semconv.Evidence {
+// evidence turns a symptom into what an incident says of it, with examples from since shortly before it began.
+func (e *engine) evidence(s *symptom) semconv.Evidence {
 	ev := semconv.Evidence{
 		Signal: s.signal, Onset: s.onset, Deviation: s.deviation, Score: clamp(s.score), Summary: s.summary,
 	}
@@ -17,6 +17,16 @@ func (s *symptom) evidence() semconv.Evidence {
 	}
 	if s.origin != s.entity {
 		ev.Entity = s.origin
+	}
+	since := s.onset.Add(-e.cfg.Bucket)
+	ev.TraceIDs = s.examples.ids(since)
+	if detail := e.details.edges[s.edge]; detail != nil && s.class == classEdge {
+		switch s.edgeKind {
+		case edgehealth.Failing:
+			ev.TraceIDs = detail.failed.ids(since)
+		case edgehealth.Slow, edgehealth.SlowForClient:
+			ev.TraceIDs = detail.slow.ids(since)
+		}
 	}
 	return ev
 }

@@ -44,6 +44,10 @@ func (e *engine) ingestMetrics(md pmetric.Metrics) (newest time.Time) {
 					later(e.ingestGraph(m, source, apply))
 				case m.Name() == semconv.MetricAnomalyScore || m.Name() == semconv.MetricAnomalyDeviation:
 					later(e.ingestAnomaly(m, sm, rm, source, note))
+				case operationMetrics[m.Name()]:
+					later(e.ingestOperations(m, source))
+				case m.Name() == semconv.MetricLogPatternCount:
+					later(e.ingestPatterns(m, source, note))
 				default:
 					// Other metrics only show how late it is.
 					later(newestOf(m))
@@ -113,9 +117,10 @@ func (e *engine) ingestLogs(ld plog.Logs) (newest time.Time) {
 				switch {
 				case semconv.IsIncidentEvent(lr):
 					// Our own events tell nothing new.
-				case note.named && semconv.EventName(lr.EventName()) == semconv.EventDeploymentChanged:
-					e.noteChange(at, note.entity, bounded(str(lr.Attributes(), semconv.AttrDeploymentChangeKind)), changeSummary(resource, lr), false)
+				case e.ingestDeployment(at, note, resource, lr):
 				case e.ingestKubernetes(at, resource, lr):
+				case note.met && semconv.EventName(lr.EventName()) == semconv.EventLogPatternNew:
+					e.observePattern(note.entity.Name, at, lr)
 				case note.met:
 					e.observeRecord(note.entity.Name, at, lr)
 				}
@@ -129,19 +134,29 @@ func (e *engine) ingestLogs(ld plog.Logs) (newest time.Time) {
 const severityError = plog.SeverityNumberError
 
 func (e *engine) observeRecord(service string, at time.Time, lr plog.LogRecord) {
-	bucket := e.bucketOf(at)
-	if e.clock.started() && bucket < e.next {
-		e.refusals.late++
-		bucket = e.next
-	}
 	record := logflow.Record{
-		Service: service, Bucket: bucket, Error: lr.SeverityNumber() >= severityError,
+		Service: service, Bucket: e.openBucket(at), Error: lr.SeverityNumber() >= severityError,
 		Message: messageOf(lr.Body()), Template: str(lr.Attributes(), semconv.AttrLogRecordTemplate),
 	}
 	trace, span := lr.TraceID(), lr.SpanID()
 	copy(record.Context[:16], trace[:])
 	copy(record.Context[16:], span[:])
 	e.flow.Observe(record)
+	text := record.Message
+	if record.Template != "" {
+		text = record.Template
+	}
+	e.directory.noteRecord(service, at, record.Error, text, trace, e.cfg.Bucket)
+}
+
+// openBucket returns the bucket in which something of a time counts: its own, unless that was judged already.
+func (e *engine) openBucket(at time.Time) int64 {
+	bucket := e.bucketOf(at)
+	if e.clock.started() && bucket < e.next {
+		e.refusals.late++
+		return e.next
+	}
+	return bucket
 }
 
 // messageOf returns the text of a log body; for structured bodies, that under one of the usual keys.

@@ -12,7 +12,7 @@ import (
 )
 
 // stateVersion is the version of everything stored but the models, which have their own: state of another one is not read.
-const stateVersion = 1
+const stateVersion = 2
 
 const (
 	// maxStored bounds how many things of a kind are read, maxStoredText the length of a text.
@@ -139,8 +139,14 @@ func (s *symptom) code(c *binarystate.Codec) {
 	c.String(&s.summary, maxStoredText)
 	c.String(&s.signal, maxStoredText)
 	codeTexts(c, &s.resource)
+	codeList(c, &s.examples, func(x *traceExample) {
+		c.Raw(x.id[:])
+		codeTimes(c, &x.at)
+		codeNumbers(c, &x.value)
+	})
 	if c.Reading() {
 		s.entity, s.class = s.key.entity, s.key.class
+		s.examples = s.examples[:min(len(s.examples), semconv.MaxTraceIDs)]
 	}
 }
 
@@ -207,7 +213,7 @@ func (s *storedService) code(c *binarystate.Codec) {
 }
 
 func (v *versions) code(c *binarystate.Codec) {
-	codeTimes(c, &v.since)
+	codeTimes(c, &v.since, &v.last)
 	n := c.Length(len(v.values), maxVersionKeys)
 	if !c.Reading() {
 		for key, values := range v.values {

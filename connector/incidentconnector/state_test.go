@@ -25,7 +25,9 @@ var whereKept = map[string]string{
 	"deltas": "kindSeries", "signals": "kindSignals", "directory": "kindDirectory",
 	"resources": "what was read lately and is read again with the next batch", "relations": "kindRelations",
 	"preceding": "found anew for each diagnosis", "happenings": "kindObjects", "objects": "kindObjects",
-	"changes": "life", "symptoms": "life", "incidents": "life", "refusals": "counted within one batch",
+	"details":  "how calls fail now, and examples of them: both come again with the calls",
+	"patterns": "what waits for the end of one bucket",
+	"changes":  "life", "symptoms": "life", "incidents": "life", "refusals": "counted within one batch",
 }
 
 func TestEveryFieldOfTheEngineIsKeptOrExplained(t *testing.T) {
@@ -66,6 +68,7 @@ func TestCodecsKnowEveryField(t *testing.T) {
 		s.entity, s.class = s.key.entity, classLog
 		s.key.class, s.edgeKind = classLog, 3
 		s.onset, s.lastActive, s.quietSince, s.lastKnown = moment, moment.Add(1), moment.Add(2), moment.Add(3)
+		s.examples[0].at = moment
 	}, "symptom.incident"), forgotten)
 	assert.Empty(t, kept(t, func(s *keyedSignal, c *binarystate.Codec) { s.signal.code(c, &s.key) }, func(s *keyedSignal) {
 		s.entity, s.metric, s.signal.signal = s.key.entity, s.key.metric, s.key.signal
@@ -95,7 +98,7 @@ func TestCodecsKnowEveryField(t *testing.T) {
 		}), forgotten)
 	}
 	assert.Empty(t, kept(t, (*storedService).code, func(s *storedService) {
-		s.seen, s.versions.since = moment, moment.Add(1)
+		s.seen, s.versions.since, s.versions.last = moment, moment.Add(1), moment.Add(4)
 		for _, v := range s.versions.values {
 			v.seen[0].last, v.changed[0] = moment.Add(2), moment.Add(3)
 		}
@@ -108,7 +111,7 @@ func TestCodecsKnowEveryField(t *testing.T) {
 		l.changes[0].Time = moment
 		s := &l.symptoms[0]
 		s.entity, s.class, s.key.class, s.edgeKind = s.key.entity, classSignal, classSignal, 1
-		s.onset, s.lastActive, s.quietSince, s.lastKnown = moment, moment, moment, moment
+		s.onset, s.lastActive, s.quietSince, s.lastKnown, s.examples[0].at = moment, moment, moment, moment, moment
 		l.incidents[0] = storedIncident{incident: incident{state: someIncident(moment), emitted: moment}, members: []int{0}}
 		l.outbox[0] = semconv.IncidentEvent{Name: semconv.EventIncidentOpened, Time: moment, Incident: someIncident(moment)}
 	}, "symptom.incident"), forgotten)

@@ -67,7 +67,9 @@ type symptom struct {
 	signal                            string
 	resource                          map[string]string
 	// origin is what was observed; it differs from the entity when that runs on it, or is known by another name.
-	origin   semconv.Entity
+	origin semconv.Entity
+	// examples are traces in which it shows, for symptoms of class log.
+	examples traces
 	incident *incident
 	// early symptoms were there when the incident was opened.
 	early bool
@@ -109,6 +111,9 @@ func (e *engine) note(now time.Time, o observation) {
 	if o.surprise > s.surprise {
 		s.surprise, s.deviation, s.score, s.spreads, s.summary, s.kind = o.surprise, o.deviation, o.score, o.spreads, o.summary, o.kind
 		s.opens = s.opens || o.opens
+		if len(o.examples) > 0 {
+			s.examples = o.examples
+		}
 	}
 	switch o.trend {
 	case excess.Persisting:
@@ -145,7 +150,7 @@ func (e *engine) noteEdges(now time.Time, findings []edgehealth.Finding) {
 		switch f.Kind {
 		case edgehealth.Failing:
 			o.kind, o.signal = semconv.CauseErrors, semconv.MetricGraphRequestFailedTotal
-			o.summary = fmt.Sprintf("%.0f %% of the calls from %s fail instead of %.1f %%", 100*f.Now, client.Name, 100*f.Normal)
+			o.summary = e.failureSummary(f, client.Name, now)
 		case edgehealth.Slow:
 			o.kind, o.signal = semconv.CauseLatency, semconv.MetricGraphRequestServer
 			o.opens = f.Now-f.Normal >= noticeableSeconds && f.Now >= noticeableRatio*f.Normal
@@ -182,6 +187,7 @@ func (e *engine) noteFlow(now time.Time, findings []logflow.Finding) {
 		}}
 		switch f.Kind {
 		case logflow.NewError:
+			o.examples = e.directory.examplesOf(f.Service, f.Template, o.onset)
 			o.logsErrors = true
 			o.kind = semconv.CauseErrors
 			if f.Template == "" {

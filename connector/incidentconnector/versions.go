@@ -24,7 +24,9 @@ const (
 // versions are what was running of a service, as its resources say.
 type versions struct {
 	// since is when it was first looked at: what shows soon after was there before.
-	since  time.Time
+	since time.Time
+	// last is when it was last looked at.
+	last   time.Time
 	values map[versionKey]*versionValues
 }
 
@@ -72,9 +74,14 @@ func (e *engine) noteVersion(service string, key versionKey, kind, value string,
 	}
 	known := e.directory.versions[service]
 	if known == nil {
+		if len(e.directory.versions) >= e.cfg.Limits.Services {
+			e.refusals.limit++
+			return
+		}
 		known = &versions{since: at, values: map[versionKey]*versionValues{}}
 		e.directory.versions[service] = known
 	}
+	known.last = latest(known.last, at)
 	values := known.values[key]
 	if values == nil {
 		if len(known.values) >= maxVersionKeys {

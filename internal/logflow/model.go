@@ -35,6 +35,8 @@ type Record struct {
 	Error bool
 	// Message is the text, Template its template where somebody mined it already.
 	Message, Template string
+	// Count is how many records it stands for; 0 is one.
+	Count float64
 	// Context identifies the span, or the trace, in which it was written; zero when there is none.
 	Context Context
 }
@@ -150,12 +152,16 @@ func (m *Model) Observe(r Record) {
 		m.Refused++
 	}
 	t := s.template(id)
-	s.records[slot]++
-	t.written[slot]++
+	count := float32(1)
+	if r.Count > 0 {
+		count = float32(r.Count)
+	}
+	s.records[slot] += count
+	t.written[slot] += count
 	if r.Error {
 		t.isError = true
-		t.errors.Events[slot]++
-		s.errors.Events[slot]++
+		t.errors.Events[slot] += count
+		s.errors.Events[slot] += count
 	}
 	if r.Context == (Context{}) {
 		return
