@@ -81,6 +81,8 @@ const (
 	ResolutionRecovered Resolution = "recovered"
 	// ResolutionNoData means that the telemetry which showed the symptoms stopped: nobody knows whether they are gone.
 	ResolutionNoData Resolution = "no_data"
+	// ResolutionMerged means that it turned out to be a part of another incident, which goes on.
+	ResolutionMerged Resolution = "merged"
 )
 
 // CauseKind is the value of [AttrIncidentCauseKind]: the sort of trouble that a cause is in.
@@ -133,6 +135,18 @@ type Incident struct {
 	Impact      Impact
 	Timeline    []TimelineEntry
 	Changes     []Change
+	// Reopened counts how often the incident went on after it was held to be resolved.
+	Reopened int64
+	// MergedInto is the ID of the incident that goes on with this one's symptoms, SplitFrom that of the incident that
+	// they were parted from. Both are usually empty.
+	MergedInto, SplitFrom string
+	// UnknownSince is since when, in event time, no telemetry says whether the symptoms are still there; zero while some
+	// does.
+	UnknownSince time.Time
+	// SilencedBy names the silence that kept the incident from being told of when it was found; empty if none did.
+	SilencedBy string
+	// Decisions say why the incident is what it is, for who asks for that detail.
+	Decisions []Decision
 }
 
 // Cause is a ranked candidate for an incident's root cause.
@@ -180,6 +194,15 @@ type Impact struct {
 	Services []string
 	// Ratio is the share, in [0, 1], of the known services that are affected.
 	Ratio float64
+	// Entities is how many services, pods, nodes, databases and others show symptoms.
+	Entities int64
+	// FailureRatio is the share, in [0, 1], of failing requests at the entry point where most fail.
+	FailureRatio float64
+	// Upstream are the services that feel the first cause because they call it, directly or not, and Downstream those
+	// that it calls and that are abnormal as well. Both are sorted by name.
+	Upstream, Downstream []string
+	// Objectives are the objectives whose error budget burns, sorted by name and service.
+	Objectives []ObjectiveBurn
 }
 
 // TimelineEntry is something that happened during an incident.

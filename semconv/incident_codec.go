@@ -62,7 +62,7 @@ func (e IncidentEvent) Encode(lr plog.LogRecord) {
 
 	cause := inc.Cause()
 	attrs := lr.Attributes()
-	attrs.EnsureCapacity(16)
+	attrs.EnsureCapacity(20)
 	attrs.PutStr(AttrIncidentID, inc.ID)
 	attrs.PutInt(AttrIncidentRevision, inc.Revision)
 	attrs.PutStr(AttrIncidentFingerprint, inc.Fingerprint)
@@ -82,6 +82,7 @@ func (e IncidentEvent) Encode(lr plog.LogRecord) {
 	attrs.PutDouble(AttrIncidentCauseConfidence, cause.Confidence)
 	putStrings(attrs, AttrIncidentEntryPoints, inc.EntryPoints)
 	attrs.PutDouble(AttrIncidentImpactRatio, inc.Impact.Ratio)
+	inc.encodeLife(attrs)
 
 	body := lr.Body().SetEmptyMap()
 	body.PutStr(bodyTitle, inc.Title)
@@ -95,12 +96,23 @@ func (e IncidentEvent) Encode(lr plog.LogRecord) {
 		putTime(m, keyTime, t.Time)
 		m.PutStr(keyText, t.Text)
 	}
-	impact := body.PutEmptyMap(bodyImpact)
-	putStrings(impact, keyServices, inc.Impact.Services)
-	impact.PutDouble(keyRatio, inc.Impact.Ratio)
+	inc.Impact.encode(body.PutEmptyMap(bodyImpact))
 	changes := body.PutEmptySlice(bodyChanges)
 	for _, c := range inc.Changes {
 		c.encode(changes.AppendEmpty().SetEmptyMap())
+	}
+	if len(inc.Decisions) == 0 {
+		return
+	}
+	decisions := body.PutEmptySlice(bodyDecisions)
+	for _, d := range inc.Decisions {
+		m := decisions.AppendEmpty().SetEmptyMap()
+		putTime(m, keyTime, d.Time)
+		putText(m, keyIncident, d.Incident)
+		m.PutStr(keySubject, d.Subject)
+		m.PutStr(keyDecision, d.Verdict)
+		m.PutStr(keyReason, d.Reason)
+		putText(m, keyDetail, d.Detail)
 	}
 }
 
@@ -136,9 +148,9 @@ func DecodeIncidentEvent(lr plog.LogRecord) (IncidentEvent, error) {
 	}
 	inc.Resolution = Resolution(d.str(attrs, AttrIncidentResolution))
 	switch inc.Resolution {
-	case "", ResolutionRecovered, ResolutionNoData:
+	case "", ResolutionRecovered, ResolutionNoData, ResolutionMerged:
 	default:
-		d.fail(AttrIncidentResolution, "must be %s or %s, got %q", ResolutionRecovered, ResolutionNoData, inc.Resolution)
+		d.fail(AttrIncidentResolution, "must be %s, %s or %s, got %q", ResolutionRecovered, ResolutionNoData, ResolutionMerged, inc.Resolution)
 	}
 	inc.StartedAt = d.time(attrs, AttrIncidentStartedAt)
 	inc.DetectedAt = d.time(attrs, AttrIncidentDetectedAt)
@@ -161,8 +173,8 @@ func DecodeIncidentEvent(lr plog.LogRecord) (IncidentEvent, error) {
 	for m := range d.maps(body, bodyTimeline) {
 		inc.Timeline = append(inc.Timeline, TimelineEntry{Time: d.time(m, keyTime), Text: d.str(m, keyText)})
 	}
-	impact := d.child(body, bodyImpact)
-	inc.Impact = Impact{Services: d.strings(impact, keyServices), Ratio: d.ratio(attrs, AttrIncidentImpactRatio)}
+	inc.Impact = d.impact(attrs, d.child(body, bodyImpact))
+	d.life(attrs, body, inc)
 	for m := range d.maps(body, bodyChanges) {
 		inc.Changes = append(inc.Changes, d.change(m))
 	}

@@ -32,9 +32,20 @@ func fullEvent() IncidentEvent {
 				Change: &Change{Time: at.Add(-time.Minute), Entity: Entity{EntityDeployment, "shop/payment"}, Summary: "image a to b", Kind: ChangeImage},
 			}, {Entity: Entity{EntityPod, "payment-1"}, Kind: CauseCPU, Confidence: 0.04}},
 			EntryPoints: []string{"shop/frontend"},
-			Impact:      Impact{Services: []string{"shop/checkout", "shop/frontend"}, Ratio: 0.2},
-			Timeline:    []TimelineEntry{{Time: at, Text: "duration of checkout to payment rises"}},
-			Changes:     []Change{{Time: at.Add(-time.Minute), Entity: Entity{EntityService, "shop/payment"}, Summary: "version 1.4 to 1.5", Kind: ChangeVersion}},
+			Impact: Impact{
+				Services: []string{"shop/checkout", "shop/frontend"}, Ratio: 0.2, Entities: 4, FailureRatio: 0.4,
+				Upstream: []string{"shop/checkout", "shop/frontend"}, Downstream: []string{"shop/bank"},
+				Objectives: []ObjectiveBurn{
+					{Objective: "latency", Service: "shop/frontend", BurnRate: 2, BudgetConsumed: 1.5},
+					{Objective: "orders", Service: "shop/frontend", BurnRate: 40, BudgetConsumed: 0.1},
+				},
+			},
+			Reopened: 2, MergedInto: "1c", SplitFrom: "2d", UnknownSince: at.Add(time.Second), SilencedBy: "nightly",
+			Decisions: []Decision{{
+				Time: at, Incident: "0b", Subject: "service:shop/payment", Verdict: "joined", Reason: "near", Detail: "one call away",
+			}, {Time: at, Subject: "x", Verdict: "waits", Reason: "unsure"}},
+			Timeline: []TimelineEntry{{Time: at, Text: "duration of checkout to payment rises"}},
+			Changes:  []Change{{Time: at.Add(-time.Minute), Entity: Entity{EntityService, "shop/payment"}, Summary: "version 1.4 to 1.5", Kind: ChangeVersion}},
 		},
 	}
 }
@@ -68,6 +79,9 @@ func TestIncidentEventFlatAttributes(t *testing.T) {
 		"incident.cause.entity.type": "service", "incident.cause.entity.name": "shop/payment",
 		"incident.cause.kind": "latency", "incident.cause.confidence": 0.93,
 		"incident.entry_points": []any{"shop/frontend"}, "incident.impact.ratio": 0.2,
+		"incident.impact.entities": int64(4), "incident.impact.failure_ratio": 0.4, "incident.reopened": int64(2),
+		"incident.merged_into": "1c", "incident.split_from": "2d", "incident.unknown_since": "2026-03-01T10:15:04.12Z",
+		"incident.silenced_by": "nightly", "incident.slo.burn_rate": 40.0, "incident.slo.budget_consumed": 0.1,
 	}, lr.Attributes().AsRaw())
 }
 
@@ -91,7 +105,9 @@ func TestDecodeIncidentEventErrors(t *testing.T) {
 		"id type":     {func(lr plog.LogRecord) { lr.Attributes().PutInt(AttrIncidentID, 1) }, "incident.id must be a Str, got a Int"},
 		"status":      {func(lr plog.LogRecord) { lr.Attributes().PutStr(AttrIncidentStatus, "gone") }, `incident.status must be open or resolved, got "gone"`},
 		"severity":    {func(lr plog.LogRecord) { lr.Attributes().PutStr(AttrIncidentSeverity, "") }, `incident.severity must be critical, major or minor, got ""`},
-		"resolution":  {func(lr plog.LogRecord) { lr.Attributes().PutStr(AttrIncidentResolution, "x") }, `incident.resolution must be recovered or no_data, got "x"`},
+		"resolution":  {func(lr plog.LogRecord) { lr.Attributes().PutStr(AttrIncidentResolution, "x") }, `incident.resolution must be recovered, no_data or merged, got "x"`},
+		"reopened":    {func(lr plog.LogRecord) { lr.Attributes().PutInt(AttrIncidentReopened, -1) }, "incident.reopened must be at least 0, got -1"},
+		"burn":        {func(lr plog.LogRecord) { lr.Body().Map().PutStr("decisions", "x") }, "decisions must be a Slice, got a Str"},
 		"time":        {func(lr plog.LogRecord) { lr.Attributes().PutStr(AttrIncidentStartedAt, "yesterday") }, `incident.started_at must be an RFC 3339 time, got "yesterday"`},
 		"ratio range": {func(lr plog.LogRecord) { lr.Attributes().PutDouble(AttrIncidentImpactRatio, 1.5) }, "incident.impact.ratio must be between 0 and 1, got 1.5"},
 		"ratio NaN":   {func(lr plog.LogRecord) { lr.Attributes().PutDouble(AttrIncidentImpactRatio, math.NaN()) }, "incident.impact.ratio must be finite, got NaN"},
