@@ -79,7 +79,7 @@ func (e *engine) precedingChanges(i *incident) map[semconv.Entity]*change {
 	found := map[semconv.Entity]*change{}
 	for n := range e.changes.list {
 		c := &e.changes.list[n]
-		if c.treatment || c.Time.After(i.state.DetectedAt) || c.Time.Before(i.state.StartedAt.Add(-e.cfg.ChangeWindow)) {
+		if c.treatment || c.Time.After(i.changeable) || c.Time.Before(i.state.StartedAt.Add(-e.cfg.ChangeWindow)) {
 			continue
 		}
 		for _, subject := range e.subjectsOf(c) {

@@ -49,6 +49,15 @@ type Config struct {
 	// StaleAfter is how long nothing may be known of the symptoms before an incident is closed without a verdict.
 	StaleAfter time.Duration `mapstructure:"stale_after"`
 
+	// ReopenWindow is for how long after its end an incident goes on when the same trouble comes back.
+	ReopenWindow time.Duration `mapstructure:"reopen_window"`
+	// WarmUp is for how long after the first data nothing is opened.
+	WarmUp time.Duration `mapstructure:"warm_up"`
+	// MetricsInterval is how often, in event time, the metrics of incidents and services are sent, in whole buckets.
+	MetricsInterval time.Duration `mapstructure:"metrics_interval"`
+	// Decisions says whether each decision is sent with its reason as a log record.
+	Decisions DecisionDetail `mapstructure:"decisions"`
+
 	// BaselineHalfLife is after how much time with data what was normal weighs half.
 	BaselineHalfLife time.Duration `mapstructure:"baseline_half_life"`
 	// NormalAfter is after how much time what was abnormal all along is the new normal.
@@ -56,6 +65,10 @@ type Config struct {
 
 	// Signals says which series may open incidents, and which are ignored.
 	Signals SignalsConfig `mapstructure:"signals"`
+	// Objectives are the objectives whose burning error budgets are symptoms.
+	Objectives []ObjectiveConfig `mapstructure:"objectives"`
+	// Silences keep incidents from being told of for a time.
+	Silences []SilenceConfig `mapstructure:"silences"`
 
 	// Storage is the extension that keeps what was learnt and what goes on; without one it is in memory only.
 	Storage *component.ID `mapstructure:"storage"`
@@ -64,6 +77,26 @@ type Config struct {
 
 	// Limits bound the memory.
 	Limits LimitsConfig `mapstructure:"limits"`
+}
+
+// DecisionDetail is how much is said about decisions.
+type DecisionDetail string
+
+// The details: decisions are counted only, or sent as log records and in the bodies of events as well.
+const (
+	DecisionsOff   DecisionDetail = "off"
+	DecisionsDebug DecisionDetail = "debug"
+)
+
+// UnmarshalText takes one of the details.
+func (d *DecisionDetail) UnmarshalText(text []byte) error {
+	switch detail := DecisionDetail(text); detail {
+	case DecisionsOff, DecisionsDebug:
+		*d = detail
+		return nil
+	default:
+		return fmt.Errorf("decisions must be %s or %s, got %q", DecisionsOff, DecisionsDebug, text)
+	}
 }
 
 // LimitsConfig bounds what the engine holds.
@@ -92,6 +125,11 @@ type LimitsConfig struct {
 	Objects   int `mapstructure:"objects"`
 	// Outbox is the number of events that wait while the next component refuses them.
 	Outbox int `mapstructure:"outbox"`
+	// Objectives is the number of budgets, one for each objective and service, Silences the number of silences that may be
+	// configured, and Decisions the number of decisions that wait to be sent.
+	Objectives int `mapstructure:"objectives"`
+	Silences   int `mapstructure:"silences"`
+	Decisions  int `mapstructure:"decisions"`
 }
 
 func createDefaultConfig() component.Config {
@@ -111,6 +149,10 @@ func createDefaultConfig() component.Config {
 		RepeatInterval:   time.Minute,
 		ResolveAfter:     time.Minute,
 		StaleAfter:       3 * time.Minute,
+		ReopenWindow:     10 * time.Minute,
+		WarmUp:           time.Minute,
+		MetricsInterval:  15 * time.Second,
+		Decisions:        DecisionsOff,
 		BaselineHalfLife: time.Hour,
 		NormalAfter:      time.Hour,
 		State:            defaultState(),
@@ -118,6 +160,7 @@ func createDefaultConfig() component.Config {
 			Edges: 5000, Series: 50_000, Signals: 20_000,
 			Services: 1000, LogTemplates: 20_000, LogContexts: 50_000,
 			Symptoms: 5000, Incidents: 100, Causes: 5, Relations: 50_000, Changes: 500, Objects: 10_000, Outbox: 1000,
+			Objectives: 1000, Silences: 100, Decisions: 1000,
 		},
 	}
 }
@@ -150,6 +193,18 @@ func (c *Config) Validate() error {
 	if c.Persistence < 1 || c.Persistence > 100 {
 		fail("persistence must be between 1 and 100 samples, got %d", c.Persistence)
 	}
+	if most := excess.Lookback * c.Bucket; c.MetricsInterval > most {
+		fail("metrics_interval must be at most %d buckets (%s), got %s", excess.Lookback, most, c.MetricsInterval)
+	}
+	if len(c.Silences) > c.Limits.Silences {
+		fail("silences must be at most limits::silences (%d), got %d", c.Limits.Silences, len(c.Silences))
+	}
+	if twice := repeated(objectiveNames(c.Objectives)); twice != "" {
+		fail("objectives must have names of their own, got %q twice", twice)
+	}
+	if twice := repeated(silenceNames(c.Silences)); twice != "" {
+		fail("silences must have names of their own, got %q twice", twice)
+	}
 	for _, d := range []struct {
 		name  string
 		value time.Duration
@@ -163,6 +218,9 @@ func (c *Config) Validate() error {
 		{"repeat_interval", c.RepeatInterval, c.UpdateInterval},
 		{"resolve_after", c.ResolveAfter, c.Bucket},
 		{"stale_after", c.StaleAfter, c.Bucket},
+		{"reopen_window", c.ReopenWindow, 0},
+		{"warm_up", c.WarmUp, 0},
+		{"metrics_interval", c.MetricsInterval, time.Second},
 		{"baseline_half_life", c.BaselineHalfLife, time.Minute},
 		{"normal_after", c.NormalAfter, time.Minute},
 	} {
@@ -171,6 +229,32 @@ func (c *Config) Validate() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+func objectiveNames(objectives []ObjectiveConfig) (names []string) {
+	for _, o := range objectives {
+		names = append(names, o.Name)
+	}
+	return names
+}
+
+func silenceNames(silences []SilenceConfig) (names []string) {
+	for _, s := range silences {
+		names = append(names, s.Name)
+	}
+	return names
+}
+
+// repeated returns the first name that is there twice.
+func repeated(names []string) string {
+	seen := map[string]bool{}
+	for _, name := range names {
+		if name != "" && seen[name] {
+			return name
+		}
+		seen[name] = true
+	}
+	return ""
 }
 
 // Validate reports every limit that does not bound anything.
@@ -193,6 +277,9 @@ func (c *LimitsConfig) Validate() error {
 		{"changes", c.Changes},
 		{"objects", c.Objects},
 		{"outbox", c.Outbox},
+		{"objectives", c.Objectives},
+		{"silences", c.Silences},
+		{"decisions", c.Decisions},
 	} {
 		if l.value <= 0 {
 			errs = append(errs, fmt.Errorf("%s must be greater than 0, got %d; it bounds memory", l.name, l.value))

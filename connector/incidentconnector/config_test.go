@@ -62,7 +62,7 @@ func TestConfig(t *testing.T) {
 		"half_life":            {"baseline_half_life must be at least 1m0s, got 59s"},
 		"normal":               {"normal_after must be at least 1m0s, got 59s"},
 		"limits": unbounded("edges", "series", "signals", "services", "log_templates", "log_contexts",
-			"symptoms", "incidents", "causes", "relations", "changes", "objects", "outbox"),
+			"symptoms", "incidents", "causes", "relations", "changes", "objects", "outbox", "objectives", "silences", "decisions"),
 		"conditions": {
 			`signals: open_conditions must be OTTL conditions on data points, got "x == ": `,
 			`ignore_conditions must be OTTL conditions on data points, got "set(attributes[\"a\"], 1)": `,
@@ -71,10 +71,57 @@ func TestConfig(t *testing.T) {
 			"state: interval must be at least 1s, got 999ms", "max_bytes must be at least 1048576, got 1048575", "max_age must be at least 1m, got 59s",
 			"max_incident_age must be between 1m and max_age (59s), got 1h0m0s", "shutdown_timeout must be greater than 0, got 0s",
 		},
-		"incident_age": {"state: max_incident_age must be between 1m and max_age (168h0m0s), got 59s"},
+		"incident_age":  {"state: max_incident_age must be between 1m and max_age (168h0m0s), got 59s"},
+		"reopen":        {"reopen_window must be at least 0s, got -1s"},
+		"warm":          {"warm_up must be at least 0s, got -1s"},
+		"metrics_short": {"metrics_interval must be at least 1s, got 500ms"},
+		"metrics_long":  {"metrics_interval must be at most 32 buckets (1m36s), got 1m37s"},
+		"many_silences": {"silences must be at most limits::silences (1), got 2"},
+		"same_names": {
+			`objectives must have names of their own, got "a" twice`, `silences must have names of their own, got "b" twice`,
+		},
+		"objective_empty": {
+			"objectives::0: name must not be empty; events say which objective it is",
+			`services must not be empty; ["*"] means all`,
+			"target must be greater than 0 and less than 1, got 0; 0.999 means 99.9 %",
+		},
+		"objective_wrong": {
+			"objectives::0: services must not be empty patterns",
+			"target must be greater than 0 and less than 1, got 1; 0.999 means 99.9 %",
+			"latency must be between 0s and 30s, got 31s",
+			"window must be between 1h and 8784h, got 59m0s",
+			"min_events must be at least 1, got -1",
+			"burns::0: rate must be greater than 0, got 0",
+			"burns::0: short must be at least 1m, less than long, and long at most the window (59m0s), got 59s and 1h0m0s",
+		},
+		"objective_unreachable": {"objectives::0: burns::0: rate must be at most 10 for a target of 0.9, got 11; no share of bad calls reaches it"},
+		"objective_burns":       {"objectives::0: burns must be at most 4, got 5"},
+		"silence_empty": {
+			"silences::0: name must not be empty; events say which silence it was",
+			"start and end, or at and duration, must be set",
+			`silences::0::matchers: at least one condition must be set; entities: ["*"] matches everything`,
+		},
+		"silence_times": {
+			`silences::0: start must be an RFC 3339 time, got "yesterday"`,
+			"weekdays, duration and time_zone are for recurring silences; set at as well",
+		},
+		"silence_order": {"silences::0: end must be after start, got 2026-01-01T00:00:00Z and 2026-01-02T00:00:00Z"},
+		"silence_recurring": {
+			`silences::0: at must be a time of day such as 02:30, got "25:00"`,
+			"duration must be between 1m and 168h0m0s, got 169h0m0s",
+			`weekdays must be among sun, mon, tue, wed, thu, fri, sat, got "monday"`,
+			`time_zone must be a name of the IANA database such as Europe/Berlin, got "Nowhere"`,
+		},
+		"silence_matchers": {
+			`silences::0::matchers: entity_types must be among service, k8s.pod, container, k8s.deployment, k8s.statefulset, k8s.daemonset, k8s.node, host, database, messaging, external, got "x"`,
+			`kinds must be among latency, errors, traffic, cpu, memory, disk, network, crash, change, unknown, got "y"`,
+			`severities must be among critical, major, minor, got "z"`,
+			"entities must not be empty patterns",
+		},
 		"many": {
 			"bucket must be between 1s and 5m, got 0s", "lateness must be between 0s and 6 buckets (0s), got 3s",
 			"max_clock_skew must be at most 32 buckets (0s), got 1m30s", "persistence must be between 1 and 100 samples, got 0",
+			"metrics_interval must be at most 32 buckets (0s), got 15s",
 		},
 	}
 	right := map[string]*Config{
@@ -84,6 +131,7 @@ func TestConfig(t *testing.T) {
 			OpenSurprise: 12, MinScore: 0.9, MinDeviation: 4, MinUtilization: 0.7, Persistence: 3,
 			GroupWindow: 5 * time.Minute, ChangeWindow: 30 * time.Minute, UpdateInterval: 15 * time.Second, RepeatInterval: 2 * time.Minute,
 			ResolveAfter: 2 * time.Minute, StaleAfter: 6 * time.Minute,
+			ReopenWindow: 20 * time.Minute, WarmUp: 5 * time.Minute, MetricsInterval: 30 * time.Second, Decisions: DecisionsDebug,
 			BaselineHalfLife: 2 * time.Hour, NormalAfter: 3 * time.Hour,
 			Signals: SignalsConfig{
 				OpenConditions:   []string{`attributes["anomaly.metric"] == "jobs.waiting"`},
@@ -94,7 +142,19 @@ func TestConfig(t *testing.T) {
 				Interval: 30 * time.Second, MaxBytes: 1 << 20, MaxAge: 24 * time.Hour, MaxIncidentAge: 2 * time.Hour,
 				ShutdownTimeout: 5 * time.Second, Reset: "once",
 			},
-			Limits: LimitsConfig{1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 10},
+			Objectives: []ObjectiveConfig{{
+				Name: "orders", Services: []string{"shop/*"}, Client: "*", Target: 0.99, Latency: 300 * time.Millisecond,
+				Window: 7 * 24 * time.Hour, Burns: []BurnConfig{{Rate: 10, Long: 2 * time.Hour, Short: 10 * time.Minute}}, MinEvents: 5,
+			}},
+			Silences: []SilenceConfig{{
+				Name: "nightly", Start: "2026-01-01T00:00:00Z", End: "2027-01-01T00:00:00Z", At: "02:30",
+				Weekdays: []string{"mon", "sun"}, Duration: 90 * time.Minute, TimeZone: "Europe/Berlin",
+				Matchers: MatchersConfig{
+					EntityTypes: []string{"service"}, Entities: []string{"batch/*"}, Resource: map[string]string{"k8s.namespace.name": "b*"},
+					Kinds: []string{"cpu"}, Severities: []string{"minor"},
+				},
+			}},
+			Limits: LimitsConfig{1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 10, 14, 15, 16},
 		},
 	}
 	require.Len(t, conf.ToStringMap(), len(wrong)+len(right))

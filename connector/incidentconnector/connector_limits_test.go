@@ -168,7 +168,7 @@ func TestSettings(t *testing.T) {
 		assert.Equal(t, 1, restarts(5, 8))
 	})
 	t.Run("group_window", func(t *testing.T) {
-		// The entry fails much later than orders do; both are neighbours.
+		// Those who call stock, directly or not, fail much later.
 		play := func(window time.Duration) int {
 			w := newWorld(t, func(c *Config) { c.GroupWindow = window; c.ResolveAfter = time.Hour; c.StaleAfter = time.Hour })
 			w.play(0, 240, calm)
@@ -176,7 +176,7 @@ func TestSettings(t *testing.T) {
 				front, orders, stock := shop()
 				stock.failed = 30
 				if i >= 260 {
-					front.failed = 30
+					front.failed, orders.failed = 30, 30
 				}
 				return []any{graph(at(i), front, orders, stock)}
 			})

@@ -45,7 +45,7 @@ func TestTelemetry(t *testing.T) {
 	metadatatest.AssertEqualConnectorIncidentEmittedEvents(t, w.tel,
 		points("status", map[string]int64{"opened": 1, "resolved": 1}), same)
 	metadatatest.AssertEqualConnectorIncidentHeldItems(t, w.tel, points("held", map[string]int64{
-		"edges": 3, "services": 1, "relations": 1, "resources": 3, "changes": 0, "objects": 0, "log_contexts": 1, "signals": 1, "series": 0, "symptoms": 0, "incidents": 0, "outbox": 0,
+		"edges": 3, "services": 1, "relations": 1, "resources": 3, "changes": 0, "objects": 0, "log_contexts": 1, "signals": 1, "series": 0, "symptoms": 0, "incidents": 0, "outbox": 0, "budgets": 0,
 	}), same)
 	metadatatest.AssertEqualConnectorIncidentEvaluationDuration(t, w.tel,
 		[]metricdata.HistogramDataPoint[float64]{{}}, same, metricdatatest.IgnoreValue())

@@ -193,6 +193,8 @@ func (e *engine) ingestGraph(m pmetric.Metric, resource [16]byte, apply func(*ed
 		}
 		if !e.edges.Observe(key, bucket, &s) {
 			e.refusals.limit++
+		} else if !e.objectives.observe(key, t, &s, e.cfg.Limits.Edges) {
+			e.refusals.limit++
 		}
 	}
 

@@ -53,15 +53,19 @@ func (e *engine) diagnose(i *incident, now time.Time) {
 	state := &i.state
 	state.Changes = e.changesNear(state.StartedAt, now)
 	e.preceding = e.precedingChanges(i)
-	buckets := min(max(2, int(math.Ceil(float64(now.Sub(state.StartedAt))/float64(e.cfg.Bucket)))), excess.MaxWindow)
+	buckets := min(max(2, int(math.Ceil(float64(now.Sub(i.since))/float64(e.cfg.Bucket)))), excess.MaxWindow)
 	candidates := e.rank(i, buckets)
+	i.flow.candidates = candidates[:min(len(candidates), e.cfg.Limits.Causes)]
 	state.Causes = nil
 	for _, c := range candidates[:min(len(candidates), e.cfg.Limits.Causes)] {
 		state.Causes = append(state.Causes, e.describeCause(i, c, buckets))
 	}
-	e.describeImpact(i, now)
+	e.describeImpact(i)
 	state.Title = title(state)
 	state.Fingerprint = fingerprint(state.Cause())
+	if i.named.IsZero() && state.Cause().Confidence >= sureEnough {
+		i.named = now
+	}
 	state.Timeline = timeline(i)
 }
 
@@ -119,7 +123,8 @@ func (e *engine) rank(i *incident, buckets int) []rootcause.Candidate {
 		}
 	}
 	var edges []rootcause.Edge
-	onsetBucket := e.bucketOf(i.state.StartedAt)
+	onsetBucket := e.bucketOf(i.since)
+	i.flow = flow{}
 	e.edges.Edges(func(k edgehealth.Key) {
 		client, server := entityOf(k.Client), entityOf(k.Server)
 		if !involved[client] && !involved[server] {
@@ -146,6 +151,9 @@ func (e *engine) rank(i *incident, buckets int) []rootcause.Candidate {
 			edge.ClientSeconds = max(0, edge.ClientSeconds-unflagged*edge.ClientNoise)
 		}
 		edges = append(edges, edge)
+		if slow[k] || failing[k] || abnormal(&edge) {
+			i.flow.note(client, server, k.Client == entryNode)
+		}
 	})
 	edges = append(edges, e.machineEdges(i, edges)...)
 	list := make([]rootcause.Node, 0, len(nodes))
@@ -324,45 +332,6 @@ func (e *engine) hearsay(symptoms []*symptom, cause semconv.Entity) bool {
 		alone = alone || complaining[k] && impact.ClientOnly
 	})
 	return alone && callers > 1
-}
-
-// describeImpact finds out who feels the incident and how grave it is.
-func (e *engine) describeImpact(i *incident, now time.Time) {
-	services, entries := map[string]bool{}, map[string]bool{}
-	worst := 0.0
-	for _, s := range i.symptoms {
-		if s.entity.Type == semconv.EntityService {
-			services[s.entity.Name] = true
-		}
-		if s.class == classEdge && s.edge.Client == entryNode && s.opens {
-			entries[entityOf(s.edge.Server).Name] = true
-			impact := e.edges.Impact(s.edge, excess.MaxWindow/3)
-			if impact.Requests > 0 {
-				worst = max(worst, impact.Failures/impact.Requests)
-			}
-		}
-	}
-	i.state.EntryPoints = sortedNames(entries)
-	i.state.Impact = semconv.Impact{Services: sortedNames(services)}
-	if known := len(e.directory.names); known > 0 {
-		i.state.Impact.Ratio = min(1, float64(len(services))/float64(max(known, len(services))))
-	}
-	severity := semconv.SeverityMinor
-	switch {
-	case worst >= 0.2:
-		severity = semconv.SeverityCritical
-	case len(entries) > 0 || len(services) >= 3:
-		severity = semconv.SeverityMajor
-	}
-	if !graver(i.state.Severity, severity) {
-		i.state.Severity = severity
-	}
-}
-
-// graver reports whether a is graver than b.
-func graver(a, b semconv.Severity) bool {
-	rank := map[semconv.Severity]int{semconv.SeverityMinor: 1, semconv.SeverityMajor: 2, semconv.SeverityCritical: 3}
-	return rank[a] > rank[b]
 }
 
 func sortedNames(set map[string]bool) []string {

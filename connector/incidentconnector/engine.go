@@ -68,7 +68,17 @@ type engine struct {
 	objects    *objects
 	symptoms   map[symptomKey]*symptom
 	incidents  []*incident
-	refusals   refusals
+	// ended are the incidents that were resolved a moment ago, in the order of their ends.
+	ended      []*endedIncident
+	objectives *objectives
+	silences   []silence
+	hearing    hearing
+	// warmFrom is when the first data came.
+	warmFrom  time.Time
+	decisions decisions
+	// muted counts the events that a silence kept back.
+	muted    int64
+	refusals refusals
 }
 
 func newEngine(cfg *Config, set connector.Settings) (*engine, error) {
@@ -106,6 +116,9 @@ func newEngine(cfg *Config, set connector.Settings) (*engine, error) {
 		details:    newDetails(cfg.Limits.Edges),
 		objects:    newObjects(cfg.Limits.Objects),
 		symptoms:   map[symptomKey]*symptom{},
+		objectives: newObjectives(cfg),
+		silences:   newSilences(cfg.Silences),
+		decisions:  newDecisions(cfg),
 	}, nil
 }
 
@@ -113,6 +126,8 @@ func newEngine(cfg *Config, set connector.Settings) (*engine, error) {
 func (e *engine) rewind() (events []semconv.IncidentEvent) {
 	events = e.closeAll(semconv.ResolutionNoData)
 	e.rewinds++
+	// What was learnt is kept, and so is the warm-up that there was.
+	e.warmFrom = e.clock.watermark.Add(-e.endOf(e.next - 1).Sub(e.warmFrom))
 	e.next = e.bucketOf(e.clock.watermark) - 1
 	e.edges.Rewind(e.next)
 	e.flow.Rewind(e.next)
@@ -128,6 +143,9 @@ func (e *engine) rewind() (events []semconv.IncidentEvent) {
 	e.patterns = nil
 	clear(e.directory.records)
 	clear(e.directory.errors)
+	e.ended = nil
+	e.objectives.clear()
+	e.hearing = hearing{}
 	return events
 }
 
@@ -188,12 +206,14 @@ func (e *engine) consume(ctx context.Context, peek, ingest func() time.Time) {
 	if !newest.IsZero() {
 		if !e.clock.started() {
 			e.next = e.bucketOf(newest) - 1
+			e.warmFrom = newest
 		}
 		if e.clock.observe(newest) {
 			e.logger.Warn("data lie constantly in the past, going back in time", zap.Time("newest", newest))
 			events = append(events, e.rewind()...)
 		}
 		e.arrived, e.idleFrom = time.Now(), e.clock.watermark
+		e.hearing.hear(e.clock.watermark, e.cfg.Bucket)
 		events = append(events, e.judge(ctx)...)
 	}
 	refused := e.refusals
@@ -210,6 +230,7 @@ func (e *engine) told(ctx context.Context, events []semconv.IncidentEvent) {
 	if sent := e.outbox.flush(ctx); e.keeper != nil && (sent || len(events) > 0) {
 		e.keeper.nudge(events)
 	}
+	e.sendDecisions(ctx)
 }
 
 // idle moves event time on by the clock on the wall when no data have come for a while, and tries again to send what
@@ -245,6 +266,11 @@ func (e *engine) judge(ctx context.Context) []semconv.IncidentEvent {
 		e.next++
 		e.telemetry.builder.ConnectorIncidentEvaluationDuration.Record(ctx, time.Since(start).Seconds())
 	}
+	e.telemetry.decided(ctx, e.decisions.counts)
+	if e.muted > 0 {
+		e.telemetry.builder.ConnectorIncidentSilencedEvents.Add(ctx, e.muted)
+		e.muted = 0
+	}
 	return events
 }
 
@@ -268,6 +294,7 @@ func (e *engine) judgeBucket(bucket int64) []semconv.IncidentEvent {
 	e.notePatterns(now)
 	e.noteSignals(now)
 	e.noteHappenings(now)
+	e.noteObjectives(now)
 	e.noteSilence(now)
 	events := e.updateIncidents(now)
 	e.forgetSymptoms(now)
@@ -280,6 +307,7 @@ func (e *engine) judgeBucket(bucket int64) []semconv.IncidentEvent {
 		e.details.forget(now.Add(-e.cfg.ChangeWindow))
 		e.resources.forget(now.Add(-e.cfg.ChangeWindow))
 		e.relations.forget(now.Add(-e.cfg.ChangeWindow))
+		e.objectives.forget(now)
 	}
 	e.changes.forget(now.Add(-e.cfg.ChangeWindow - e.cfg.GroupWindow))
 	return events
@@ -312,4 +340,10 @@ func (e *engine) recordHeld(ctx context.Context) {
 	gauge.Record(ctx, int64(len(e.symptoms)), e.telemetry.symptoms...)
 	gauge.Record(ctx, int64(len(e.incidents)), e.telemetry.incidents...)
 	gauge.Record(ctx, int64(e.outbox.len()), e.telemetry.outbox...)
+	gauge.Record(ctx, int64(len(e.objectives.budgets)), e.telemetry.budgets...)
+	warming := int64(0)
+	if !e.clock.started() || e.warmingUp(e.endOf(e.next-1)) {
+		warming = 1
+	}
+	e.telemetry.builder.ConnectorIncidentWarmingUp.Record(ctx, warming)
 }

@@ -1,105 +1,256 @@
 package incidentconnector
 
 import (
+	"cmp"
+	"slices"
+	"time"
+
 	"github.com/paramedic-otel/paramedic/internal/edgehealth"
 	"github.com/paramedic-otel/paramedic/semconv"
 )
 
-// maxDistance is how many edges of the service graph may lie between two symptoms of one incident.
-const maxDistance = 2
-
-// neighbourhoods maps each entity of the graph to its neighbours.
+// neighbourhoods maps each entity of the graph to its neighbours and itself. Two entities are near each other when some
+// entity is in both of their neighbourhoods: then at most two edges lie between them. That this one number is built in
+// is what keeps grouping nearly linear.
 type neighbourhoods map[semconv.Entity][]semconv.Entity
 
 func (e *engine) neighbourhoods() neighbourhoods {
 	n := neighbourhoods{}
+	add := func(a, b semconv.Entity) {
+		if len(n[a]) == 0 {
+			n[a] = append(n[a], a)
+		}
+		if a != b {
+			n[a] = append(n[a], b)
+		}
+	}
 	e.edges.Edges(func(k edgehealth.Key) {
-		client, server := entityOf(k.Client), entityOf(k.Server)
 		if k.Client == entryNode {
 			// Everything has users; that relates nothing to anything.
 			return
 		}
-		n[client] = append(n[client], server)
-		n[server] = append(n[server], client)
+		client, server := entityOf(k.Client), entityOf(k.Server)
+		add(client, server)
+		add(server, client)
 	})
 	return n
 }
 
-// within reports whether there is a path of at most distance edges between two entities.
-func (n neighbourhoods) within(a, b semconv.Entity, distance int) bool {
-	if a == b {
-		return true
+// of returns an entity and its neighbours.
+func (n neighbourhoods) of(entity semconv.Entity) []semconv.Entity {
+	if around := n[entity]; len(around) > 0 {
+		return around
 	}
-	if distance == 0 {
-		return false
-	}
-	for _, next := range n[a] {
-		if n.within(next, b, distance-1) {
-			return true
-		}
-	}
-	return false
+	return []semconv.Entity{entity}
 }
 
-// related reports whether two symptoms can be of one incident: close in time, and close in the graph or on one machine.
-func (e *engine) related(a, b *symptom, near neighbourhoods) bool {
-	apart := a.onset.Sub(b.onset).Abs()
-	if apart > e.cfg.GroupWindow {
-		return false
-	}
-	if node := a.resource[semconv.AttrK8sNodeName]; node != "" && a.kind == b.kind && b.resource[semconv.AttrK8sNodeName] == node {
-		return true
-	}
-	if a.opens && e.runsOn(b.entity, a.entity) || b.opens && e.runsOn(a.entity, b.entity) {
-		// A saturated machine has to do with what goes wrong on it, and with that alone; one that is merely busy ties
-		// nothing together.
-		return true
-	}
-	return near.within(a.entity, b.entity, maxDistance)
+// machine is where symptoms of one kind belong together whatever the graph says.
+type machine struct {
+	node string
+	kind semconv.CauseKind
 }
 
-// joins reports whether a new symptom belongs to an open incident: it began soon after it and is related to it, or it is
-// of the incident's cause. An incident that subsides takes in nothing new.
-func (e *engine) joins(s *symptom, i *incident, near neighbourhoods) bool {
-	if s.entity == i.state.Cause().Entity {
-		return true
+func (s *symptom) machine() (machine, bool) {
+	node := s.resource[semconv.AttrK8sNodeName]
+	return machine{node, s.kind}, node != ""
+}
+
+// surroundings are the onsets of an incident's symptoms by the entities around them, to find out who is near.
+type surroundings struct {
+	near     map[semconv.Entity][]time.Time
+	machines map[machine][]time.Time
+	// saturated are the onsets by the nodes and hosts that are in trouble themselves, and tenants the nodes and hosts that
+	// something in trouble runs on.
+	saturated map[semconv.Entity][]time.Time
+	tenants   map[semconv.Entity]bool
+}
+
+func (e *engine) surroundings(symptoms []*symptom, near neighbourhoods) surroundings {
+	s := surroundings{
+		near: map[semconv.Entity][]time.Time{}, machines: map[machine][]time.Time{},
+		saturated: map[semconv.Entity][]time.Time{}, tenants: map[semconv.Entity]bool{},
 	}
-	if s.onset.Sub(i.state.StartedAt) > e.cfg.GroupWindow || s.lastActive.Sub(i.lastActive()) > subsidedBuckets*e.cfg.Bucket {
-		return false
-	}
-	for _, member := range i.symptoms {
-		if e.related(s, member, near) || e.runsOn(member.entity, s.entity) {
-			return true
+	for _, member := range symptoms {
+		if isMachine(member.entity) && member.opens {
+			s.saturated[member.entity] = append(s.saturated[member.entity], member.onset)
+		}
+		e.machinesUnder(member.entity, func(under semconv.Entity) { s.tenants[under] = true })
+		for _, around := range near.of(member.entity) {
+			s.near[around] = append(s.near[around], member.onset)
+		}
+		if m, ok := member.machine(); ok {
+			s.machines[m] = append(s.machines[m], member.onset)
 		}
 	}
-	return false
+	for _, list := range s.near {
+		slices.SortFunc(list, time.Time.Compare)
+	}
+	for _, list := range s.machines {
+		slices.SortFunc(list, time.Time.Compare)
+	}
+	for _, list := range s.saturated {
+		slices.SortFunc(list, time.Time.Compare)
+	}
+	return s
+}
+
+// machinesUnder visits the nodes and hosts that an entity runs on.
+func (e *engine) machinesUnder(entity semconv.Entity, visit func(semconv.Entity)) {
+	for other := range e.relations.links[entity] {
+		if e.runsOn(entity, other) {
+			visit(other)
+		}
+	}
+}
+
+// relation says how a symptom belongs to an incident, or why it does not. A saturated machine has to do with what goes wrong
+// on it, and with that alone; one that is merely busy ties nothing together.
+func (e *engine) relation(s *surroundings, of *symptom, near neighbourhoods) (reason, bool) {
+	window := e.cfg.GroupWindow
+	isNear := false
+	for _, around := range near.of(of.entity) {
+		onsets := s.near[around]
+		isNear = isNear || len(onsets) > 0
+		if anyWithin(onsets, of.onset, window) {
+			return reasonNear, true
+		}
+	}
+	onMachine := isMachine(of.entity) && s.tenants[of.entity]
+	if m, ok := of.machine(); ok && anyWithin(s.machines[m], of.onset, window) {
+		onMachine = true
+	}
+	e.machinesUnder(of.entity, func(under semconv.Entity) {
+		onMachine = onMachine || anyWithin(s.saturated[under], of.onset, window)
+	})
+	if onMachine {
+		return reasonMachine, true
+	}
+	if isNear {
+		return reasonTime, false
+	}
+	return reasonFar, false
+}
+
+// anyWithin reports whether any of the sorted times is at most window apart from t.
+func anyWithin(sorted []time.Time, t time.Time, window time.Duration) bool {
+	i, _ := slices.BinarySearchFunc(sorted, t.Add(-window), time.Time.Compare)
+	return i < len(sorted) && sorted[i].Sub(t) <= window
+}
+
+// adopt finds the open incident that a free symptom belongs to: that of whose cause it is, or else the one it is related to,
+// began soon after and is nearest to in time. An incident that subsides takes in nothing new but symptoms of its cause.
+func (e *engine) adopt(s *symptom, around []surroundings, near neighbourhoods) (*incident, reason) {
+	for _, i := range e.incidents {
+		if cause := i.state.Cause().Entity; s.entity == cause && cause != (semconv.Entity{}) {
+			return i, reasonCause
+		}
+	}
+	var best *incident
+	var how, why reason
+	for at, i := range e.incidents {
+		related, ok := e.relation(&around[at], s, near)
+		switch {
+		case s.class == classObjective && i.feltAt(s.entity):
+			// However slowly it shows in the objective, it is the same trouble.
+			return i, reasonEntryPoint
+		case !ok:
+			why = closest(why, related)
+		case s.onset.Sub(i.since) > e.cfg.GroupWindow:
+			why = closest(why, reasonTime)
+		case s.lastActive.Sub(i.lastActive()) > subsidedBuckets*e.cfg.Bucket:
+			why = closest(why, reasonSubsiding)
+		case best == nil || s.onset.Sub(i.since).Abs() < s.onset.Sub(best.since).Abs():
+			best, how = i, related
+		}
+	}
+	if best == nil {
+		return nil, why
+	}
+	return best, how
+}
+
+// closest returns which of two reasons for not belonging came nearer to it.
+func closest(a, b reason) reason {
+	order := []reason{"", reasonFar, reasonTime, reasonSubsiding}
+	if slices.Index(order, b) > slices.Index(order, a) {
+		return b
+	}
+	return a
+}
+
+// feltAt reports whether any active symptom of the incident is at an entity.
+func (i *incident) feltAt(entity semconv.Entity) bool {
+	return slices.ContainsFunc(i.symptoms, func(s *symptom) bool { return s.entity == entity && s.active() })
+}
+
+// union is a forest of disjoint sets.
+type union []int
+
+func newUnion(n int) union {
+	u := make(union, n)
+	for i := range u {
+		u[i] = i
+	}
+	return u
+}
+
+func (u union) root(i int) int {
+	for u[i] != i {
+		u[i] = u[u[i]]
+		i = u[i]
+	}
+	return i
+}
+
+func (u union) join(i, j int) {
+	if a, b := u.root(i), u.root(j); a != b {
+		u[max(a, b)] = min(a, b)
+	}
 }
 
 // group parts symptoms into groups that belong together, directly or by way of others, in the order of their first
-// symptom.
+// symptom. Two belong together when their onsets lie within the group window and they are near each other, are of one kind
+// on one machine, or one is of a saturated machine and the other of what runs on it. Around each entity the symptoms are put in the order of their onsets, where only neighbours need
+// to be compared, so the cost is that of sorting as many entries as the symptoms' entities have edges.
 func (e *engine) group(symptoms []*symptom, near neighbourhoods) [][]*symptom {
-	parent := make([]int, len(symptoms))
-	for i := range parent {
-		parent[i] = i
-	}
-	root := func(i int) int {
-		for parent[i] != i {
-			parent[i] = parent[parent[i]]
-			i = parent[i]
+	sets := newUnion(len(symptoms))
+	// The symptoms come in the order of their onsets, and so do the entries of each list.
+	saturated := map[semconv.Entity][]int{}
+	for i, s := range symptoms {
+		if isMachine(s.entity) && s.opens {
+			saturated[s.entity] = append(saturated[s.entity], i)
 		}
-		return i
 	}
-	for i := range symptoms {
-		for j := range i {
-			if a, b := root(i), root(j); a != b && e.related(symptoms[i], symptoms[j], near) {
-				parent[max(a, b)] = min(a, b)
+	newest := map[semconv.Entity]int{}
+	newestOn := map[machine]int{}
+	for i, s := range symptoms {
+		for _, around := range near.of(s.entity) {
+			if j, ok := newest[around]; ok && s.onset.Sub(symptoms[j].onset) <= e.cfg.GroupWindow {
+				sets.join(i, j)
 			}
+			newest[around] = i
 		}
+		if m, ok := s.machine(); ok {
+			if j, ok := newestOn[m]; ok && s.onset.Sub(symptoms[j].onset) <= e.cfg.GroupWindow {
+				sets.join(i, j)
+			}
+			newestOn[m] = i
+		}
+		if len(saturated) == 0 {
+			continue
+		}
+		e.machinesUnder(s.entity, func(under semconv.Entity) {
+			for _, j := range saturated[under] {
+				if s.onset.Sub(symptoms[j].onset).Abs() <= e.cfg.GroupWindow {
+					sets.join(i, j)
+				}
+			}
+		})
 	}
 	index := map[int]int{}
 	var groups [][]*symptom
 	for i, s := range symptoms {
-		r := root(i)
+		r := sets.root(i)
 		at, ok := index[r]
 		if !ok {
 			at = len(groups)
@@ -111,21 +262,47 @@ func (e *engine) group(symptoms []*symptom, near neighbourhoods) [][]*symptom {
 	return groups
 }
 
+// sort of evidence: what is logged as an error and what is missing from a log are two.
+type evidenceSort struct {
+	class      symptomClass
+	logsErrors bool
+}
+
 // evidenceOf returns the strongest evidence against any one entity of a group: its strongest symptom that can open an
-// incident, and half of the strongest one of another sort; an error that is logged and a step that is missing are two.
+// incident, and half of the strongest one of another sort.
 func (e *engine) evidenceOf(group []*symptom) float64 {
+	strongest := map[semconv.Entity]map[evidenceSort]float64{}
+	for _, s := range group {
+		if !s.active() {
+			continue
+		}
+		sorts := strongest[s.entity]
+		if sorts == nil {
+			sorts = map[evidenceSort]float64{}
+			strongest[s.entity] = sorts
+		}
+		sort := evidenceSort{s.class, s.logsErrors}
+		sorts[sort] = max(sorts[sort], s.weight())
+	}
 	best := 0.0
 	for _, s := range group {
 		if !s.opens || !s.active() {
 			continue
 		}
 		other := 0.0
-		for _, t := range group {
-			if t.entity == s.entity && (t.class != s.class || t.logsErrors != s.logsErrors) && t.active() {
-				other = max(other, t.weight())
+		for sort, weight := range strongest[s.entity] {
+			if sort != (evidenceSort{s.class, s.logsErrors}) {
+				other = max(other, weight)
 			}
 		}
 		best = max(best, s.weight()+other/2)
 	}
 	return best
+}
+
+// leading returns the symptom by which a group is known: the one that counts most.
+func leading(group []*symptom) *symptom {
+	return slices.MinFunc(group, func(a, b *symptom) int {
+		return cmp.Or(cmp.Compare(b.weight(), a.weight()), compareSymptoms(a, b))
+	})
 }

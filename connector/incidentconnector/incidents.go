@@ -15,21 +15,81 @@ import (
 type incident struct {
 	state    semconv.Incident
 	symptoms []*symptom
+	// since is the onset of the first symptom and found the time of the evidence that opened it, both since it was last
+	// resolved.
+	since, found time.Time
+	// changeable is when it was found for the first time: what was changed until then may be the cause, what is changed later
+	// is treatment.
+	changeable time.Time
 	// emitted is when the last event was made.
 	emitted time.Time
+	// told is false until somebody was told that it is open.
+	told bool
+	// silence names the silence that keeps it from being told of now.
+	silence string
+	// seen is when telemetry last said whether its symptoms are there, and unseen for how long none did since they last were.
+	seen   time.Time
+	unseen time.Duration
+	// flaps counts how often its symptoms came back soon after it was resolved.
+	flaps int
+	// named is when its first cause was first sure enough; zero until then.
+	named time.Time
+	// parting is the other cause that explains a part of it, and partingSince since when that is so without a break.
+	parting      semconv.Entity
+	partingSince time.Time
+	// converging is the ID of the older incident that it seems to be a part of, and convergingSince since when.
+	converging      string
+	convergingSince time.Time
+	// whole incidents have taken in another one, and are not split any more.
+	whole bool
+
+	// flow is what the last diagnosis found: it is made anew by the next one.
+	flow flow
 }
 
 // lastActive is when any of the symptoms that matter was last seen to be there: those that can open an incident and
-// began with it, and those of its cause. Others come and go.
+// began with it, and those of its cause. Others come and go. An objective is only asked where nothing else is left to ask:
+// the windows that it is measured over remember what is long gone.
 func (i *incident) lastActive() time.Time {
-	last := i.state.DetectedAt
+	last, lastBurn, others := i.found, i.found, false
 	cause := i.state.Cause().Entity
 	for _, s := range i.symptoms {
-		if (s.early || s.entity == cause) && s.opens && s.lastActive.After(last) {
-			last = s.lastActive
+		switch {
+		case !s.opens || !s.early && s.entity != cause:
+		case s.class == classObjective:
+			if s.lastActive.After(lastBurn) {
+				lastBurn = s.lastActive
+			}
+		default:
+			others = true
+			if s.lastActive.After(last) {
+				last = s.lastActive
+			}
 		}
 	}
+	if !others {
+		return lastBurn
+	}
 	return last
+}
+
+// key returns the symptoms whose end is the incident's end: those that opened it, its objectives only where it has no
+// others.
+func (i *incident) key() []*symptom {
+	var key, burns []*symptom
+	for _, s := range i.symptoms {
+		switch {
+		case !s.opens || !s.early:
+		case s.class == classObjective:
+			burns = append(burns, s)
+		default:
+			key = append(key, s)
+		}
+	}
+	if len(key) == 0 {
+		return burns
+	}
+	return key
 }
 
 // updateIncidents lets the open incidents grow, change or end, and opens new ones.
@@ -40,17 +100,8 @@ func (e *engine) updateIncidents(now time.Time) []semconv.IncidentEvent {
 	if len(free) > 0 {
 		near = e.neighbourhoods()
 	}
+	free = e.adoptAll(free, near, now)
 
-	free = slices.DeleteFunc(free, func(s *symptom) bool {
-		for _, i := range e.incidents {
-			if e.joins(s, i, near) {
-				i.join(s)
-				e.tell("symptom joined an open incident", s)
-				return true
-			}
-		}
-		return false
-	})
 	open := e.incidents[:0]
 	for _, i := range e.incidents {
 		event, ended := e.advance(i, now)
@@ -63,20 +114,39 @@ func (e *engine) updateIncidents(now time.Time) []semconv.IncidentEvent {
 	}
 	clear(e.incidents[len(open):])
 	e.incidents = open
+	events = append(events, e.split(now)...)
+	events = append(events, e.merge(now)...)
 
 	for _, group := range e.group(free, near) {
-		if e.evidenceOf(group) < e.cfg.OpenSurprise {
-			continue
-		}
-		if len(e.incidents) >= e.cfg.Limits.Incidents {
-			e.refusals.limit++
-			continue
-		}
-		if i := e.open(group, now); i != nil {
-			events = append(events, i.emit(semconv.EventIncidentOpened, now))
+		if i := e.consider(group, now); i != nil {
+			e.hush(i, now)
+			events = append(events, e.reportAll(now, i)...)
 		}
 	}
+	e.forgetEnded(now)
 	return events
+}
+
+// adoptAll hands free symptoms to the open incidents that they belong to, and returns the others.
+func (e *engine) adoptAll(free []*symptom, near neighbourhoods, now time.Time) []*symptom {
+	if len(free) == 0 || len(e.incidents) == 0 {
+		return free
+	}
+	around := make([]surroundings, len(e.incidents))
+	for at, i := range e.incidents {
+		around[at] = e.surroundings(i.symptoms, near)
+	}
+	return slices.DeleteFunc(free, func(s *symptom) bool {
+		i, why := e.adopt(s, around, near)
+		if i == nil {
+			e.decideOnce(now, s, verdictNotJoined, why, "it began at %s", s.onset.Format(time.TimeOnly))
+			return false
+		}
+		i.join(s)
+		e.tell("symptom joined an open incident", s)
+		e.decide(now, i, s, verdictJoined, why, "it began %s after the incident", s.onset.Sub(i.since))
+		return true
+	})
 }
 
 func (i *incident) join(s *symptom) {
@@ -84,40 +154,89 @@ func (i *incident) join(s *symptom) {
 	i.symptoms = append(i.symptoms, s)
 }
 
+// consider opens an incident of a group of free symptoms, or returns nil and notes why it does not.
+func (e *engine) consider(group []*symptom, now time.Time) *incident {
+	lead := leading(group)
+	evidence := e.evidenceOf(group)
+	switch {
+	case evidence < e.cfg.OpenSurprise:
+		e.decideOnce(now, lead, verdictWaits, reasonWeak, "the evidence is %.1f of %.1f", evidence, e.cfg.OpenSurprise)
+		return nil
+	case e.warmingUp(now):
+		e.decideOnce(now, lead, verdictMuted, reasonWarmUp, "until %s", e.warmFrom.Add(e.cfg.WarmUp).Format(time.RFC3339))
+		return nil
+	case len(e.incidents) >= e.cfg.Limits.Incidents:
+		e.refusals.limit++
+		e.decideOnce(now, lead, verdictRefused, reasonLimit, "%d incidents are open", len(e.incidents))
+		return nil
+	}
+	return e.open(group, lead, evidence, now)
+}
+
 // sureEnough is the confidence in the top cause below which an incident waits for one more bucket before it is opened: who
 // acts on an event acts on its first cause.
 const sureEnough = 0.5
 
-// open makes an incident of a group of symptoms, or returns nil to wait for more evidence.
-func (e *engine) open(group []*symptom, now time.Time) *incident {
-	i := &incident{symptoms: group}
-	i.state = semconv.Incident{Status: semconv.StatusOpen, StartedAt: group[0].onset, DetectedAt: now}
+// open makes an incident of a group of symptoms, goes on with one that was resolved a moment ago, or returns nil to wait
+// for more evidence.
+func (e *engine) open(group []*symptom, lead *symptom, evidence float64, now time.Time) *incident {
+	i := &incident{symptoms: group, since: group[0].onset, found: now, changeable: now, seen: now}
 	waited := false
 	for _, s := range group {
 		waited = waited || s.waited
-		if s.onset.Before(i.state.StartedAt) {
-			i.state.StartedAt = s.onset
+		if s.onset.Before(i.since) {
+			i.since = s.onset
 		}
 	}
+	i.state = semconv.Incident{Status: semconv.StatusOpen, StartedAt: i.since, DetectedAt: now}
 	e.diagnose(i, now)
-	if !waited && (i.state.Cause().Confidence < sureEnough || e.unclear(group, 2) || e.hearsay(group, i.state.Cause().Entity)) {
+	if why := e.waitsFor(i); why != "" && !waited {
 		for _, s := range group {
 			s.waited = true
 		}
+		e.decideOnce(now, lead, verdictWaits, why, "%s has a confidence of %.2f", i.state.Cause().Entity, i.state.Cause().Confidence)
 		return nil
+	}
+	e.incidents = append(e.incidents, i)
+	again := e.reopen(i, lead, now)
+	if !again {
+		i.state.ID = e.newID(lead, now)
 	}
 	for _, s := range group {
 		s.incident, s.early = i, true
-	}
-	e.incidents = append(e.incidents, i)
-	// The identity follows from the data, so that a replay gives the same one.
-	i.state.ID = uuid.NewSHA1(uuid.NameSpaceOID, []byte(e.id.String()+"\x00"+now.Format(time.RFC3339Nano)+"\x00"+group[0].entity.String()+"\x00"+group[0].key.what+"\x00"+strconv.Itoa(e.rewinds))).String()
-	e.logger.Info("incident opened", zap.String("incident_id", i.state.ID),
-		zap.String("cause", i.state.Cause().Entity.String()), zap.Time("detected_at", now))
-	for _, s := range group {
 		e.tell("symptom opened an incident", s)
 	}
+	if again {
+		return i
+	}
+	why := reasonEvidence
+	if !slices.ContainsFunc(group, func(s *symptom) bool { return s.opens && s.class != classObjective }) {
+		why = reasonBurn
+	}
+	e.decide(now, i, lead, verdictOpened, why, "the evidence is %.1f of %.1f, %d symptoms belong together", evidence, e.cfg.OpenSurprise, len(group))
+	e.logger.Info("incident opened", zap.String("incident_id", i.state.ID),
+		zap.String("cause", i.state.Cause().Entity.String()), zap.Time("detected_at", now))
 	return i
+}
+
+// newID returns the identity of an incident. It follows from the data, so that a replay gives the same one.
+func (e *engine) newID(lead *symptom, now time.Time) string {
+	return uuid.NewSHA1(uuid.NameSpaceOID, []byte(e.id.String()+"\x00"+now.Format(time.RFC3339Nano)+"\x00"+lead.entity.String()+"\x00"+lead.key.what+"\x00"+strconv.Itoa(e.rewinds))).String()
+}
+
+// waitsFor says why an incident that could be opened should wait a bucket, or nothing.
+func (e *engine) waitsFor(i *incident) reason {
+	cause := i.state.Cause()
+	switch {
+	case cause.Confidence < sureEnough:
+		return reasonUnsure
+	case e.unclear(i.symptoms, 2):
+		return reasonAwaits
+	case e.hearsay(i.symptoms, cause.Entity):
+		return reasonHearsay
+	default:
+		return ""
+	}
 }
 
 // subsidedBuckets is for how many buckets the symptoms of an incident must be gone to say that it subsides.
@@ -125,67 +244,49 @@ const subsidedBuckets = 2
 
 // advance brings an open incident up to date and returns its next event, if there is one.
 func (e *engine) advance(i *incident, now time.Time) (event *semconv.IncidentEvent, ended bool) {
+	wasUnknown := !i.state.UnknownSince.IsZero()
+	e.look(i, now)
 	if resolution := e.resolution(i, now); resolution != "" {
-		ev := e.resolve(i, resolution, now)
-		return &ev, true
+		return e.resolve(i, resolution, now), true
 	}
+	news := e.hush(i, now) || wasUnknown != !i.state.UnknownSince.IsZero()
 	subsiding := e.gaps.elapsed(i.lastActive(), now) > subsidedBuckets*e.cfg.Bucket
-	if subsiding || now.Sub(i.emitted) < e.cfg.UpdateInterval {
+	switch {
+	case subsiding && news && i.told:
+		return e.report(i, now), false
+	case subsiding || !news && now.Sub(i.emitted) < e.cfg.UpdateInterval:
 		return nil, false
 	}
 	before := i.state
 	e.diagnose(i, now)
-	if !changed(before, i.state) && now.Sub(i.emitted) < e.cfg.RepeatInterval {
+	late := !i.told && i.silence == ""
+	if !news && !late && !changed(before, i.state) && now.Sub(i.emitted) < e.cfg.RepeatInterval {
 		return nil, false
 	}
-	ev := i.emit(semconv.EventIncidentUpdated, now)
-	return &ev, false
+	return e.report(i, now), false
 }
 
-// resolution says how an incident has ended, or nothing while it has not.
-func (e *engine) resolution(i *incident, now time.Time) semconv.Resolution {
-	still := e.gaps.elapsed(i.lastActive(), now)
-	if still < e.cfg.ResolveAfter {
-		return ""
-	}
-	// What opened the incident must be seen to be gone; mere evidence may fall silent.
-	seen, unseen := 0, 0
-	for _, s := range i.symptoms {
-		switch {
-		case !s.opens || !s.early:
-		case !s.active():
-			seen++
-		default:
-			unseen++
-		}
-	}
-	switch {
-	case unseen == 0:
-		return semconv.ResolutionRecovered
-	case still < e.cfg.StaleAfter:
-		return ""
-	case seen > unseen:
-		return semconv.ResolutionRecovered
-	default:
-		return semconv.ResolutionNoData
-	}
-}
-
-func (e *engine) resolve(i *incident, resolution semconv.Resolution, now time.Time) semconv.IncidentEvent {
+func (e *engine) resolve(i *incident, resolution semconv.Resolution, now time.Time) *semconv.IncidentEvent {
 	i.state.Status = semconv.StatusResolved
 	i.state.Resolution = resolution
 	i.state.ResolvedAt = i.lastActive()
-	text := "no symptom is left"
+	text, why := "no symptom is left", reasonRecovered
 	if resolution == semconv.ResolutionNoData {
-		text = "the telemetry that showed the symptoms has stopped"
+		text, why = "the telemetry that showed the symptoms has stopped", reasonNoData
 	}
 	i.state.Timeline = append(slices.Clone(i.state.Timeline), semconv.TimelineEntry{Time: i.state.ResolvedAt, Text: text})
+	e.decide(now, i, nil, verdictResolved, why, "the last symptom was seen at %s", i.state.ResolvedAt.Format(time.TimeOnly))
+	e.end(i, now)
 	for _, s := range i.symptoms {
 		delete(e.symptoms, s.key)
 		e.settle(s)
 	}
 	e.logger.Info("incident resolved", zap.String("incident_id", i.state.ID), zap.String("resolution", string(resolution)))
-	return i.emit(semconv.EventIncidentResolved, now)
+	if !i.told {
+		return nil
+	}
+	event := i.emit(semconv.EventIncidentResolved, now)
+	return &event
 }
 
 // settle keeps what a symptom was found by from being found again once its incident is over.
@@ -195,6 +296,8 @@ func (e *engine) settle(s *symptom) {
 		e.edges.Settle(s.edge.Server)
 	case classLog:
 		e.flow.Settle(s.entity.Name)
+	case classObjective:
+		e.objectives.settle(s)
 	}
 }
 
@@ -202,7 +305,9 @@ func (e *engine) settle(s *symptom) {
 func (e *engine) closeAll(resolution semconv.Resolution) []semconv.IncidentEvent {
 	var events []semconv.IncidentEvent
 	for _, i := range e.incidents {
-		events = append(events, e.resolve(i, resolution, e.endOf(e.next-1)))
+		if event := e.resolve(i, resolution, e.endOf(e.next-1)); event != nil {
+			events = append(events, *event)
+		}
 	}
 	e.incidents = nil
 	return events

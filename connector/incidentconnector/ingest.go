@@ -115,7 +115,7 @@ func (e *engine) ingestLogs(ld plog.Logs) (newest time.Time) {
 					e.refusals.skewed++
 				}
 				switch {
-				case semconv.IsIncidentEvent(lr):
+				case semconv.IsIncidentEvent(lr), lr.EventName() == string(semconv.EventIncidentDecision):
 					// Our own events tell nothing new.
 				case e.ingestDeployment(at, note, resource, lr):
 				case e.ingestKubernetes(at, resource, lr):

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.uber.org/zap"
@@ -49,6 +50,16 @@ func (o *outbox) close(v *view) {
 	if i := slices.Index(o.ways, v); i >= 0 {
 		o.ways = slices.Delete(o.ways, i, i+1)
 	}
+}
+
+// way returns where events are handed over now; nil when there is none.
+func (o *outbox) way() consumer.Logs {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.ways) == 0 {
+		return nil
+	}
+	return o.ways[0].next
 }
 
 // add queues events. When there is no room the oldest go.

@@ -203,6 +203,13 @@ func (l *loader) record(kind kind, data []byte) error {
 			return err
 		}
 		return e.restoreObject(&o)
+	case kindBudgets:
+		var b storedBudget
+		b.code(c)
+		if err := c.Close(); err != nil {
+			return err
+		}
+		return e.restoreBudget(&b)
 	case kindSignals:
 		var key signalKey
 		s := &signal{}
@@ -282,7 +289,9 @@ func (l *loader) end() []semconv.IncidentEvent {
 			open = append(open, i)
 			continue
 		}
-		events = append(events, e.resolve(i, semconv.ResolutionNoData, e.endOf(e.next-1)))
+		if event := e.resolve(i, semconv.ResolutionNoData, e.endOf(e.next-1)); event != nil {
+			events = append(events, *event)
+		}
 	}
 	e.incidents = open
 	return events
@@ -321,6 +330,7 @@ func (l *loader) report(ctx context.Context) {
 	add(l.restored[kindRelations], t.restoredRelations)
 	add(l.restored[kindObjects], t.restoredObjects)
 	add(l.restored[kindSignals], t.restoredSignals)
+	add(l.restored[kindBudgets], t.restoredBudgets)
 	add(l.restored[kindSeries], t.restoredSeries)
 	add(int64(e.flow.Contexts()), t.restoredContexts)
 	add(int64(len(e.symptoms)), t.restoredSymptoms)

@@ -27,6 +27,7 @@ const (
 	kindRelations
 	kindObjects
 	kindSignals
+	kindBudgets
 	kindSeries
 	kindLife
 	kinds
@@ -45,13 +46,14 @@ var kindsOf = [kinds]struct {
 	kindRelations: {8, stateVersion, false},
 	kindObjects:   {8, stateVersion, false},
 	kindSignals:   {8, stateVersion, false},
+	kindBudgets:   {4, stateVersion, false},
 	// Last: what is in a series' last value is then in no edge that would count it again after a crash.
 	kindSeries: {16, stateVersion, false},
 	kindLife:   {0, stateVersion, false},
 }
 
 // shards is the number of shards of all kinds.
-const shards = 64 + 64 + 1 + 4 + 8 + 8 + 8 + 16
+const shards = 64 + 64 + 1 + 4 + 8 + 8 + 8 + 4 + 16
 
 const (
 	// encodeItems and encodeBytes bound what is encoded while a batch may wait for the lock.
@@ -202,6 +204,11 @@ func (k *keeper) saveAll(ctx context.Context, stamp uint64) error {
 				add(key)
 			}
 		}), func(key signalKey) string { return key.entity.String() + "\x00" + key.metric + string(key.point[:]) }, e.appendSignal),
+		save(ctx, k, kindBudgets, stamp, listed(e, func(add func(budgetKey)) {
+			for key := range e.objectives.budgets {
+				add(key)
+			}
+		}), func(key budgetKey) string { return key.objective + "\x00" + key.service }, e.appendBudget),
 		save(ctx, k, kindSeries, stamp, listed(e, func(add func(seriesKey)) {
 			for key := range e.deltas.last {
 				add(key)

@@ -30,6 +30,9 @@ type life struct {
 	changes   []change
 	symptoms  []symptom
 	incidents []storedIncident
+	ended     []endedIncident
+	warmFrom  time.Time
+	hearing   hearing
 	outbox    []semconv.IncidentEvent
 }
 
@@ -67,6 +70,10 @@ func (e *engine) life() (l life, through int64) {
 		}
 		l.incidents = append(l.incidents, stored)
 	}
+	for _, ended := range e.ended {
+		l.ended = append(l.ended, *ended)
+	}
+	l.warmFrom, l.hearing = e.warmFrom, e.hearing
 	l.outbox, through = e.outbox.snapshot()
 	return l, through
 }
@@ -96,6 +103,11 @@ func (e *engine) live(l *life) {
 		}
 		e.incidents = append(e.incidents, &i)
 	}
+	for n := range l.ended {
+		ended := l.ended[n]
+		e.ended = append(e.ended, &ended)
+	}
+	e.warmFrom, e.hearing = l.warmFrom, l.hearing
 	e.outbox.restore(l.outbox)
 }
 
@@ -107,6 +119,9 @@ func (l *life) code(c *binarystate.Codec) {
 	codeList(c, &l.changes, func(v *change) { v.code(c) })
 	codeList(c, &l.symptoms, func(s *symptom) { s.code(c) })
 	codeList(c, &l.incidents, func(i *storedIncident) { i.code(c, len(l.symptoms)) })
+	codeList(c, &l.ended, func(i *endedIncident) { i.code(c) })
+	codeTimes(c, &l.warmFrom, &l.hearing.last, &l.hearing.from, &l.hearing.to)
+	codeDurations(c, &l.hearing.stride)
 	codeList(c, &l.outbox, func(event *semconv.IncidentEvent) { codeJSON(c, event) })
 	if c.Reading() && l.rewinds < 0 {
 		c.Fail(binarystate.ErrInvalid)
@@ -115,8 +130,28 @@ func (l *life) code(c *binarystate.Codec) {
 
 func (i *storedIncident) code(c *binarystate.Codec, symptoms int) {
 	codeJSON(c, &i.state)
-	codeTimes(c, &i.emitted)
+	codeTimes(c, &i.emitted, &i.since, &i.found, &i.changeable, &i.seen, &i.named, &i.partingSince, &i.convergingSince)
+	codeDurations(c, &i.unseen)
+	c.Flags(&i.told, &i.whole)
+	c.String(&i.silence, maxStoredText)
+	c.String(&i.converging, maxStoredText)
+	codeEntities(c, &i.parting)
+	i.flaps = c.Count(i.flaps, math.MaxInt32)
 	codeList(c, &i.members, func(at *int) { *at = c.Count(*at, symptoms-1) })
+}
+
+func (i *endedIncident) code(c *binarystate.Codec) {
+	codeJSON(c, &i.state)
+	codeTimes(c, &i.at, &i.changeable)
+	codeDurations(c, &i.after)
+	i.flaps = c.Count(i.flaps, math.MaxInt32)
+	codeList(c, &i.opened, func(k *symptomKey) { k.code(c) })
+}
+
+func (k *symptomKey) code(c *binarystate.Codec) {
+	k.class = symptomClass(c.Count(int(k.class), math.MaxUint8))
+	codeEntities(c, &k.entity)
+	c.String(&k.what, maxStoredText)
 }
 
 func (v *change) code(c *binarystate.Codec) {
@@ -126,9 +161,9 @@ func (v *change) code(c *binarystate.Codec) {
 
 // code writes or reads a symptom, but not the incident that it belongs to.
 func (s *symptom) code(c *binarystate.Codec) {
-	s.key.class = symptomClass(c.Count(int(s.key.class), math.MaxUint8))
-	codeEntities(c, &s.key.entity, &s.origin)
-	c.String(&s.key.what, maxStoredText)
+	s.key.code(c)
+	codeEntities(c, &s.origin)
+	s.budget.code(c)
 	codeText(c, &s.kind)
 	codeText(c, &s.edge.Client)
 	codeText(c, &s.edge.Server)
@@ -275,6 +310,14 @@ func codeTimes(c *binarystate.Codec, times ...*time.Time) {
 				*t = time.Unix(0, ns).UTC()
 			}
 		}
+	}
+}
+
+func codeDurations(c *binarystate.Codec, durations ...*time.Duration) {
+	for _, d := range durations {
+		ns := int64(*d)
+		c.Int64s(&ns)
+		*d = time.Duration(ns)
 	}
 }
 

@@ -28,6 +28,8 @@ var whereKept = map[string]string{
 	"details":  "how calls fail now, and examples of them: both come again with the calls",
 	"patterns": "what waits for the end of one bucket",
 	"changes":  "life", "symptoms": "life", "incidents": "life", "refusals": "counted within one batch",
+	"ended": "life", "warmFrom": "life", "hearing": "life", "objectives": "kindBudgets", "silences": "configuration",
+	"decisions": "counted within one batch, and told soon or never", "muted": "counted within one batch",
 }
 
 func TestEveryFieldOfTheEngineIsKeptOrExplained(t *testing.T) {
@@ -69,7 +71,10 @@ func TestCodecsKnowEveryField(t *testing.T) {
 		s.key.class, s.edgeKind = classLog, 3
 		s.onset, s.lastActive, s.quietSince, s.lastKnown = moment, moment.Add(1), moment.Add(2), moment.Add(3)
 		s.examples[0].at = moment
-	}, "symptom.incident"), forgotten)
+	}, "symptom.incident", "symptom.decided"), forgotten)
+	assert.Empty(t, kept(t, (*storedBudget).code, func(b *storedBudget) {
+		b.used, b.settled = moment, []time.Time{moment, {}}
+	}), forgotten)
 	assert.Empty(t, kept(t, func(s *keyedSignal, c *binarystate.Codec) { s.signal.code(c, &s.key) }, func(s *keyedSignal) {
 		s.entity, s.metric, s.signal.signal = s.key.entity, s.key.metric, s.key.signal
 		s.onset, s.last = moment, moment.Add(1)
@@ -105,7 +110,9 @@ func TestCodecsKnowEveryField(t *testing.T) {
 	}), forgotten)
 	assert.Empty(t, kept(t, func(i *storedIncident, c *binarystate.Codec) { i.code(c, 9) }, func(i *storedIncident) {
 		i.state, i.emitted, i.members = someIncident(moment), moment, []int{3, 1}
-	}, "incident.symptoms"), forgotten)
+		i.since, i.found, i.changeable, i.seen, i.named = moment, moment, moment, moment, moment
+		i.partingSince, i.convergingSince, i.flow = moment, moment, flow{}
+	}, "incident.symptoms", "incident.flow"), forgotten)
 	assert.Empty(t, kept(t, (*life).code, func(l *life) {
 		l.watermark, l.gaps[0] = moment, gap{moment, moment.Add(1)}
 		l.changes[0].Time = moment
@@ -113,8 +120,11 @@ func TestCodecsKnowEveryField(t *testing.T) {
 		s.entity, s.class, s.key.class, s.edgeKind = s.key.entity, classSignal, classSignal, 1
 		s.onset, s.lastActive, s.quietSince, s.lastKnown, s.examples[0].at = moment, moment, moment, moment, moment
 		l.incidents[0] = storedIncident{incident: incident{state: someIncident(moment), emitted: moment}, members: []int{0}}
+		l.ended[0].state, l.ended[0].at, l.ended[0].changeable = someIncident(moment), moment, moment
+		l.ended[0].opened[0].class = classLog
+		l.warmFrom, l.hearing.last, l.hearing.from, l.hearing.to = moment, moment, moment, moment
 		l.outbox[0] = semconv.IncidentEvent{Name: semconv.EventIncidentOpened, Time: moment, Incident: someIncident(moment)}
-	}, "symptom.incident"), forgotten)
+	}, "symptom.incident", "symptom.decided"), forgotten)
 }
 
 func (s *symptom) codeOf(c *binarystate.Codec) { s.code(c) }

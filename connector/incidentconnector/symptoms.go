@@ -33,6 +33,7 @@ const (
 	classLog
 	classSignal
 	classEvent
+	classObjective
 )
 
 type symptomKey struct {
@@ -50,6 +51,8 @@ type symptom struct {
 	// edge is set for symptoms of class edge.
 	edge     edgehealth.Key
 	edgeKind edgehealth.Kind
+	// budget is set for symptoms of class objective.
+	budget budgetKey
 	// logsErrors is set for symptoms of class log that are errors, not missing records.
 	logsErrors bool
 	// felt and spreads are set for symptoms of class signal: whether others may be to blame, and how far out it is.
@@ -73,6 +76,8 @@ type symptom struct {
 	incident *incident
 	// early symptoms were there when the incident was opened.
 	early bool
+	// decided is what was last noted about why it is not in an incident.
+	decided decisionKind
 	// waited is set when the symptom could have opened an incident, but its cause was not clear yet.
 	waited bool
 }
@@ -266,13 +271,15 @@ func (e *engine) signalSurprise(s *signal) float64 {
 	return minSurprise
 }
 
-// noteSilence finds out about the symptoms that were not observed: whether there are data that show them gone.
+// noteSilence finds out about the symptoms that were not observed: whether there are data from after they were last there
+// that show them gone. Older data, or none, say nothing.
 func (e *engine) noteSilence(now time.Time) {
-	buckets := excess.MaxWindow / 2
 	for _, s := range e.symptoms {
-		if !s.active() || !s.lastActive.Before(now) {
+		since := int(e.gaps.elapsed(s.lastActive, now) / e.cfg.Bucket)
+		if !s.active() || since < trendBuckets {
 			continue
 		}
+		buckets := min(since, excess.MaxWindow/2)
 		dataSeen := false
 		switch s.class {
 		case classEdge:
@@ -283,11 +290,11 @@ func (e *engine) noteSilence(now time.Time) {
 			dataSeen = e.edges.RequestsIn(from, buckets) > 0
 		case classLog:
 			dataSeen = e.flow.Records(s.entity.Name, buckets) > 0
-		case classSignal, classEvent:
-			// A score that falls is sent once, and events say nothing when all is well: they are looked after where they are
-			// noted.
+		case classSignal, classEvent, classObjective:
+			// A score that falls is sent once, and events say nothing when all is well: they and burns are looked after
+			// where they are noted.
 		}
-		if dataSeen && e.gaps.elapsed(s.lastActive, now) >= time.Duration(trendBuckets)*e.cfg.Bucket {
+		if dataSeen {
 			e.quiet(s, now)
 		}
 	}

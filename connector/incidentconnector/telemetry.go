@@ -27,7 +27,10 @@ type instruments struct {
 	corrupt, foreign, noRoom, model, settings, stale, storage           []metric.AddOption
 	restoredEdges, restoredServices, restoredRelations                  []metric.AddOption
 	restoredContexts, restoredSignals, restoredSeries, restoredSymptoms []metric.AddOption
-	restoredIncidents, restoredOutbox, restoredObjects                  []metric.AddOption
+	restoredIncidents, restoredOutbox, restoredObjects, restoredBudgets []metric.AddOption
+
+	budgets   []metric.RecordOption
+	decisions map[decisionKind][]metric.AddOption
 }
 
 func newInstruments(set component.TelemetrySettings) (*instruments, error) {
@@ -41,8 +44,15 @@ func newInstruments(set component.TelemetrySettings) (*instruments, error) {
 	held := func(value string) []metric.RecordOption {
 		return []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(attribute.String("held", value)))}
 	}
+	decided := map[decisionKind][]metric.AddOption{}
+	for v, reasons := range verdicts {
+		for _, r := range reasons {
+			decided[decisionKind{v, r}] = []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(
+				attribute.String("decision", string(v)), attribute.String("reason", string(r))))}
+		}
+	}
 	return &instruments{
-		builder: b,
+		builder: b, decisions: decided, budgets: held("budgets"), restoredBudgets: add("held", "budgets"),
 		metrics: add("signal", "metrics"), logs: add("signal", "logs"),
 		limit: add("reason", "limit"), late: add("reason", "late"), skewed: add("reason", "skewed"), invalid: add("reason", "invalid"),
 		opened: add("status", "opened"), updated: add("status", "updated"), resolved: add("status", "resolved"),
@@ -75,6 +85,14 @@ func (t *instruments) refused(ctx context.Context, r refusals) {
 	add(r.late, t.late)
 	add(r.skewed, t.skewed)
 	add(r.invalid, t.invalid)
+}
+
+// decided counts decisions, and forgets them.
+func (t *instruments) decided(ctx context.Context, counts map[decisionKind]int64) {
+	for kind, n := range counts {
+		t.builder.ConnectorIncidentDecisions.Add(ctx, n, t.decisions[kind]...)
+	}
+	clear(counts)
 }
 
 func (t *instruments) droppedEvents(ctx context.Context, n int64) {

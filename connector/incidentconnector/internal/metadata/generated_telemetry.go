@@ -28,6 +28,8 @@ type TelemetryBuilder struct {
 	meter                               metric.Meter
 	mu                                  sync.Mutex
 	registrations                       []metric.Registration
+	ConnectorIncidentDecisions          metric.Int64Counter
+	ConnectorIncidentDroppedDecisions   metric.Int64Counter
 	ConnectorIncidentDroppedEvents      metric.Int64Counter
 	ConnectorIncidentEmittedEvents      metric.Int64Counter
 	ConnectorIncidentEvaluationDuration metric.Float64Histogram
@@ -38,9 +40,11 @@ type TelemetryBuilder struct {
 	ConnectorIncidentRejectedItems      metric.Int64Counter
 	ConnectorIncidentRejectedShards     metric.Int64Counter
 	ConnectorIncidentRestoredItems      metric.Int64Counter
+	ConnectorIncidentSilencedEvents     metric.Int64Counter
 	ConnectorIncidentSnapshotDuration   metric.Float64Histogram
 	ConnectorIncidentStoredBytes        metric.Int64ObservableGauge
 	ConnectorIncidentUnwrittenShards    metric.Int64Counter
+	ConnectorIncidentWarmingUp          metric.Int64Gauge
 	ConnectorIncidentWrittenBytes       metric.Int64Counter
 	ConnectorIncidentWrittenShards      metric.Int64Counter
 }
@@ -99,6 +103,18 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	}
 	builder.meter = Meter(settings)
 	var err, errs error
+	builder.ConnectorIncidentDecisions, err = builder.meter.Int64Counter(
+		"otelcol_connector_incident_decisions",
+		metric.WithDescription("Decisions about symptoms and incidents; what is decided again and again for the same reason counts once. [Development]"),
+		metric.WithUnit("{decisions}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ConnectorIncidentDroppedDecisions, err = builder.meter.Int64Counter(
+		"otelcol_connector_incident_dropped_decisions",
+		metric.WithDescription("Decisions that the pipeline after this connector refused, or that found no room to wait for it. [Development]"),
+		metric.WithUnit("{decisions}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ConnectorIncidentDroppedEvents, err = builder.meter.Int64Counter(
 		"otelcol_connector_incident_dropped_events",
 		metric.WithDescription("Incident events that the pipeline after this connector refused for good, or that found no room to wait for it. [Development]"),
@@ -160,6 +176,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{items}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ConnectorIncidentSilencedEvents, err = builder.meter.Int64Counter(
+		"otelcol_connector_incident_silenced_events",
+		metric.WithDescription("Incident events that a silence kept back. [Development]"),
+		metric.WithUnit("{events}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ConnectorIncidentSnapshotDuration, err = builder.meter.Float64Histogram(
 		"otelcol_connector_incident_snapshot_duration",
 		metric.WithDescription("Time that encoding and writing took in one snapshot. [Development]"),
@@ -177,6 +199,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_connector_incident_unwritten_shards",
 		metric.WithDescription("Shards of state that were not written. [Development]"),
 		metric.WithUnit("{shards}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ConnectorIncidentWarmingUp, err = builder.meter.Int64Gauge(
+		"otelcol_connector_incident_warming_up",
+		metric.WithDescription("1 while it is too early to open incidents, else 0. [Development]"),
+		metric.WithUnit("{engines}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ConnectorIncidentWrittenBytes, err = builder.meter.Int64Counter(

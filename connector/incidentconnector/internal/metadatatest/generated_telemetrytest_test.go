@@ -24,6 +24,8 @@ func TestSetupTelemetry(t *testing.T) {
 		observer.Observe(1)
 		return nil
 	}))
+	tb.ConnectorIncidentDecisions.Add(context.Background(), 1)
+	tb.ConnectorIncidentDroppedDecisions.Add(context.Background(), 1)
 	tb.ConnectorIncidentDroppedEvents.Add(context.Background(), 1)
 	tb.ConnectorIncidentEmittedEvents.Add(context.Background(), 1)
 	tb.ConnectorIncidentEvaluationDuration.Record(context.Background(), 1)
@@ -34,10 +36,18 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ConnectorIncidentRejectedItems.Add(context.Background(), 1)
 	tb.ConnectorIncidentRejectedShards.Add(context.Background(), 1)
 	tb.ConnectorIncidentRestoredItems.Add(context.Background(), 1)
+	tb.ConnectorIncidentSilencedEvents.Add(context.Background(), 1)
 	tb.ConnectorIncidentSnapshotDuration.Record(context.Background(), 1)
 	tb.ConnectorIncidentUnwrittenShards.Add(context.Background(), 1)
+	tb.ConnectorIncidentWarmingUp.Record(context.Background(), 1)
 	tb.ConnectorIncidentWrittenBytes.Add(context.Background(), 1)
 	tb.ConnectorIncidentWrittenShards.Add(context.Background(), 1)
+	AssertEqualConnectorIncidentDecisions(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualConnectorIncidentDroppedDecisions(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
 	AssertEqualConnectorIncidentDroppedEvents(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
@@ -68,6 +78,9 @@ func TestSetupTelemetry(t *testing.T) {
 	AssertEqualConnectorIncidentRestoredItems(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
+	AssertEqualConnectorIncidentSilencedEvents(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
 	AssertEqualConnectorIncidentSnapshotDuration(t, testTel,
 		[]metricdata.HistogramDataPoint[float64]{{}}, metricdatatest.IgnoreValue(),
 		metricdatatest.IgnoreTimestamp())
@@ -75,6 +88,9 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualConnectorIncidentUnwrittenShards(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualConnectorIncidentWarmingUp(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualConnectorIncidentWrittenBytes(t, testTel,
