@@ -1,6 +1,8 @@
 package main
 
 import (
+	"math"
+	"slices"
 	"time"
 
 	"github.com/paramedic-otel/paramedic/internal/nodeimpact"
@@ -22,6 +24,10 @@ type run struct {
 	late time.Duration
 	// calls, where it is not nil, replaces the graph.
 	calls func([]nodeimpact.Call) []nodeimpact.Call
+	// change, where it is not nil, makes the rows of a service worse.
+	change func([]nodeimpact.Sample)
+	// load, where it is not nil, returns by what the requests of all services in a row are multiplied.
+	load func() float64
 	// withoutTraffic takes every service for as busy as any.
 	withoutTraffic bool
 }
@@ -83,10 +89,22 @@ func (r *run) learn(names []string, samples func(string) []nodeimpact.Sample) ma
 // services returns the rows of a table from one to before another.
 func (r *run) services(t *table, from, to int, normal map[string]nodeimpact.Normal) []nodeimpact.Service {
 	var out []nodeimpact.Service
+	load := slices.Repeat([]float64{1}, to-from)
+	if r.load != nil {
+		for i := range load {
+			load[i] = r.load()
+		}
+	}
 	for _, name := range t.names() {
-		buckets := t.services[name][from:to]
-		if r.withoutTraffic {
-			buckets = evenTraffic(buckets)
+		buckets := slices.Clone(t.services[name][from:to])
+		for i := range buckets {
+			buckets[i].Requests = math.Round(buckets[i].Requests * load[i])
+			if r.withoutTraffic && buckets[i].Requests > 0 {
+				buckets[i].Requests = evenRequests
+			}
+		}
+		if r.change != nil {
+			r.change(buckets)
 		}
 		out = append(out, nodeimpact.Service{Name: name, Buckets: buckets, Normal: normal[name]})
 	}
@@ -96,21 +114,10 @@ func (r *run) services(t *table, from, to int, normal map[string]nodeimpact.Norm
 // evenRequests is what each service gets where traffic is not regarded.
 const evenRequests = 100
 
-func evenTraffic(buckets []nodeimpact.Sample) []nodeimpact.Sample {
-	out := make([]nodeimpact.Sample, len(buckets))
-	for i, b := range buckets {
-		if b.Requests > 0 {
-			b.Requests = evenRequests
-		}
-		out[i] = b
-	}
-	return out
-}
-
-// onset returns the first row that begins after a symptom was noticed.
+// onset returns the first row that begins when a symptom was noticed, or later.
 func onset(times []float64, noticed float64) int {
 	for i, t := range times {
-		if t > noticed {
+		if t >= noticed {
 			return i
 		}
 	}

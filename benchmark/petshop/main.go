@@ -54,6 +54,9 @@ func (o *options) run(w io.Writer) error {
 	var results []result
 	if o.mode == modeSpecificity {
 		results = r.specificity(w, scenarios)
+		if o.sweeps {
+			specificitySweep(w, r, scenarios)
+		}
 	} else {
 		results = r.all(scenarios)
 		if o.verbose {

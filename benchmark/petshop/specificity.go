@@ -22,28 +22,53 @@ func (r *run) specificity(w io.Writer, scenarios []scenario) []result {
 	fmt.Fprintf(w, "%-36s %9s %9s %9s %9s\n", "scenario, metric", "windows", "empty", "with overlap", "empty")
 	for i := range scenarios {
 		s := &scenarios[i]
-		if s.normal == nil {
-			continue
-		}
 		for _, metric := range []string{latency, availability} {
-			var apart, all, quietApart, quietAll int
-			for from := 0; from+windowRows <= len(s.normal.times); from++ {
-				a := r.window(s, metric, from)
-				quiet := len(a.Ranking) == 0
-				all++
-				if quiet {
-					quietAll++
-				}
-				if from%windowRows == 0 {
-					apart++
-					if quiet {
-						quietApart++
-					}
-					out = append(out, a)
+			apart := r.windows(s, metric, windowRows)
+			all := r.windows(s, metric, 1)
+			fmt.Fprintf(w, "%-36s %9d %9.4f %9d %9.4f\n", s.name+", "+metric, len(apart), share(empty(apart), len(apart)), len(all),
+				share(empty(all), len(all)))
+			out = append(out, apart...)
+		}
+	}
+	return out
+}
+
+// specificitySweep prints what becomes of the specificity with other parameters, over windows that follow each other.
+func specificitySweep(w io.Writer, r run, scenarios []scenario) {
+	fmt.Fprintf(w, "\n%-36s %6s\n", "parameter times 0.5, 0.7, 1.4, 2", "empty")
+	for _, p := range knobs {
+		for _, factor := range factors {
+			v := r
+			p.scale(&v.parameters, factor)
+			var all []result
+			for i := range scenarios {
+				for _, metric := range []string{latency, availability} {
+					all = append(all, v.windows(&scenarios[i], metric, windowRows)...)
 				}
 			}
-			fmt.Fprintf(w, "%-36s %9d %9.4f %9d %9.4f\n", s.name+", "+metric, apart, share(quietApart, apart), all, share(quietAll, all))
+			fmt.Fprintf(w, "%-36s %6.4f\n", fmt.Sprintf("%s × %v", p.name, factor), share(empty(all), len(all)))
 		}
+	}
+}
+
+func empty(results []result) int {
+	n := 0
+	for i := range results {
+		if len(results[i].Ranking) == 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// windows asks about the fault-free windows that begin every so many rows.
+func (r *run) windows(s *scenario, metric string, every int) []result {
+	if s.normal == nil {
+		return nil
+	}
+	var out []result
+	for from := 0; from+windowRows <= len(s.normal.times); from += every {
+		out = append(out, r.window(s, metric, from))
 	}
 	return out
 }

@@ -1,6 +1,9 @@
 package nodeimpact
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // guessCalls adds calls that the graph does not know: time and failures are conserved, so a service whose impact nobody is
 // known to suffer from, and one that suffers as much in the same buckets for a reason that is not known either, are taken
@@ -18,7 +21,7 @@ func (w *window) guessCalls() {
 			}
 			var below []bool
 			for c := range w.services {
-				if c == i || !reached[c] || !w.unexplained(c) {
+				if c == i || !reached[c] || !w.unexplained(c) || slices.Contains(w.callees[c], i) {
 					continue
 				}
 				if below == nil {
@@ -48,13 +51,24 @@ func (w *window) unclaimed(i int) bool {
 	return total > 0 && total-suffered > most*total
 }
 
-// unexplained reports whether the callees of a service do not explain most of what it bears.
-func (w *window) unexplained(i int) bool {
-	total, explained := w.counted(i, true), 0.0
+// residual returns what of the impact of a service its callees do not explain.
+func (w *window) residual(i int) float64 {
+	rest := w.counted(i, true)
 	for _, c := range w.callees[i] {
-		explained += w.counted(c, true) * w.part(i, c, true)
+		rest -= w.counted(c, true) * w.part(i, c, true)
 	}
-	return total > 0 && total-explained > most*total
+	return max(0, rest)
+}
+
+// unexplained reports whether the callees of a service leave of what it bears more than chance.
+func (w *window) unexplained(i int) bool {
+	least := w.Ranking.Significant * w.impacts[i].noise
+	if i == w.sufferer {
+		// It is given that the symptom is more than chance.
+		least = min(least, most*w.counted(i, true))
+	}
+	rest := w.residual(i)
+	return rest > 0 && rest >= least
 }
 
 // reach returns the services that one calls, directly or not, and itself.

@@ -40,7 +40,7 @@ type Parameters struct {
 func Defaults() Parameters {
 	return Parameters{
 		Ranking: rootcause.Defaults(), LatencyNoise: 0.15, SecondsNoise: 0.0005, Failing: 0.002, Tail: 0.95, Held: 0.5, Explained: 1,
-		Alike: 0.25, LearntBuckets: 12,
+		Alike: 0.5, LearntBuckets: 12,
 	}
 }
 
@@ -98,7 +98,7 @@ type Causes struct {
 // Rank looks for the cause of a symptom.
 func (p Parameters) Rank(services []Service, calls []Call, symptom Symptom) Causes {
 	w := newWindow(p, services, calls, symptom)
-	if w == nil {
+	if w == nil || w.learnt() && w.impacts[w.sufferer].total <= 0 {
 		return Causes{}
 	}
 	out := Causes{Named: p.Ranking.Rank(w.nodes(), w.edges(true))}

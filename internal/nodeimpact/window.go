@@ -52,10 +52,10 @@ func newWindow(p Parameters, services []Service, calls []Call, symptom Symptom) 
 		w.measure(i)
 		w.judge(i)
 	}
-	if w.impacts[sufferer].total <= 0 {
-		return nil
+	if len(calls) > 0 {
+		w.guessCalls()
 	}
-	w.guessCalls()
+	w.blameSilent()
 	return w
 }
 
@@ -80,17 +80,25 @@ func (w *window) addCall(client, server int) {
 func (w *window) before() int { return max(1, w.symptom.Onset-1) }
 
 // level returns what is normal for a service: the worse of what was just before and what was long before. From before it
-// is the better half of the buckets, in case the fault began in them. ok is false where nothing is known.
+// is the better half of the buckets, in case the fault began in them, and where nothing is known of them the best of all,
+// for a fault only makes worse. ok is false where nothing is known at all, and for a service that nobody called before: what
+// it does to its callers is their doing.
 func (w *window) level(i int) (level float64, ok bool) {
 	s, k := &w.services[i], w.symptom.Kind
 	var recent []float64
-	for b := range min(w.symptom.Onset, len(s.Buckets)) {
-		if b >= w.before() && len(recent) > 0 {
-			break
+	best := math.Inf(1)
+	for b := range s.Buckets {
+		v, _, known := s.Buckets[b].value(k)
+		if !known {
+			continue
 		}
-		if v, _, known := s.Buckets[b].value(k); known {
+		best = min(best, v)
+		if b < w.before() {
 			recent = append(recent, v)
 		}
+	}
+	if len(recent) == 0 && !math.IsInf(best, 1) && !w.idle(i) {
+		recent = append(recent, best)
 	}
 	if len(recent) > 0 {
 		slices.Sort(recent)
@@ -103,6 +111,16 @@ func (w *window) level(i int) (level float64, ok bool) {
 		level = max(level, w.Failing)
 	}
 	return level, ok
+}
+
+// idle reports whether it is known that nobody called a service before.
+func (w *window) idle(i int) bool {
+	for _, b := range w.services[i].Buckets[:w.before()] {
+		if b.Requests != 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // measure fills in the profile of a service's impact.
@@ -138,16 +156,20 @@ func (w *window) worst() int {
 	return at
 }
 
-// judge sums up a service's impact in the faulty buckets and tells it from chance.
+// judge sums up a service's impact in the faulty buckets and tells it from chance. A value that is missing is taken to be
+// like the others, on the requests that there were.
 func (w *window) judge(i int) {
 	m, s := &w.impacts[i], &w.services[i]
 	if !m.known {
 		return
 	}
 	level, _ := w.level(i)
-	requests := 0.0
+	requests, all := 0.0, 0.0
 	m.significant = true
 	for b := w.first; b < min(w.first+faultBuckets, len(s.Buckets)); b++ {
+		if s.Buckets[b].Requests > 0 {
+			all += s.Buckets[b].Requests
+		}
 		_, n, known := s.Buckets[b].value(w.symptom.Kind)
 		if !known {
 			continue
@@ -157,15 +179,20 @@ func (w *window) judge(i int) {
 		m.significant = m.significant && m.profile[b] >= w.Held*w.Ranking.Significant*w.noise(i, level, n)
 	}
 	m.noise = w.noise(i, level, requests)
-	m.significant = m.significant && m.total >= w.Ranking.Significant*m.noise
+	m.significant = m.significant && requests > 0 && m.total >= w.Ranking.Significant*m.noise
 	m.total = max(0, m.total)
+	if requests > 0 {
+		m.total *= all / requests
+		m.noise *= all / requests
+	}
 }
 
 // noise returns what the impact on n requests varies by.
 func (w *window) noise(i int, level, n float64) float64 {
 	spread := w.services[i].Normal.Kinds[w.symptom.Kind].Spread
 	if w.symptom.Kind == Latency {
-		return n * max(w.LatencyNoise*level, w.SecondsNoise, spread)
+		// Durations are about exponentially distributed: the mean of n of them varies by 1/sqrt(n) of it.
+		return n * max(w.LatencyNoise*level, w.SecondsNoise, spread, level/math.Sqrt(max(1, n)))
 	}
 	level = min(level, 1-w.Failing)
 	return math.Sqrt(level*(1-level)*n + n*n*spread*spread)

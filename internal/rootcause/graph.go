@@ -119,8 +119,8 @@ func (g *graph) weigh() {
 			n := &g.nodes[i]
 			amount, part := n.own[k], 1.0
 			if suffered > 0 {
-				amount = blamed[i]
-				part = amount / suffered
+				amount = min(amount, suffered)
+				part = blamed[i] / suffered
 			}
 			z := g.ratio(amount, n.variance[k])
 			if n.Uninstrumented && z*g.Uninstrumented < g.Significant {
