@@ -30,6 +30,8 @@ type run struct {
 	load func() float64
 	// withoutTraffic takes every service for as busy as any.
 	withoutTraffic bool
+	// untimed does not care how long it takes.
+	untimed bool
 }
 
 // result is a line of the output.
@@ -42,7 +44,8 @@ type result struct {
 	Ranking  []ranked `json:"ranking"`
 	Millis   float64  `json:"millis"`
 
-	cause string
+	cause   string
+	loudest []ranked
 }
 
 type ranked struct {
@@ -66,15 +69,32 @@ func (r *run) localise(s *scenario) []result {
 		kind, _ := kindOf(issue.metric)
 		services := r.services(issue.table, 0, len(issue.table.times), normal)
 		symptom := nodeimpact.Symptom{Service: issue.symptom, Kind: kind, Onset: onset(issue.table.times, issue.onset+r.late.Seconds())}
-		start := time.Now()
-		causes := r.parameters.Rank(services, calls, symptom)
-		millis := float64(time.Since(start).Microseconds()) / 1000
+		causes, millis := r.timed(services, calls, symptom)
 		out = append(out, result{
 			Scenario: s.name, Split: issue.split, Issue: issue.name, Metric: issue.metric, Mode: r.mode, Ranking: ranking(causes),
-			Millis: millis, cause: issue.cause,
+			Millis: millis, cause: issue.cause, loudest: loudest(services, symptom),
 		})
 	}
 	return out
+}
+
+// repetitions is how often each ranking is done to know how long it takes.
+const repetitions = 5
+
+// timed returns the causes and the median of how many milliseconds it took to find them.
+func (r *run) timed(services []nodeimpact.Service, calls []nodeimpact.Call, symptom nodeimpact.Symptom) (causes nodeimpact.Causes, millis float64) {
+	n := repetitions
+	if r.untimed {
+		n = 1
+	}
+	took := make([]float64, n)
+	for i := range took {
+		start := time.Now()
+		causes = r.parameters.Rank(services, calls, symptom)
+		took[i] = time.Since(start).Seconds() * 1000
+	}
+	slices.Sort(took)
+	return causes, took[n/2]
 }
 
 // learn learns what is normal of each service.

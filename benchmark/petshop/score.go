@@ -6,6 +6,8 @@ import (
 	"io"
 	"math"
 	"slices"
+
+	"github.com/paramedic-otel/paramedic/internal/nodeimpact"
 )
 
 // missed is the rank of a cause that was not named.
@@ -46,7 +48,7 @@ func (c *cell) add(r *result) {
 
 func (c *cell) row(w io.Writer, name string) {
 	slices.Sort(c.millis)
-	fmt.Fprintf(w, "%-36s %6d %6.3f %6.3f %9.3f %9.3f\n", name, c.issues, share(c.top1, c.issues), share(c.top3, c.issues),
+	fmt.Fprintf(w, "%-40s %6d %6.3f %6.3f %9.3f %9.3f\n", name, c.issues, share(c.top1, c.issues), share(c.top3, c.issues),
 		c.millis[len(c.millis)/2], c.millis[len(c.millis)-1])
 }
 
@@ -57,27 +59,43 @@ func share(n, of int) float64 {
 	return float64(n) / float64(of)
 }
 
-// summarize prints a row for each scenario and metric, and for all.
+// summarize prints a row for each scenario and metric, again for the test split of each, and for all, and the floors.
 func summarize(w io.Writer, results []result) {
 	cells := map[string]*cell{}
 	var all cell
 	var names []string
-	for i := range results {
-		r := &results[i]
-		name := r.Scenario + ", " + r.Metric
+	add := func(name string, r *result) {
 		if cells[name] == nil {
 			cells[name] = &cell{}
 			names = append(names, name)
 		}
 		cells[name].add(r)
+	}
+	ties := 0
+	for i := range results {
+		r := &results[i]
+		add(r.Scenario+", "+r.Metric, r)
+		if r.Split == "test" {
+			add(r.Scenario+", "+r.Metric+", test only", r)
+		}
 		all.add(r)
+		if len(r.Ranking) > 1 && r.Ranking[0].Score <= r.Ranking[1].Score {
+			ties++
+		}
 	}
 	slices.Sort(names)
-	fmt.Fprintf(w, "%-36s %6s %6s %6s %9s %9s\n", "scenario, metric", "issues", "top-1", "top-3", "ms median", "ms most")
+	fmt.Fprintf(w, "%-40s %6s %6s %6s %9s %9s\n", "scenario, metric", "issues", "top-1", "top-3", "ms median", "ms most")
 	for _, name := range names {
 		cells[name].row(w, name)
 	}
 	all.row(w, "all")
+	fmt.Fprintf(w, "ties at the top: %d\n", ties)
+	floor := func(name string, answers []result) {
+		c := total(answers)
+		fmt.Fprintf(w, "%-40s %6d %6.3f %6.3f\n", "floor: "+name, c.issues, share(c.top1, c.issues), share(c.top3, c.issues))
+	}
+	floor("the most frequent causes", constant(results))
+	floor("the loudest services", loudestOf(results))
 }
 
 // total counts all results.
@@ -107,5 +125,36 @@ func constant(results []result) []result {
 	for i := range out {
 		out[i].Ranking = list
 	}
+	return out
+}
+
+// loudestOf answers with the services that deviate most: a floor.
+func loudestOf(results []result) []result {
+	out := slices.Clone(results)
+	for i := range out {
+		out[i].Ranking = out[i].loudest
+	}
+	return out
+}
+
+// loudest ranks the services by how much their worst bucket exceeds the first one, as a part of it.
+func loudest(services []nodeimpact.Service, symptom nodeimpact.Symptom) []ranked {
+	var out []ranked
+	for _, s := range services {
+		if s.Name == symptom.Service || len(s.Buckets) == 0 {
+			continue
+		}
+		normal := s.Buckets[0].Values[symptom.Kind]
+		worst := 0.0
+		for _, b := range s.Buckets[min(symptom.Onset, len(s.Buckets)):] {
+			if rise := b.Values[symptom.Kind] - normal; rise > worst {
+				worst = rise
+			}
+		}
+		if worst > 0 {
+			out = append(out, ranked{s.Name, worst / max(normal, nodeimpact.Defaults().Failing)})
+		}
+	}
+	slices.SortFunc(out, func(a, b ranked) int { return cmp.Or(cmp.Compare(b.Score, a.Score), cmp.Compare(a.Entity, b.Entity)) })
 	return out
 }

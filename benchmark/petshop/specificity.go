@@ -19,13 +19,13 @@ const (
 // other. The rows of the window itself are not learnt from.
 func (r *run) specificity(w io.Writer, scenarios []scenario) []result {
 	var out []result
-	fmt.Fprintf(w, "%-36s %9s %9s %9s %9s\n", "scenario, metric", "windows", "empty", "with overlap", "empty")
+	fmt.Fprintf(w, "%-40s %9s %9s %9s %9s\n", "scenario, metric", "windows", "empty", "with overlap", "empty")
 	for i := range scenarios {
 		s := &scenarios[i]
 		for _, metric := range []string{latency, availability} {
 			apart := r.windows(s, metric, windowRows)
 			all := r.windows(s, metric, 1)
-			fmt.Fprintf(w, "%-36s %9d %9.4f %9d %9.4f\n", s.name+", "+metric, len(apart), share(empty(apart), len(apart)), len(all),
+			fmt.Fprintf(w, "%-40s %9d %9.4f %9d %9.4f\n", s.name+", "+metric, len(apart), share(empty(apart), len(apart)), len(all),
 				share(empty(all), len(all)))
 			out = append(out, apart...)
 		}
@@ -35,7 +35,7 @@ func (r *run) specificity(w io.Writer, scenarios []scenario) []result {
 
 // specificitySweep prints what becomes of the specificity with other parameters, over windows that follow each other.
 func specificitySweep(w io.Writer, r run, scenarios []scenario) {
-	fmt.Fprintf(w, "\n%-36s %6s\n", "parameter times 0.5, 0.7, 1.4, 2", "empty")
+	fmt.Fprintf(w, "\n%-40s %6s\n", "parameter times 0.5, 0.7, 1.4, 2", "empty")
 	for _, p := range knobs {
 		for _, factor := range factors {
 			v := r
@@ -46,7 +46,7 @@ func specificitySweep(w io.Writer, r run, scenarios []scenario) {
 					all = append(all, v.windows(&scenarios[i], metric, windowRows)...)
 				}
 			}
-			fmt.Fprintf(w, "%-36s %6.4f\n", fmt.Sprintf("%s × %v", p.name, factor), share(empty(all), len(all)))
+			fmt.Fprintf(w, "%-40s %6.4f\n", fmt.Sprintf("%s × %v", p.name, factor), share(empty(all), len(all)))
 		}
 	}
 }

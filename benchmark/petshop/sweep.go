@@ -21,8 +21,9 @@ var factors = []float64{0.5, 0.7, 1.4, 2}
 
 // sweep prints what becomes of the accuracy without parts of the method, with worse data, and with other parameters.
 func sweep(w io.Writer, r run, scenarios []scenario) {
-	header := func(name string) { fmt.Fprintf(w, "\n%-36s %6s %6s\n", name, "top-1", "top-3") }
-	row := func(name string, top1, top3 float64) { fmt.Fprintf(w, "%-36s %6.3f %6.3f\n", name, top1, top3) }
+	r.untimed = true
+	header := func(name string) { fmt.Fprintf(w, "\n%-40s %6s %6s\n", name, "top-1", "top-3") }
+	row := func(name string, top1, top3 float64) { fmt.Fprintf(w, "%-40s %6.3f %6.3f\n", name, top1, top3) }
 	once := func(name string, turn func(*run)) {
 		v := r
 		turn(&v)

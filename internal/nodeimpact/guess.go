@@ -1,9 +1,17 @@
 package nodeimpact
 
 import (
+	"cmp"
 	"math"
 	"slices"
 )
+
+// most is the part of an impact from which on it is said to be without explanation.
+const most = 0.5
+
+// maxGuesses bounds the calls that are added, and for each the callers and callees that are looked at: those that bear
+// most.
+const maxGuesses = 50
 
 // guessCalls adds calls that the graph does not know: time and failures are conserved, so a service whose impact nobody is
 // known to suffer from, and one that suffers as much in the same buckets for a reason that is not known either, are taken
@@ -12,22 +20,33 @@ func (w *window) guessCalls() {
 	if w.Alike <= 0 {
 		return
 	}
-	for range w.services {
-		reached := w.reach(w.sufferer)
-		best, client, server := w.Alike, -1, -1
-		for i := range w.services {
-			if i == w.sufferer || !w.unclaimed(i) {
-				continue
+	for range maxGuesses {
+		reached, suffered := w.reach(w.sufferer), w.suffered(true)
+		clients := w.heaviest(func(i int) float64 {
+			if rest := w.residual(i, suffered); reached[i] && w.inexplicable(i, rest) {
+				return rest
 			}
+			return 0
+		})
+		servers := w.heaviest(func(i int) float64 {
+			total := w.counted(i, true)
+			if i == w.sufferer || total-suffered[i] <= most*total {
+				return 0
+			}
+			return total
+		})
+		best, client, server := w.Alike, -1, -1
+		for _, i := range servers {
 			var below []bool
-			for c := range w.services {
-				if c == i || !reached[c] || !w.unexplained(c) || slices.Contains(w.callees[c], i) {
+			for _, c := range clients {
+				d := w.distance(c, i)
+				if c == i || !(d < best) || slices.Contains(w.callees[c], i) {
 					continue
 				}
 				if below == nil {
 					below = w.reach(i)
 				}
-				if d := w.distance(c, i); !below[c] && d < best {
+				if !below[c] {
 					best, client, server = d, c, i
 				}
 			}
@@ -39,35 +58,44 @@ func (w *window) guessCalls() {
 	}
 }
 
-// most is the part of an impact from which on it is said to be without explanation.
-const most = 0.5
-
-// unclaimed reports whether callers of a service do not suffer most of what it bears.
-func (w *window) unclaimed(i int) bool {
-	total, suffered := w.counted(i, true), 0.0
-	for _, c := range w.callers[i] {
-		suffered += w.counted(c, true)
+// heaviest returns the services of the greatest weight above 0, at most maxGuesses.
+func (w *window) heaviest(weight func(int) float64) []int {
+	type weighed struct {
+		weight  float64
+		service int
 	}
-	return total > 0 && total-suffered > most*total
+	var all []weighed
+	for i := range w.services {
+		if v := weight(i); v > 0 {
+			all = append(all, weighed{v, i})
+		}
+	}
+	slices.SortFunc(all, func(a, b weighed) int {
+		return cmp.Or(cmp.Compare(b.weight, a.weight), cmp.Compare(w.services[a.service].Name, w.services[b.service].Name))
+	})
+	out := make([]int, 0, min(len(all), maxGuesses))
+	for _, v := range all[:min(len(all), maxGuesses)] {
+		out = append(out, v.service)
+	}
+	return out
 }
 
 // residual returns what of the impact of a service its callees do not explain.
-func (w *window) residual(i int) float64 {
+func (w *window) residual(i int, suffered []float64) float64 {
 	rest := w.counted(i, true)
 	for _, c := range w.callees[i] {
-		rest -= w.counted(c, true) * w.part(i, c, true)
+		rest -= w.counted(c, true) * w.part(i, c, true, suffered)
 	}
 	return max(0, rest)
 }
 
-// unexplained reports whether the callees of a service leave of what it bears more than chance.
-func (w *window) unexplained(i int) bool {
+// inexplicable reports whether the callees of a service leave of what it bears more than chance.
+func (w *window) inexplicable(i int, rest float64) bool {
 	least := w.Ranking.Significant * w.impacts[i].noise
 	if i == w.sufferer {
 		// It is given that the symptom is more than chance.
 		least = min(least, most*w.counted(i, true))
 	}
-	rest := w.residual(i)
 	return rest > 0 && rest >= least
 }
 

@@ -38,8 +38,11 @@ type Parameters struct {
 
 // Defaults returns the usual parameters.
 func Defaults() Parameters {
+	ranking := rootcause.Defaults()
+	// How the impact of a callee is divided among its callers is a guess, and so is what is left to the symptom.
+	ranking.SymptomShare = 0.05
 	return Parameters{
-		Ranking: rootcause.Defaults(), LatencyNoise: 0.15, SecondsNoise: 0.0005, Failing: 0.002, Tail: 0.95, Held: 0.5, Explained: 1,
+		Ranking: ranking, LatencyNoise: 0.15, SecondsNoise: 0.0005, Failing: 0.002, Tail: 0.95, Held: 0.5, Explained: 1,
 		Alike: 0.5, LearntBuckets: 12,
 	}
 }
@@ -61,10 +64,11 @@ type Sample struct {
 	Values [kinds]float64
 }
 
-// value returns a value and the requests it is of, or false where one is not known or there are none.
+// value returns a value and the requests it is of, or false where one is not known, is not finite, or there are
+// none.
 func (s *Sample) value(k Kind) (value, requests float64, ok bool) {
 	value, requests = s.Values[k], s.Requests
-	return value, requests, !math.IsNaN(value) && requests > 0
+	return value, requests, math.Abs(value) <= math.MaxFloat64 && requests > 0 && requests <= math.MaxFloat64
 }
 
 // Service is what is known of a service.

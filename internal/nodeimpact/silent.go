@@ -13,6 +13,7 @@ func (w *window) blameSilent() {
 		impact
 	}
 	var silent []verdict
+	suffered := w.suffered(true)
 	for i := range w.services {
 		usual, now := w.requests(i)
 		missing := usual * faultBuckets
@@ -22,14 +23,15 @@ func (w *window) blameSilent() {
 		}
 		m := impact{known: true}
 		for _, c := range w.callers[i] {
-			if !w.unexplained(c) || !w.callsOthers(c, i) {
+			rest := w.residual(c, suffered)
+			if !w.inexplicable(c, rest) || !w.callsOthers(c, i) {
 				continue
 			}
 			if w.symptom.Kind == Failures {
-				m.total += min(w.residual(c), missing)
+				m.total += min(rest, missing)
 			} else {
 				_, made := w.requests(c)
-				m.total += w.residual(c) * min(1, missing/(made*faultBuckets))
+				m.total += rest * min(1, missing/(made*faultBuckets))
 			}
 			m.noise = max(m.noise, w.impacts[c].noise)
 		}

@@ -61,10 +61,12 @@ func newWindow(p Parameters, services []Service, calls []Call, symptom Symptom) 
 
 func (w *window) link(calls []Call) {
 	w.callees, w.callers = make([][]int, len(w.services)), make([][]int, len(w.services))
+	known := make(map[[2]int]bool, len(calls))
 	for _, c := range calls {
 		client, haveClient := w.index[c.Client]
 		server, haveServer := w.index[c.Server]
-		if haveClient && haveServer && client != server && !slices.Contains(w.callees[client], server) {
+		if haveClient && haveServer && client != server && !known[[2]int{client, server}] {
+			known[[2]int{client, server}] = true
 			w.addCall(client, server)
 		}
 	}
@@ -221,27 +223,37 @@ func (w *window) counted(i int, significant bool) float64 {
 	return m.total
 }
 
-// part returns the part of a callee's impact that one of its callers suffered.
-func (w *window) part(client, server int, significant bool) float64 {
-	suffered := 0.0
-	for _, c := range w.callers[server] {
-		suffered += w.counted(c, significant)
+// suffered returns for each service what its callers bear together.
+func (w *window) suffered(significant bool) []float64 {
+	out := make([]float64, len(w.services))
+	for i := range w.services {
+		if total := w.counted(i, significant); total > 0 {
+			for _, c := range w.callees[i] {
+				out[c] += total
+			}
+		}
 	}
-	if suffered <= 0 {
+	return out
+}
+
+// part returns the part of a callee's impact that one of its callers suffered.
+func (w *window) part(client, server int, significant bool, suffered []float64) float64 {
+	if suffered[server] <= 0 {
 		return 0
 	}
-	return w.counted(client, significant) / suffered
+	return w.counted(client, significant) / suffered[server]
 }
 
 // edges divides the impact of each service among its callers in proportion to what they suffered. What no caller suffered
 // comes from outside.
 func (w *window) edges(significant bool) []rootcause.Edge {
+	suffered := w.suffered(significant)
 	var out []rootcause.Edge
 	for i := range w.services {
 		total, noise := w.counted(i, significant), w.impacts[i].noise
 		rest := 1.0
 		for _, c := range w.callers[i] {
-			part := w.Explained * w.part(c, i, significant)
+			part := w.Explained * w.part(c, i, significant, suffered)
 			rest -= part
 			out = append(out, w.edge(w.services[c].Name, i, total*part, noise*math.Sqrt(part)))
 		}

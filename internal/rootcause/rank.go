@@ -38,7 +38,7 @@ type Parameters struct {
 // Defaults returns the parameters that Rank uses.
 func Defaults() Parameters {
 	return Parameters{
-		Explained: 0.7, LeastKept: 0.1, Significant: 2.5, NetworkPart: 0.5, Uninstrumented: 0.3, Unfelt: 0.3, SymptomShare: 0.05,
+		Explained: 0.7, LeastKept: 0.1, Significant: 2.5, NetworkPart: 0.5, Uninstrumented: 0.3, Unfelt: 0.3, SymptomShare: 0.5,
 	}
 }
 

@@ -44,14 +44,19 @@ func TestRankExplainsTheSymptom(t *testing.T) {
 			[]Edge{measured("", "front", 40, 0), measured("front", "cart", 1, 0)},
 			[]string{"front"},
 		},
-		"but not by what is left of its impact": {
+		"and where most of its impact is its own": {
 			[]Node{symptom("front"), {Name: "cart"}},
 			[]Edge{measured("", "front", 40, 0), measured("front", "cart", 10, 0)},
-			[]string{"cart"},
+			[]string{"front", "cart"},
+		},
+		"but not by the smaller part of it": {
+			[]Node{symptom("front"), {Name: "a"}, {Name: "b"}},
+			[]Edge{measured("", "front", 100, 0), measured("front", "a", 51, 0), measured("front", "b", 30, 0)},
+			[]string{"a", "b"},
 		},
 		"evidence inside the symptom counts in any case": {
 			[]Node{{Name: "front", Symptom: true, Internal: 50}, {Name: "cart"}},
-			[]Edge{measured("", "front", 40, 0), measured("front", "cart", 10, 0)},
+			[]Edge{measured("", "front", 40, 0), measured("front", "cart", 21, 0)},
 			[]string{"front", "cart"},
 		},
 		"failures and seconds are explained apart": {
@@ -224,7 +229,7 @@ func TestParameters(t *testing.T) {
 		"network part":   func(p *Parameters) { p.NetworkPart = 0.9 },
 		"uninstrumented": func(p *Parameters) { p.Uninstrumented = 1 },
 		"unfelt":         func(p *Parameters) { p.Unfelt = 0.6 },
-		"symptom share":  func(p *Parameters) { p.SymptomShare = 1 },
+		"symptom share":  func(p *Parameters) { p.SymptomShare = 0.1 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := Defaults()
