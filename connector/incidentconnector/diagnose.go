@@ -85,6 +85,13 @@ func (e *engine) rank(i *incident, buckets int) []rootcause.Candidate {
 	}
 	slow, failing := map[edgehealth.Key]bool{}, map[edgehealth.Key]bool{}
 	missing := map[edgehealth.Key]float64{}
+	// starved are those that somebody calls less than usual: what they do not log any more is explained by that.
+	starved := map[semconv.Entity]bool{}
+	for _, s := range i.symptoms {
+		if s.class == classEdge && s.edgeKind == edgehealth.Drop {
+			starved[entityOf(s.edge.Server)] = true
+		}
+	}
 	for _, s := range i.symptoms {
 		n := node(s.entity)
 		n.Onset = min(n.Onset, s.onset.UnixNano())
@@ -105,7 +112,9 @@ func (e *engine) rank(i *incident, buckets int) []rootcause.Candidate {
 			if !s.active() {
 				surprise /= 2
 			}
-			n.Log = max(n.Log, surprise)
+			if s.logsErrors || !starved[s.entity] {
+				n.Log = max(n.Log, surprise)
+			}
 		case classEdge:
 			slow[s.edge] = slow[s.edge] || s.edgeKind == edgehealth.Slow || s.edgeKind == edgehealth.SlowForClient
 			failing[s.edge] = failing[s.edge] || s.edgeKind == edgehealth.Failing

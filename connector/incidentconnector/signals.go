@@ -208,6 +208,19 @@ func (s *signal) spreads() float64 {
 	}
 }
 
+// falls reports whether less is done or used than usual, as by whoever is asked for less: others may be to blame for that.
+func (s *signal) falls() bool {
+	if s.deviation >= 0 {
+		return false
+	}
+	switch s.rule.kind {
+	case semconv.CauseCPU, semconv.CauseMemory, semconv.CauseDisk, semconv.CauseNetwork:
+		return true
+	default:
+		return s.signal == semconv.SignalRate
+	}
+}
+
 // summary says in a sentence what is abnormal.
 func (s *signal) summary() string {
 	switch {

@@ -242,7 +242,7 @@ func (e *engine) noteSignals(now time.Time) {
 			key: sk, kind: s.rule.kind, signal: s.metric, onset: s.onset, resource: s.resource, origin: s.entity,
 			opens:    e.opensAlone(s),
 			surprise: e.signalSurprise(s), deviation: s.deviation, score: s.score,
-			felt: s.rule.felt, spreads: s.spreads(), summary: s.summary(),
+			felt: s.rule.felt || s.falls(), spreads: s.spreads(), summary: s.summary(),
 		}})
 	}
 }

@@ -2,10 +2,11 @@ package rootcause
 
 import "slices"
 
-// chargeNetwork finds the edges whose caller waits longer than its callee takes, and charges that time to the end which
-// most of these edges share, the callee where both do alike. Where only the caller measures, the time is lost on the way
-// if most other callers of the same callee do not wait, and this one waits for others too; it is then taken from the edge.
-// It returns the edges that remain.
+// chargeNetwork finds the edges whose caller waits longer than its callee takes, and charges that time to the end of which
+// the greater part of the edges that both sides measure is like that, then to the one that most of them share, else to the
+// callee. Where only the caller measures, the time is lost on the way if most other callers of the same callee do not wait,
+// and this one waits for others too, or is itself waited for longer than it takes; it is then taken from the edge. It
+// returns the edges that remain.
 func (g *graph) chargeNetwork(edges []Edge) []Edge {
 	type ends struct{ calls, slow int }
 	in, out := make([]ends, len(g.nodes)), make([]ends, len(g.nodes))
@@ -23,7 +24,9 @@ func (g *graph) chargeNetwork(edges []Edge) []Edge {
 		server, haveServer := g.index[e.Server]
 		return client, server, haveClient && haveServer
 	}
-	shared := make([]int, len(g.nodes))
+	// shared counts the edges of a node that lose time on the way, measured those of which it is known, and late those on
+	// which anything of its answers is lost, if it were the smaller part of what the caller waits.
+	shared, measured, late := make([]int, len(g.nodes)), make([]int, len(g.nodes)), make([]int, len(g.nodes))
 	for i := range edges {
 		e := &edges[i]
 		client, server, ok := known(e)
@@ -35,6 +38,14 @@ func (g *graph) chargeNetwork(edges []Edge) []Edge {
 		if waits(e) {
 			in[server].slow++
 			out[client].slow++
+		}
+		if e.ClientOnly {
+			continue
+		}
+		measured[client]++
+		measured[server]++
+		if g.ratio(e.ClientSeconds-e.Seconds, e.ClientNoise*e.ClientNoise+e.SecondsNoise*e.SecondsNoise) > 0 {
+			late[server]++
 		}
 		if seconds, _ := lost(e); seconds > 0 {
 			shared[client]++
@@ -48,7 +59,7 @@ func (g *graph) chargeNetwork(edges []Edge) []Edge {
 		if !ok {
 			continue
 		}
-		if e.ClientOnly && waits(e) && out[client].slow >= 2 && 2*in[server].slow <= in[server].calls {
+		if e.ClientOnly && waits(e) && (out[client].slow >= 2 || late[client] > 0) && 2*in[server].slow <= in[server].calls {
 			g.nodes[client].network += e.ClientSeconds
 			g.nodes[client].networkVariance += e.ClientNoise * e.ClientNoise
 			e.Seconds = 0
@@ -59,7 +70,9 @@ func (g *graph) chargeNetwork(edges []Edge) []Edge {
 			continue
 		}
 		charged := server
-		if shared[client] > shared[server] {
+		// Shares are compared as products, to stay exact.
+		ofClient, ofServer := shared[client]*measured[server], shared[server]*measured[client]
+		if ofClient > ofServer || ofClient == ofServer && shared[client] > shared[server] {
 			charged = client
 		}
 		g.nodes[charged].network += seconds
