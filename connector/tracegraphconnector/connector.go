@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -238,7 +239,7 @@ func (c *traceGraph) enqueue(at int64, edges []servicegraph.Edge) {
 	if len(c.unsent) == c.cfg.MaxUnsent {
 		c.tel.builder.ConnectorTracegraphDroppedDatapoints.Add(
 			context.Background(), int64(c.unsent[0].DataPointCount()), c.tel.droppedQueue...)
-		c.unsent = append(c.unsent[:0], c.unsent[1:]...)
+		c.unsent = slices.Delete(c.unsent, 0, 1)
 	}
 	c.unsent = append(c.unsent, md)
 }
@@ -268,7 +269,7 @@ func (c *traceGraph) drain(ctx context.Context) {
 			return
 		}
 		md := c.unsent[0]
-		c.unsent = append(c.unsent[:0], c.unsent[1:]...)
+		c.unsent = slices.Delete(c.unsent, 0, 1)
 		c.mu.Unlock()
 
 		n := int64(md.DataPointCount())

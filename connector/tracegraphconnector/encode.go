@@ -71,7 +71,7 @@ func (e *encoder) encode(at int64, edges []servicegraph.Edge) pmetric.Metrics {
 	for i := range edges {
 		edge := &edges[i]
 		if !e.splitFailed {
-			e.edgeAttributes(e.number(requests, edge.Start, at, edge.Totals.Requests).Attributes(), edge)
+			e.edgeAttributes(e.number(requests, edge.Start, at, edge.Totals.Requests).Attributes(), edge, 0)
 		} else {
 			if edge.SucceededStart != 0 {
 				dp := e.number(requests, edge.SucceededStart, at, edge.Totals.Requests-edge.Totals.Failed)
@@ -265,15 +265,23 @@ var connections = map[servicegraph.Connection]string{
 
 // attributes writes those of a series of the drop-in metrics.
 func (e *encoder) attributes(attrs pcommon.Map, edge *servicegraph.Edge, failed bool) {
-	e.edgeAttributes(attrs, edge)
+	e.edgeAttributes(attrs, edge, 1)
 	if e.splitFailed {
 		attrs.PutBool(semconv.AttrGraphFailed, failed)
 	}
 }
 
-// edgeAttributes writes those of an edge.
-func (e *encoder) edgeAttributes(attrs pcommon.Map, edge *servicegraph.Edge) {
-	attrs.EnsureCapacity(8 + len(edge.ClientDimensions) + len(edge.ServerDimensions))
+// edgeAttributes writes those of an edge, and leaves room for more.
+func (e *encoder) edgeAttributes(attrs pcommon.Map, edge *servicegraph.Edge, more int) {
+	n := 3 + more + len(edge.ClientDimensions) + len(edge.ServerDimensions)
+	for _, more := range []bool{
+		edge.Client.Namespace != "", edge.Server.Namespace != "", edge.Virtual != servicegraph.SideNone || e.virtualLabel != nil,
+	} {
+		if more {
+			n++
+		}
+	}
+	attrs.EnsureCapacity(n)
 	attrs.PutStr(semconv.AttrGraphClient, edge.Client.Name)
 	attrs.PutStr(semconv.AttrGraphServer, edge.Server.Name)
 	attrs.PutStr(semconv.AttrGraphConnectionType, connections[edge.Connection])

@@ -30,7 +30,7 @@ func (e *encoder) operationMetrics(sm pmetric.ScopeMetrics, at int64, edges []se
 			op := &edge.Operations[j]
 			for _, v := range op.Variants {
 				attrs := e.number(total, v.Start, at, v.Count).Attributes()
-				e.edgeAttributes(attrs, edge)
+				e.edgeAttributes(attrs, edge, 3)
 				attrs.PutStr(semconv.AttrGraphOperation, op.Name)
 				if v.Failure != "" {
 					attrs.PutStr(semconv.AttrErrorType, v.Failure)
@@ -43,7 +43,7 @@ func (e *encoder) operationMetrics(sm pmetric.ScopeMetrics, at int64, edges []se
 			dp.SetStartTimestamp(e.time(op.First))
 			dp.SetTimestamp(e.time(at))
 			dp.SetDoubleValue(float64(op.Last) / 1e9)
-			e.edgeAttributes(dp.Attributes(), edge)
+			e.edgeAttributes(dp.Attributes(), edge, 1)
 			dp.Attributes().PutStr(semconv.AttrGraphOperation, op.Name)
 		}
 	}
@@ -76,7 +76,7 @@ func (e *encoder) operationDurations(
 			op := &edges[i].Operations[j]
 			if h := of(op); h.Count > 0 {
 				attrs, _ := out.add(e, op.Start, at, h)
-				e.edgeAttributes(attrs, &edges[i])
+				e.edgeAttributes(attrs, &edges[i], 1)
 				attrs.PutStr(semconv.AttrGraphOperation, op.Name)
 			}
 		}

@@ -8,6 +8,8 @@ const (
 	// tableScale is the finest scale at which a bucket is looked up and not computed.
 	tableScale = 5
 	tableSize  = 1 << tableScale
+	// growth is the number of exponential buckets by which room is made for more: few histograms need many.
+	growth = 8
 	// guessBits of the mantissa lead to the first bucket that comes into question.
 	guessBits = 6
 )
@@ -124,7 +126,7 @@ func (h *Histogram) grow(need int32) {
 	if int(need) <= len(h.Buckets) {
 		return
 	}
-	larger := make([]uint64, min(max(need, 2*int32(len(h.Buckets)), 8), h.size))
+	larger := make([]uint64, min((need+growth-1)/growth*growth, h.size))
 	copy(larger, h.Buckets[:h.Len])
 	h.Buckets = larger
 }

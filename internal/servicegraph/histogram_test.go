@@ -41,6 +41,26 @@ func TestExponentialIndex(t *testing.T) {
 	}
 }
 
+// TestBucketTable compares looking a bucket up with computing it.
+func TestBucketTable(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	for range 100_000 {
+		v := math.Exp2(rng.Float64()*60 - 40)
+		for scale := int32(-10); scale <= tableScale; scale++ {
+			if exponentialIndex(v, scale) != computeIndex(v, scale) {
+				t.Fatalf("%v at scale %d: %d is not %d", v, scale, exponentialIndex(v, scale), computeIndex(v, scale))
+			}
+		}
+	}
+	for exp := -1070; exp < 1020; exp++ {
+		v := math.Ldexp(1, exp)
+		for _, scale := range []int32{-10, 0, 3, tableScale} {
+			assert.Equal(t, computeIndex(v, scale), exponentialIndex(v, scale), "2^%d at scale %d", exp, scale)
+		}
+		assert.Equal(t, int32(exp)-1, exponentialIndex(v, 0), "a power of two ends its bucket")
+	}
+}
+
 // TestExponentialAgainstReference compares with counting each value anew at the scale that was reached.
 func TestExponentialAgainstReference(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
