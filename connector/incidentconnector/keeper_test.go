@@ -1,6 +1,7 @@
 package incidentconnector
 
 import (
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,16 +20,34 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/paramedic-otel/paramedic/connector/incidentconnector/internal/metadata"
+	"github.com/paramedic-otel/paramedic/internal/edgehealth"
+	"github.com/paramedic-otel/paramedic/internal/excess"
+	"github.com/paramedic-otel/paramedic/internal/logflow"
+	"github.com/paramedic-otel/paramedic/internal/logtemplate"
 	"github.com/paramedic-otel/paramedic/semconv"
 )
 
-func bareEngine() *engine {
-	cfg := createDefaultConfig().(*Config)
-	e, err := newEngine(cfg, connectortest.NewNopSettings(metadata.Type))
+var template = sync.OnceValue(func() *engine {
+	e, err := newEngine(createDefaultConfig().(*Config), connectortest.NewNopSettings(metadata.Type))
 	if err != nil {
 		panic(err)
 	}
 	return e
+})
+
+// bareEngine returns an engine that has seen nothing, and is quick to make.
+func bareEngine() *engine {
+	e := template()
+	return &engine{
+		cfg: e.cfg, id: e.id, logger: e.logger, telemetry: e.telemetry, selection: e.selection, clock: clock{maxSkew: time.Minute},
+		outbox: &outbox{limit: 10, telemetry: e.telemetry, logger: e.logger},
+		edges:  edgehealth.New(entryNode, edgehealth.Limits{MaxEdges: 10}, excess.Learning{HalfLife: 10, NormalAfter: 10}),
+		flow: logflow.New(logflow.Limits{
+			MaxServices: 10, MaxContexts: 10, MaxTemplates: 100, Templates: logtemplate.DefaultLimits(),
+		}, excess.Learning{HalfLife: 10, NormalAfter: 10}),
+		deltas: newDeltas(10), signals: newSignals(e.cfg), directory: newDirectory(10), resources: newResources(10),
+		relations: newRelations(10), happenings: newHappenings(10), objects: newObjects(10), symptoms: map[symptomKey]*symptom{},
+	}
 }
 
 func TestStorageThatIsNone(t *testing.T) {

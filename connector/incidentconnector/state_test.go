@@ -1,6 +1,7 @@
 package incidentconnector
 
 import (
+	"context"
 	"math"
 	"reflect"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/paramedic-otel/paramedic/internal/anomalystate"
 	"github.com/paramedic-otel/paramedic/internal/binarystate"
 	"github.com/paramedic-otel/paramedic/internal/binarystate/statetest"
 	"github.com/paramedic-otel/paramedic/semconv"
@@ -220,6 +222,7 @@ func FuzzStoredState(f *testing.F) {
 			}
 		default:
 			_ = l.record(kindOfByte(kind), data)
+			_ = l.shard(context.Background(), int(kind), anomalystate.Seal(data))
 		}
 		l.written = time.Unix(0, 0)
 		l.end()
