@@ -46,7 +46,7 @@ func bareEngine() *engine {
 			MaxServices: 10, MaxContexts: 10, MaxTemplates: 100, Templates: logtemplate.DefaultLimits(),
 		}, excess.Learning{HalfLife: 10, NormalAfter: 10}),
 		deltas: newDeltas(10), signals: newSignals(e.cfg), directory: newDirectory(10), resources: newResources(10),
-		relations: newRelations(10), happenings: newHappenings(10), objects: newObjects(10), symptoms: map[symptomKey]*symptom{},
+		relations: newRelations(10), happenings: newHappenings(10), objects: newObjects(10), details: newDetails(10), symptoms: map[symptomKey]*symptom{},
 	}
 }
 

@@ -210,6 +210,17 @@ func (l *loader) record(kind kind, data []byte) error {
 			return err
 		}
 		return e.restoreBudget(&b)
+	case kindDetails:
+		var key edgehealth.Key
+		d := &edgeDetail{}
+		d.code(c, &key)
+		if err := c.Close(); err != nil {
+			return err
+		}
+		if len(e.details.edges) >= e.details.limit {
+			return errNoRoom
+		}
+		e.details.edges[key] = d
 	case kindSignals:
 		var key signalKey
 		s := &signal{}
@@ -354,6 +365,12 @@ func (d *directory) restore(s *storedService) error {
 	d.seen[s.name] = s.seen
 	if s.versions != nil {
 		d.versions[s.name] = s.versions
+	}
+	if !s.records.IsZero() {
+		d.records[s.name] = s.records
+	}
+	if len(s.errors.list) > 0 {
+		d.errors[s.name] = &s.errors
 	}
 	return nil
 }

@@ -26,6 +26,7 @@ const (
 	kindDirectory
 	kindRelations
 	kindObjects
+	kindDetails
 	kindSignals
 	kindBudgets
 	kindSeries
@@ -45,6 +46,7 @@ var kindsOf = [kinds]struct {
 	kindDirectory: {4, stateVersion, false},
 	kindRelations: {8, stateVersion, false},
 	kindObjects:   {8, stateVersion, false},
+	kindDetails:   {16, stateVersion, false},
 	kindSignals:   {8, stateVersion, false},
 	kindBudgets:   {4, stateVersion, false},
 	// Last: what is in a series' last value is then in no edge that would count it again after a crash.
@@ -53,7 +55,7 @@ var kindsOf = [kinds]struct {
 }
 
 // shards is the number of shards of all kinds.
-const shards = 64 + 64 + 1 + 4 + 8 + 8 + 8 + 4 + 16
+const shards = 64 + 64 + 1 + 4 + 8 + 8 + 16 + 8 + 4 + 16
 
 const (
 	// encodeItems and encodeBytes bound what is encoded while a batch may wait for the lock.
@@ -171,8 +173,7 @@ func (k *keeper) saveAll(ctx context.Context, stamp uint64) error {
 	e := k.e
 	return errors.Join(
 		save(ctx, k, kindEdges, stamp, listed(e, func(add func(edgehealth.Key)) { e.edges.Edges(add) }),
-			func(key edgehealth.Key) string { return string(key.Client) + "\x00" + string(key.Server) },
-			e.edges.AppendEdge),
+			edgeIdentity, e.edges.AppendEdge),
 		save(ctx, k, kindServices, stamp, listed(e, func(add func(string)) { e.flow.Names(add) }),
 			func(name string) string { return name },
 			e.flow.AppendService),
@@ -199,6 +200,11 @@ func (k *keeper) saveAll(ctx context.Context, stamp uint64) error {
 			}),
 		save(ctx, k, kindObjects, stamp, listed(e, e.objectKeys),
 			func(key objectKey) string { return key.entity.String() + "\x00" + key.name }, e.appendObject),
+		save(ctx, k, kindDetails, stamp, listed(e, func(add func(edgehealth.Key)) {
+			for key := range e.details.edges {
+				add(key)
+			}
+		}), edgeIdentity, e.appendDetail),
 		save(ctx, k, kindSignals, stamp, listed(e, func(add func(signalKey)) {
 			for key := range e.signals.held {
 				add(key)
@@ -226,13 +232,30 @@ func listed[K any](e *engine, list func(add func(K))) []K {
 	return keys
 }
 
+func edgeIdentity(key edgehealth.Key) string { return string(key.Client) + "\x00" + string(key.Server) }
+
+func (e *engine) appendDetail(b []byte, key edgehealth.Key) []byte {
+	d := e.details.edges[key]
+	if d == nil {
+		return b
+	}
+	c := binarystate.NewWriter(b)
+	d.code(c, &key)
+	return c.Written()
+}
+
 func (e *engine) appendService(b []byte, name string) []byte {
 	resource := e.directory.resources[name]
 	if resource == nil {
 		return b
 	}
 	c := binarystate.NewWriter(b)
-	s := storedService{name: name, seen: e.directory.seen[name], resource: resource, versions: e.directory.versions[name]}
+	s := storedService{
+		name: name, seen: e.directory.seen[name], resource: resource, versions: e.directory.versions[name], records: e.directory.records[name],
+	}
+	if examples := e.directory.errors[name]; examples != nil {
+		s.errors = *examples
+	}
 	s.code(c)
 	return c.Written()
 }

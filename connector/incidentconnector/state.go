@@ -174,14 +174,9 @@ func (s *symptom) code(c *binarystate.Codec) {
 	c.String(&s.summary, maxStoredText)
 	c.String(&s.signal, maxStoredText)
 	codeTexts(c, &s.resource)
-	codeList(c, &s.examples, func(x *traceExample) {
-		c.Raw(x.id[:])
-		codeTimes(c, &x.at)
-		codeNumbers(c, &x.value)
-	})
+	s.examples.code(c)
 	if c.Reading() {
 		s.entity, s.class = s.key.entity, s.key.class
-		s.examples = s.examples[:min(len(s.examples), semconv.MaxTraceIDs)]
 	}
 }
 
@@ -224,18 +219,66 @@ func (p *lastPoint) code(c *binarystate.Codec, key *seriesKey) {
 	c.Amounts(p.latency[:])
 }
 
+// code writes or reads examples of traces.
+func (t *traces) code(c *binarystate.Codec) {
+	codeList(c, (*[]traceExample)(t), func(x *traceExample) {
+		c.Raw(x.id[:])
+		codeTimes(c, &x.at)
+		codeNumbers(c, &x.value)
+	})
+	if c.Reading() {
+		*t = (*t)[:min(len(*t), semconv.MaxTraceIDs)]
+	}
+}
+
+// code writes or reads how the calls of an edge fail.
+func (d *edgeDetail) code(c *binarystate.Codec, key *edgehealth.Key) {
+	codeText(c, &key.Client)
+	codeText(c, &key.Server)
+	codeTimes(c, &d.seen)
+	for _, t := range []*tally{&d.errors, &d.operations} {
+		codeList(c, &t.entries, func(x *tallied) {
+			c.String(&x.name, maxStoredText)
+			codeNumbers(c, &x.n)
+			codeTimes(c, &x.at)
+		})
+		if c.Reading() && len(t.entries) > maxTallied {
+			c.Fail(binarystate.ErrInvalid)
+		}
+	}
+	d.failed.code(c)
+	d.slow.code(c)
+}
+
+// code writes or reads error records of a service.
+func (l *logExamples) code(c *binarystate.Codec) {
+	codeList(c, &l.list, func(x *logExample) {
+		c.String(&x.text, maxStoredText)
+		c.Raw(x.trace[:])
+		codeTimes(c, &x.at)
+	})
+	l.next = c.Count(l.next, maxLogExamples-1)
+	if c.Reading() && (len(l.list) > maxLogExamples || l.next >= max(1, len(l.list))) {
+		c.Fail(binarystate.ErrInvalid)
+	}
+}
+
 // storedService is a service with what is known of how to act on it.
 type storedService struct {
 	name     string
 	seen     time.Time
 	resource map[string]string
 	versions *versions
+	// records is when log records of it last came.
+	records time.Time
+	errors  logExamples
 }
 
 func (s *storedService) code(c *binarystate.Codec) {
 	c.String(&s.name, maxStoredText)
-	codeTimes(c, &s.seen)
+	codeTimes(c, &s.seen, &s.records)
 	codeTexts(c, &s.resource)
+	s.errors.code(c)
 	known := s.versions != nil
 	c.Flags(&known)
 	if !known {

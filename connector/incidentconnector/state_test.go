@@ -14,6 +14,7 @@ import (
 	"github.com/paramedic-otel/paramedic/internal/anomalystate"
 	"github.com/paramedic-otel/paramedic/internal/binarystate"
 	"github.com/paramedic-otel/paramedic/internal/binarystate/statetest"
+	"github.com/paramedic-otel/paramedic/internal/edgehealth"
 	"github.com/paramedic-otel/paramedic/semconv"
 )
 
@@ -27,7 +28,7 @@ var whereKept = map[string]string{
 	"deltas": "kindSeries", "signals": "kindSignals", "directory": "kindDirectory",
 	"resources": "what was read lately and is read again with the next batch", "relations": "kindRelations",
 	"preceding": "found anew for each diagnosis", "happenings": "kindObjects", "objects": "kindObjects",
-	"details":  "how calls fail now, and examples of them: both come again with the calls",
+	"details":  "kindDetails",
 	"patterns": "what waits for the end of one bucket",
 	"changes":  "life", "symptoms": "life", "incidents": "life", "refusals": "counted within one batch",
 	"ended": "life", "warmFrom": "life", "hearing": "life", "objectives": "kindBudgets", "silences": "configuration",
@@ -85,6 +86,10 @@ func TestCodecsKnowEveryField(t *testing.T) {
 	assert.Empty(t, kept(t, (*change).code, func(c *change) { c.Time = moment }), forgotten)
 	assert.Empty(t, kept(t, (*relation).code, func(r *relation) { r.seen = moment }), forgotten)
 	assert.Empty(t, kept(t, (*header).code, func(h *header) { h.kind = kindSeries }), forgotten)
+	assert.Empty(t, kept(t, func(d *keyedDetail, c *binarystate.Codec) { d.edgeDetail.code(c, &d.key) }, func(d *keyedDetail) {
+		d.seen, d.failed[0].at, d.slow[0].at = moment, moment.Add(1), moment.Add(2)
+		d.edgeDetail.errors.entries[0].at, d.operations.entries[0].at = moment.Add(3), moment.Add(4)
+	}), forgotten)
 	for sort := range objectSorts {
 		assert.Empty(t, kept(t, (*storedObject).code, func(o *storedObject) {
 			only := storedObject{key: objectKey{sort, o.key.entity, o.key.name}}
@@ -105,7 +110,8 @@ func TestCodecsKnowEveryField(t *testing.T) {
 		}), forgotten)
 	}
 	assert.Empty(t, kept(t, (*storedService).code, func(s *storedService) {
-		s.seen, s.versions.since, s.versions.last = moment, moment.Add(1), moment.Add(4)
+		s.seen, s.versions.since, s.versions.last, s.records = moment, moment.Add(1), moment.Add(4), moment.Add(5)
+		s.errors.list[0].at, s.errors.next = moment.Add(6), 0
 		for _, v := range s.versions.values {
 			v.seen[0].last, v.changed[0] = moment.Add(2), moment.Add(3)
 		}
@@ -139,6 +145,11 @@ type keyedSignal struct {
 type keyedPoint struct {
 	lastPoint
 	key seriesKey
+}
+
+type keyedDetail struct {
+	edgeDetail
+	key edgehealth.Key
 }
 
 // someIncident has every field set.
