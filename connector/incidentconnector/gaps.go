@@ -8,6 +8,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.uber.org/zap"
 
+	"github.com/paramedic-otel/paramedic/internal/excess"
 	"github.com/paramedic-otel/paramedic/semconv"
 )
 
@@ -46,6 +47,13 @@ func (g gaps) elapsed(from, to time.Time) time.Duration {
 		}
 	}
 	return d
+}
+
+// blind reports whether too little is known of the time from which an incident is diagnosed to do that again: less than half
+// of it.
+func (e *engine) blind(i *incident, now time.Time) bool {
+	window := min(now.Sub(i.since), excess.MaxWindow*e.cfg.Bucket)
+	return 2*e.gaps.elapsed(now.Add(-window), now) < window
 }
 
 // resumption is what is known of a restart until the first data have come.

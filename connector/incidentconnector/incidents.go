@@ -258,7 +258,9 @@ func (e *engine) advance(i *incident, now time.Time) (event *semconv.IncidentEve
 		return nil, false
 	}
 	before := i.state
-	e.diagnose(i, now)
+	if !e.blind(i, now) {
+		e.diagnose(i, now)
+	}
 	late := !i.told && i.silence == ""
 	if !news && !late && !changed(before, i.state) && now.Sub(i.emitted) < e.cfg.RepeatInterval {
 		return nil, false

@@ -253,7 +253,7 @@ func (l *loader) finish(ctx context.Context) {
 	if e.outbox.kept = true; l.broken != nil {
 		e.logger.Warn("stored state could not be used and will be learnt anew", zap.Int64("shards", l.rejected), zap.Error(l.broken))
 	}
-	e.edges.Restored(l.whole)
+	known := e.edges.Restored(l.whole)
 	if !l.whole || l.restored[kindContexts] == 0 {
 		e.flow.ForgetSteps()
 	}
@@ -266,6 +266,9 @@ func (l *loader) finish(ctx context.Context) {
 		e.next = max(e.next, e.edges.Next(), e.flow.Next())
 		e.edges.Pause(e.next)
 		e.flow.Pause(e.next)
+		if l.restored[kindEdges] > 0 {
+			e.gaps.add(e.endOf(known-1), e.endOf(e.next-1))
+		}
 		e.resumption = resumption{pending: true, watermark: e.clock.watermark, written: l.written}
 		e.arrived, e.idleFrom = l.now, e.clock.watermark
 	}

@@ -68,15 +68,17 @@ func (m *Model) RestoreEdge(data []byte) error {
 	return nil
 }
 
-// Restored ends a restore. Unless whole says that all edges were written at one moment, the buckets that were not closed
-// when the oldest of them was written are emptied: the calls of one edge without those of another look like a lack.
-func (m *Model) Restored(whole bool) {
+// Restored ends a restore and returns the first bucket of which not all is known. Unless whole says that all edges were
+// written at one moment, the buckets that were not closed when the oldest of them was written are emptied: the calls of one
+// edge without those of another look like a lack.
+func (m *Model) Restored(whole bool) (unknown int64) {
 	if whole && m.oldest == m.timeline.Next() {
-		return
+		return m.oldest
 	}
 	for b := max(m.oldest, m.timeline.Next()-excess.Lookback); b < m.timeline.Next()+excess.Lookahead; b++ {
 		m.drop(excess.SlotOf(b))
 	}
+	return m.oldest
 }
 
 // Next returns the first bucket that is not closed yet, 0 before the first one.
