@@ -105,11 +105,7 @@ func (p Parameters) Rank(services []Service, calls []Call, symptom Symptom) Caus
 	if w == nil || w.learnt() && w.impacts[w.sufferer].total <= 0 {
 		return Causes{}
 	}
-	out := Causes{Named: p.Ranking.Rank(w.nodes(), w.edges(true))}
-	if !w.impacts[w.sufferer].significant {
-		// The symptom is given, but is no cause by what may be chance.
-		out.Named = slices.DeleteFunc(out.Named, func(c rootcause.Candidate) bool { return c.Name == symptom.Service })
-	}
+	out := Causes{Named: slices.DeleteFunc(p.Ranking.Rank(w.nodes(), w.edges(true)), w.mayBeChance)}
 	if w.learnt() {
 		return out
 	}

@@ -277,6 +277,19 @@ func TestWhatMayBeChance(t *testing.T) {
 	assert.Empty(t, got.Named, "what is over at once is not held")
 }
 
+func TestHearsay(t *testing.T) {
+	graph, symptom := calls("front", "cart", "cart", "db"), Symptom{"front", Latency, 2}
+	at := func(times float64) []Service {
+		v := .05 * times
+		return []Service{slow("front", 500, .1, .1, .05+v, .05+v, .1), slow("cart", 500, .05, .05, v, v, .05), slow("db", 500, .05, .05, v, v, .05)}
+	}
+	assert.Empty(t, Defaults().Rank(learnt(at(2), Latency), graph, symptom).Named, "nobody but cart says so of db, and cart owns nothing")
+	assert.Equal(t, []string{"db"}, names(Defaults().Rank(learnt(at(3), Latency), graph, symptom).Named))
+	assert.Equal(t, []string{"db"}, names(Defaults().Rank(at(2), graph, symptom).Doubtful))
+	heard := append(at(2), slow("disk", 500, .01, .01, .01, .01, .01))
+	assert.Equal(t, []string{"db"}, names(Defaults().Rank(learnt(heard, Latency), append(graph, Call{"db", "disk"}), symptom).Named), "no hearsay")
+}
+
 // TestLateDetection notices the symptom up to two buckets after it began.
 func TestLateDetection(t *testing.T) {
 	services := []Service{slow("front", 500, .1, .2, .3, .3, .1), slow("cart", 500, .05, .15, .25, .25, .05), slow("db", 500, .01, .01, .01, .01, .01)}

@@ -200,6 +200,21 @@ func (w *window) noise(i int, level, n float64) float64 {
 	return math.Sqrt(level*(1-level)*n + n*n*spread*spread)
 }
 
+// mayBeChance reports whether a candidate should not be named for sure: the symptom, which is given, where its own impact
+// is not significant, and a service that is known by hearsay where what of its impact the symptom can have felt is not as
+// much clearer as hearsay weighs less.
+func (w *window) mayBeChance(c rootcause.Candidate) bool {
+	i := w.index[c.Name]
+	if i == w.sufferer {
+		return !w.impacts[i].significant
+	}
+	felt := min(c.OwnSeconds+c.OwnFailures, w.impacts[w.sufferer].total)
+	return w.hearsay(i) && w.Ranking.Uninstrumented*felt < w.Ranking.Significant*w.impacts[i].noise
+}
+
+// hearsay reports whether a service is known from its callers only, as one that never calls anybody is.
+func (w *window) hearsay(i int) bool { return len(w.callees[i]) == 0 }
+
 // learnt reports whether it is known what is noise.
 func (w *window) learnt() bool {
 	return w.services[w.sufferer].Normal.Kinds[w.symptom.Kind].Buckets > 0
@@ -208,8 +223,7 @@ func (w *window) learnt() bool {
 func (w *window) nodes() []rootcause.Node {
 	out := make([]rootcause.Node, len(w.services))
 	for i := range w.services {
-		// Who never calls anybody is known from its callers only.
-		out[i] = rootcause.Node{Name: w.services[i].Name, Symptom: i == w.sufferer, Uninstrumented: len(w.callees[i]) == 0}
+		out[i] = rootcause.Node{Name: w.services[i].Name, Symptom: i == w.sufferer, Uninstrumented: w.hearsay(i)}
 	}
 	return out
 }

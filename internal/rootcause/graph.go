@@ -122,12 +122,7 @@ func (g *graph) weigh() {
 				amount = min(amount, suffered)
 				part = blamed[i] / suffered
 			}
-			z := g.ratio(amount, n.variance[k])
-			if n.Uninstrumented && z*g.Uninstrumented < g.Significant {
-				// Hearsay must be so much clearer.
-				z = 0
-			}
-			n.external += part * math.Log1p(z)
+			n.external += part * math.Log1p(g.ratio(amount, n.variance[k]))
 		}
 	}
 	for i := range g.nodes {

@@ -76,16 +76,6 @@ func TestRankExplainsTheSymptom(t *testing.T) {
 			[]Edge{measured("", "front", 0, 50), measured("front", "a", 0, 50), measured("a", "b", 0, 45), measured("b", "a", 0, 5)},
 			[]string{"b", "a"},
 		},
-		"hearsay must be much clearer": {
-			[]Node{symptom("front"), {Name: "api", Uninstrumented: true}},
-			[]Edge{measured("", "front", 0, 8), measured("front", "api", 0, 8)},
-			nil,
-		},
-		"clear hearsay is heard": {
-			[]Node{symptom("front"), {Name: "api", Uninstrumented: true}},
-			[]Edge{measured("", "front", 0, 9), measured("front", "api", 0, 9)},
-			[]string{"api"},
-		},
 		"a symptom that suffers nothing measurable weighs nothing": {
 			[]Node{symptom("front"), {Name: "cart"}, {Name: "db"}},
 			[]Edge{measured("front", "cart", 0, 20), measured("cart", "db", 0, 19)},
@@ -96,9 +86,6 @@ func TestRankExplainsTheSymptom(t *testing.T) {
 			got := names(Rank(tc.nodes, tc.edges))
 			require.GreaterOrEqual(t, len(got), len(tc.want))
 			assert.Equal(t, tc.want, got[:len(tc.want)], "%v", got)
-			if tc.want == nil {
-				assert.Empty(t, got)
-			}
 		})
 	}
 }
