@@ -61,8 +61,7 @@ func (e *engine) subjectsOf(c *change) []semconv.Entity {
 		return []semconv.Entity{c.Entity}
 	}
 	subjects := []semconv.Entity{c.Entity}
-	switch c.Entity.Type {
-	case semconv.EntityPod, semconv.EntityDeployment, semconv.EntityStatefulSet, semconv.EntityDaemonSet:
+	if runsAs(c.Entity) {
 		if services := e.servicesOn(c.Entity); len(services) > 0 {
 			return append(subjects, services...)
 		}

@@ -262,6 +262,53 @@ func TestSharedNode(t *testing.T) {
 	}
 }
 
+// TestNodeNotReady has Kubernetes say that a node is not ready while the calls to two services on it fail.
+func TestNodeNotReady(t *testing.T) {
+	calls := func(i int, failed float64) any {
+		front, orders, stock := shop()
+		front.failed, orders.failed, stock.failed = failed, failed, failed
+		return graph(at(i), front, orders, stock,
+			call{client: "user", server: "portal", n: 40, failed: failed, took: 0.05},
+			call{client: "portal", server: "mail", n: 40, failed: failed, took: 0.02, waited: 0.021})
+	}
+	where := func(i int) any {
+		return running(i, pod("stock", "node-1"), pod("mail", "node-1"), pod("orders", "node-2"))
+	}
+	w := newWorld(t, nil)
+	w.play(0, 100, func(i int) []any { return []any{calls(i, 0), where(i)} })
+	w.play(100, 120, func(i int) []any {
+		return []any{calls(i, 30), where(i), watched(t, at(i), "events", "MODIFIED", coreEvent(i, "NodeNotReady", "Node is not ready", "Node", "node-1", int64(i)))}
+	})
+	cause := w.one().Cause()
+	assert.Equal(t, semconv.Entity{Type: semconv.EntityNode, Name: "node-1"}, cause.Entity)
+	assert.Equal(t, semconv.CauseCrash, cause.Kind)
+	assert.Equal(t, "node-1", cause.Resource[semconv.AttrK8sNodeName])
+	w.stop()
+}
+
+// TestPodOfSeveralServices scores a pod in which two services run: it counts for neither, but belongs to the incident of one.
+func TestPodOfSeveralServices(t *testing.T) {
+	shared := func(service string) map[string]string {
+		resource := pod(service, "node-1")
+		resource[semconv.AttrK8sPodName], resource[semconv.AttrK8sDeploymentName] = "both-1", "both"
+		return resource
+	}
+	where := func(i int) any { return running(i, shared("stock"), shared("mail")) }
+	w := newWorld(t, nil)
+	w.play(0, 100, func(i int) []any { return append(calm(i), where(i)) })
+	w.play(100, 120, func(i int) []any {
+		return append(stockFails(i), where(i), scored(i, 100, map[string]string{semconv.AttrK8sNamespaceName: "shop", semconv.AttrK8sPodName: "both-1"}, "k8s.container.restarts", 20, 3))
+	})
+	incident := w.one()
+	var causes []semconv.Entity
+	for _, c := range incident.Causes {
+		causes = append(causes, c.Entity)
+	}
+	assert.Equal(t, service("stock"), causes[0])
+	assert.Contains(t, causes, semconv.Entity{Type: semconv.EntityPod, Name: "shop/both-1"})
+	w.stop()
+}
+
 func TestRelationsAreBoundedAndExpire(t *testing.T) {
 	r := newRelations(2)
 	a, b, c, d := service("a"), service("b"), service("c"), service("d")

@@ -33,6 +33,16 @@ func (e *engine) neighbourhoods() neighbourhoods {
 		add(client, server)
 		add(server, client)
 	})
+	for _, s := range e.symptoms {
+		if !runsAs(s.entity) {
+			continue
+		}
+		// What runs as one service counts for that; what runs as several is near each of them.
+		for _, service := range e.relations.of(s.entity, semconv.EntityService) {
+			add(s.entity, service)
+			add(service, s.entity)
+		}
+	}
 	return n
 }
 
@@ -71,7 +81,7 @@ func (e *engine) surroundings(symptoms []*symptom, near neighbourhoods) surround
 		saturated: map[semconv.Entity][]time.Time{}, tenants: map[semconv.Entity]bool{},
 	}
 	for _, member := range symptoms {
-		if isMachine(member.entity) && member.opens {
+		if member.condemns() {
 			s.saturated[member.entity] = append(s.saturated[member.entity], member.onset)
 		}
 		e.machinesUnder(member.entity, func(under semconv.Entity) { s.tenants[under] = true })
@@ -210,14 +220,15 @@ func (u union) join(i, j int) {
 
 // group parts symptoms into groups that belong together, directly or by way of others, in the order of their first
 // symptom. Two belong together when their onsets lie within the group window and they are near each other, are of one kind
-// on one machine, or one is of a saturated machine and the other of what runs on it. Around each entity the symptoms are put in the order of their onsets, where only neighbours need
-// to be compared, so the cost is that of sorting as many entries as the symptoms' entities have edges.
+// on one machine, or one is of a saturated machine and the other of what runs on it. Around each entity the symptoms are put in
+// the order of their onsets, where only neighbours need to be compared, so the cost is that of sorting as many entries as the
+// symptoms' entities have edges.
 func (e *engine) group(symptoms []*symptom, near neighbourhoods) [][]*symptom {
 	sets := newUnion(len(symptoms))
 	// The symptoms come in the order of their onsets, and so do the entries of each list.
 	saturated := map[semconv.Entity][]int{}
 	for i, s := range symptoms {
-		if isMachine(s.entity) && s.opens {
+		if s.condemns() {
 			saturated[s.entity] = append(saturated[s.entity], i)
 		}
 	}

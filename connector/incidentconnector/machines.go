@@ -32,13 +32,13 @@ func (t *trouble) own() (failures, seconds float64) {
 	return failures, seconds
 }
 
-// machineEdges lets the services on a saturated machine call it: what they have to bear by themselves is then explained by it.
+// machineEdges lets the services on a machine that is saturated, or not ready, call it: what they have to bear by themselves is then explained by it.
 // A machine is suspected when most of the services with trouble of their own share it, at least two, and none of them is
 // itself known to saturate it.
 func (e *engine) machineEdges(i *incident, edges []rootcause.Edge) (out []rootcause.Edge) {
 	machines := map[semconv.Entity]semconv.CauseKind{}
 	for _, s := range i.symptoms {
-		if s.class == classSignal && s.opens && s.active() && isMachine(s.entity) {
+		if s.condemns() && s.active() {
 			machines[s.entity] = s.kind
 		}
 	}
@@ -85,6 +85,14 @@ func (e *engine) machineEdges(i *incident, edges []rootcause.Edge) (out []rootca
 		}
 	}
 	return out
+}
+
+// condemns reports whether a symptom shows a machine in a state in which what runs there must suffer.
+func (s *symptom) condemns() bool {
+	if !isMachine(s.entity) {
+		return false
+	}
+	return s.class == classSignal && s.opens || s.class == classEvent && s.spreads >= strongEvent
 }
 
 // hogged reports whether a service on a machine is known to use up what the machine runs out of.

@@ -200,6 +200,11 @@ func (e *engine) runsOn(service, machine semconv.Entity) bool {
 	return isMachine(machine) && service.Type != machine.Type && e.relations.related(service, machine)
 }
 
+// runsAs reports whether an entity is one that services run as.
+func runsAs(entity semconv.Entity) bool {
+	return entity.Type == semconv.EntityPod || slices.Contains(workloadTypes, entity.Type)
+}
+
 func isMachine(entity semconv.Entity) bool {
 	return entity.Type == semconv.EntityNode || entity.Type == semconv.EntityHost
 }
