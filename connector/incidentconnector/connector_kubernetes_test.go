@@ -303,6 +303,12 @@ func TestWatchedChanges(t *testing.T) {
 			d["metadata"].(map[string]any)["resourceVersion"] = "99"
 		}))}, semconv.CauseErrors, "", ""},
 		{"first seen", nil, []any{watched(t, at(236), "deployments", "ADDED", stock(nil))}, semconv.CauseErrors, "", ""},
+		{"first seen when it was just changed", nil, []any{watched(t, at(236), "deployments", "MODIFIED", stock(func(d map[string]any) {
+			d["status"].(map[string]any)["observedGeneration"] = int64(3)
+		}))}, semconv.CauseErrors, "was changed, from what is not known", ""},
+		{"first seen as the controller knows it", nil, []any{watched(t, at(236), "deployments", "MODIFIED", stock(func(d map[string]any) {
+			d["status"].(map[string]any)["observedGeneration"] = int64(4)
+		}))}, semconv.CauseErrors, "", ""},
 		{"deleted", []any{watched(t, at(10), "deployments", "ADDED", stock(nil))}, []any{watched(t, at(236), "deployments", "DELETED", stock(nil))}, semconv.CauseChange, "was deleted", semconv.ChangeRemoval},
 		{"another workload", []any{watched(t, at(10), "deployments", "ADDED", deployment("mail", "mail:1", nil))}, []any{watched(t, at(236), "deployments", "MODIFIED", deployment("mail", "mail:2", nil))}, semconv.CauseErrors, "image of app mail:1 → mail:2", semconv.ChangeImage},
 		{"config map that it reads", []any{watched(t, at(10), "deployments", "ADDED", stock(nil)), watched(t, at(10), "configmaps", "ADDED", configMap("shared", "1"))}, []any{watched(t, at(236), "configmaps", "MODIFIED", configMap("shared", "2"))}, semconv.CauseChange, "config map shared was changed", semconv.ChangeConfig},
@@ -349,7 +355,7 @@ func TestWatchedChanges(t *testing.T) {
 			told := incident.Changes[len(incident.Changes)-1]
 			assert.Contains(t, told.Summary, c.change)
 			assert.Equal(t, c.what, told.Kind)
-			if named := cause.Change; c.kind == semconv.CauseChange || strings.Contains(c.name, "its name") {
+			if named := cause.Change; c.kind == semconv.CauseChange || strings.Contains(c.name, "its name") || strings.Contains(c.name, "just changed") {
 				require.NotNil(t, named)
 				assert.Equal(t, told, *named)
 			} else {

@@ -82,6 +82,9 @@ func (e *engine) observeWorkload(at time.Time, object kubeObject) {
 	now := workloadOf(object.body)
 	e.objects.workloads[entity] = now
 	if known == nil {
+		if changedJustNow(object.body) {
+			e.noteChange(at, entity, "", "was changed, from what is not known", true)
+		}
 		return
 	}
 	now.previous = known.previous
@@ -100,6 +103,14 @@ func (e *engine) observeWorkload(at time.Time, object kubeObject) {
 	case now.replicas != known.replicas:
 		e.noteChange(at, entity, semconv.ChangeScaling, fmt.Sprintf("scaled from %d to %d", known.replicas, now.replicas), false)
 	}
+}
+
+// changedJustNow reports whether the controller of a workload has not seen the newest change of it yet.
+func changedJustNow(body pcommon.Map) bool {
+	metadata, _ := childOf(body, "metadata")
+	status, _ := childOf(body, "status")
+	observed := integer(status, "observedGeneration")
+	return observed > 0 && integer(metadata, "generation") > observed
 }
 
 // workloadOf reads what matters of a workload.
