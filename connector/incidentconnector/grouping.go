@@ -33,14 +33,17 @@ func (e *engine) neighbourhoods() neighbourhoods {
 		add(client, server)
 		add(server, client)
 	})
+	running := map[semconv.Entity]bool{}
 	for _, s := range e.symptoms {
-		if !runsAs(s.entity) {
-			continue
+		if runsAs(s.entity) {
+			running[s.entity] = true
 		}
+	}
+	for _, entity := range sortedEntities(running) {
 		// What runs as one service counts for that; what runs as several is near each of them.
-		for _, service := range e.relations.of(s.entity, semconv.EntityService) {
-			add(s.entity, service)
-			add(service, s.entity)
+		for _, service := range e.relations.of(entity, semconv.EntityService) {
+			add(entity, service)
+			add(service, entity)
 		}
 	}
 	return n
