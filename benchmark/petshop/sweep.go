@@ -137,6 +137,7 @@ var knobs = []struct {
 	{"tail", func(p *nodeimpact.Parameters, f float64) { p.Tail = 1 - f*(1-p.Tail) }},
 	{"explained by calls", func(p *nodeimpact.Parameters, f float64) { p.Explained = min(1, p.Explained*f) }},
 	{"alike", func(p *nodeimpact.Parameters, f float64) { p.Alike *= f }},
+	{"least confidence", func(p *nodeimpact.Parameters, f float64) { p.LeastConfidence *= f }},
 	{"explained evidence", func(p *nodeimpact.Parameters, f float64) { p.Ranking.Explained *= f }},
 	{"least kept", func(p *nodeimpact.Parameters, f float64) { p.Ranking.LeastKept *= f }},
 	{"uninstrumented", func(p *nodeimpact.Parameters, f float64) { p.Ranking.Uninstrumented *= f }},

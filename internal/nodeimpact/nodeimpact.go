@@ -32,6 +32,8 @@ type Parameters struct {
 	// Alike is the part by which the impacts of two services may differ from bucket to bucket to take one of them for an
 	// unknown callee of the other. 0 looks for none.
 	Alike float64
+	// LeastConfidence is how much confidence in the first candidate it takes to name any.
+	LeastConfidence float64
 	// LearntBuckets is how many fault-free buckets make known what is noise.
 	LearntBuckets int
 }
@@ -43,7 +45,7 @@ func Defaults() Parameters {
 	ranking.SymptomShare = 0.05
 	return Parameters{
 		Ranking: ranking, LatencyNoise: 0.15, SecondsNoise: 0.0005, Failing: 0.002, Tail: 0.95, Held: 0.5, Explained: 1,
-		Alike: 0.5, LearntBuckets: 12,
+		Alike: 0.5, LeastConfidence: 0.05, LearntBuckets: 12,
 	}
 }
 
@@ -106,6 +108,9 @@ func (p Parameters) Rank(services []Service, calls []Call, symptom Symptom) Caus
 		return Causes{}
 	}
 	out := Causes{Named: slices.DeleteFunc(p.Ranking.Rank(w.nodes(), w.edges(true)), w.mayBeChance)}
+	if len(out.Named) > 0 && out.Named[0].Confidence < p.LeastConfidence {
+		out.Named = nil
+	}
 	if w.learnt() {
 		return out
 	}

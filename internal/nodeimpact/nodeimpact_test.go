@@ -398,6 +398,7 @@ func TestParameters(t *testing.T) {
 		"held":          func(p *Parameters) { p.Held = 4 },
 		"explained":     func(p *Parameters) { p.Explained = 0.2 },
 		"alike":         func(p *Parameters) { p.Alike = 0.01 },
+		"confidence":    func(p *Parameters) { p.LeastConfidence = 0.99 },
 		"learnt":        func(p *Parameters) { p.LearntBuckets = 1000 },
 	} {
 		t.Run(name, func(t *testing.T) {
