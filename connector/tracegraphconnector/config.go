@@ -248,23 +248,30 @@ func (c *Config) Validate() error {
 	return errors.Join(errs...)
 }
 
+// checkBuckets reports what is wrong with bounds that were written under a key.
+func checkBuckets(key string, bounds []time.Duration) []error {
+	var errs []error
+	if len(bounds) == 0 || len(bounds) > maxBuckets {
+		errs = append(errs, fmt.Errorf("%s must have between 1 and %d bounds, got %d", key, maxBuckets, len(bounds)))
+	}
+	if slices.ContainsFunc(bounds, func(d time.Duration) bool { return d <= 0 }) {
+		errs = append(errs, fmt.Errorf("%s must be greater than 0s, got %s", key, bounds))
+	}
+	for i := 1; i < len(bounds); i++ {
+		if bounds[i] <= bounds[i-1] {
+			errs = append(errs, fmt.Errorf("%s must increase, got %s after %s", key, bounds[i], bounds[i-1]))
+			break
+		}
+	}
+	return errs
+}
+
 // Validate reports everything that is wrong.
 func (c *HistogramConfig) Validate() error {
 	var errs []error
 	switch c.Type {
 	case HistogramExplicit:
-		if len(c.Buckets) == 0 || len(c.Buckets) > maxBuckets {
-			errs = append(errs, fmt.Errorf("buckets must have between 1 and %d bounds, got %d", maxBuckets, len(c.Buckets)))
-		}
-		if slices.ContainsFunc(c.Buckets, func(d time.Duration) bool { return d <= 0 }) {
-			errs = append(errs, fmt.Errorf("buckets must be greater than 0s, got %s", c.Buckets))
-		}
-		for i := 1; i < len(c.Buckets); i++ {
-			if c.Buckets[i] <= c.Buckets[i-1] {
-				errs = append(errs, fmt.Errorf("buckets must increase, got %s after %s", c.Buckets[i], c.Buckets[i-1]))
-				break
-			}
-		}
+		errs = checkBuckets("buckets", c.Buckets)
 	case HistogramExponential:
 		if c.MaxSize < 2 || c.MaxSize > maxBuckets {
 			errs = append(errs, fmt.Errorf("max_size must be between 2 and %d, got %d", maxBuckets, c.MaxSize))

@@ -74,10 +74,9 @@ func (c *Config) adopt(conf *confmap.Conf, keys *servicegraphKeys) error {
 	switch {
 	case explicit && exponential:
 		errs = append(errs, errors.New("use either latency_histogram_buckets or exponential_histogram_max_size"))
-	case explicit && len(keys.LatencyHistogramBuckets) == 0:
-		errs = append(errs, errors.New("latency_histogram_buckets must have at least one bound, got none; leave it out for the default"))
 	case explicit:
 		c.Histogram.Type, c.Histogram.Buckets = HistogramExplicit, keys.LatencyHistogramBuckets
+		errs = append(errs, checkBuckets("latency_histogram_buckets", keys.LatencyHistogramBuckets)...)
 	case exponential && (keys.ExponentialHistogramMaxSize < 2 || keys.ExponentialHistogramMaxSize > maxBuckets):
 		errs = append(errs, fmt.Errorf("exponential_histogram_max_size must be between 2 and %d, got %d; it bounds memory",
 			maxBuckets, keys.ExponentialHistogramMaxSize))

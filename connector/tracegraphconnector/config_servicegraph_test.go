@@ -58,7 +58,15 @@ func TestServicegraphKeys(t *testing.T) {
 		}},
 		{
 			name: "latency_histogram_buckets without any", text: "latency_histogram_buckets: []",
-			err: "latency_histogram_buckets must have at least one bound, got none; leave it out for the default",
+			err: "latency_histogram_buckets must have between 1 and 1000 bounds, got 0",
+		},
+		{
+			name: "latency_histogram_buckets in no order", text: "latency_histogram_buckets: [2s, 1s]",
+			err: "latency_histogram_buckets must increase, got 1s after 2s",
+		},
+		{
+			name: "latency_histogram_buckets below 0", text: "latency_histogram_buckets: [-1s, 1s]",
+			err: "latency_histogram_buckets must be greater than 0s, got [-1s 1s]",
 		},
 		{name: "exponential_histogram_max_size", text: "exponential_histogram_max_size: 20", want: func(c *Config) {
 			c.Histogram.Type, c.Histogram.MaxSize = HistogramExponential, 20

@@ -3,15 +3,18 @@ package tracegraphconnector
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/consumer/consumertest"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata/metricdatatest"
@@ -136,4 +139,64 @@ func TestTelemetryOfRewinds(t *testing.T) {
 			by("direction", map[string]int64{"back": 1}), metricdatatest.IgnoreTimestamp())
 		require.NoError(t, c.Shutdown(t.Context()))
 	})
+}
+
+// sumOf adds up the points of a counter or gauge.
+func sumOf(t *testing.T, tel *componenttest.Telemetry, name string) (sum int64) {
+	m, err := tel.GetMetric("otelcol_connector_tracegraph_" + name)
+	if err != nil {
+		return 0 // nothing was counted yet
+	}
+	switch data := m.Data.(type) {
+	case metricdata.Sum[int64]:
+		for _, dp := range data.DataPoints {
+			sum += dp.Value
+		}
+	case metricdata.Gauge[int64]:
+		for _, dp := range data.DataPoints {
+			sum += dp.Value
+		}
+	default:
+		t.Fatalf("%s is %T", name, m.Data)
+	}
+	return sum
+}
+
+// TestEverySpanIsAccountedFor sends spans that are paired, expire, are evicted, find no room, come twice, late and without
+// identity, and asserts after each batch that what came in is what was resolved and what waits.
+func TestEverySpanIsAccountedFor(t *testing.T) {
+	rng := rand.New(rand.NewPCG(4, 7))
+	c, tel := observed(t, func(c *Config) { c.MaxPending, c.MaxEdges, c.MaxLinks = 100, 6, 2 }, consumertest.NewNop())
+	kinds := []ptrace.SpanKind{kindServer, kindClient, kindProducer, kindConsumer, kindInternal}
+	received := int64(0)
+	for round := range 60 {
+		var spans []sp
+		for range 50 {
+			s := sp{
+				svc: string(rune('a' + rng.IntN(12))), trace: rng.Uint64N(300), id: rng.Uint64N(6), parent: rng.Uint64N(6),
+				kind: kinds[rng.IntN(len(kinds))], at: time.Duration(round)*second - time.Duration(rng.IntN(4))*second,
+			}
+			if rng.IntN(4) == 0 {
+				s.attrs = map[string]any{"server.address": "x", "db.system": []string{"", "redis"}[rng.IntN(2)]}
+			}
+			if s.kind == kindConsumer {
+				s.links = []uint64{rng.Uint64N(6), rng.Uint64N(6), 1}[:rng.IntN(4)]
+			}
+			spans = append(spans, s)
+		}
+		received += int64(len(spans))
+		require.NoError(t, c.ConsumeTraces(t.Context(), batch(spans...)))
+		require.Equal(t, received, sumOf(t, tel, "received_spans"))
+		require.Equal(t, received+sumOf(t, tel, "followed_links"), sumOf(t, tel, "resolved_spans")+sumOf(t, tel, "pending_spans"))
+	}
+	require.NoError(t, c.Shutdown(t.Context()))
+	assert.Equal(t, received+sumOf(t, tel, "followed_links"), sumOf(t, tel, "resolved_spans"))
+	m, err := tel.GetMetric("otelcol_connector_tracegraph_resolved_spans")
+	require.NoError(t, err)
+	var reasons []string
+	for _, dp := range m.Data.(metricdata.Sum[int64]).DataPoints {
+		v, _ := dp.Attributes.Value("outcome")
+		reasons = append(reasons, v.AsString())
+	}
+	assert.ElementsMatch(t, outcomeNames[:], reasons, "each reason was met")
 }

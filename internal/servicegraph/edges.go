@@ -259,7 +259,8 @@ func (ed *edge) sent(at int64, delta bool) {
 		return
 	}
 	ed.total.clear()
-	for _, start := range []*int64{&ed.start, &ed.succeededStart, &ed.failedStart} {
+	ed.start = at
+	for _, start := range []*int64{&ed.succeededStart, &ed.failedStart} {
 		if *start != 0 {
 			*start = at
 		}

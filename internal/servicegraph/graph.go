@@ -225,6 +225,14 @@ func (g *Graph) nextEpoch() {
 		return
 	}
 	g.labelsSince = now
+	// Spans that nobody confirmed may have waited for longer than anything else does.
+	for i := range g.doubtful.Spans {
+		s := &g.doubtful.Spans[i]
+		g.Dimensions.touch(s.Dimensions)
+		g.Operations.touch(LabelID(s.Operation))
+		g.Versions.touch(LabelID(s.Version))
+		g.Failures.touch(LabelID(s.Failure))
+	}
 	for _, l := range g.labels() {
 		l.next()
 	}

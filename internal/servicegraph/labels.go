@@ -103,6 +103,16 @@ func (l *Labels) Value(id LabelID) string {
 	return l.entries[id].value
 }
 
+// touch keeps a number good for as long as if it had been asked for now.
+func (l *Labels) touch(id LabelID) {
+	if id <= LabelOther {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.entries[id].epoch = l.epoch.Load()
+}
+
 // refusals returns how often a string found no room.
 func (l *Labels) refusals() int64 {
 	l.mu.Lock()

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 )
@@ -55,6 +56,49 @@ func TestLabelsAreForgotten(t *testing.T) {
 	assert.Equal(t, unused, id, "its number is free")
 	assert.Equal(t, "new", l.Value(id))
 	assert.EqualValues(t, labelLife, l.Epoch())
+}
+
+// TestLabelsOfDoubtfulSpans leaves a span far ahead of the others unconfirmed, while their time goes on by leaps.
+func TestLabelsOfDoubtfulSpans(t *testing.T) {
+	cfg := testConfig()
+	cfg.EdgeTTL = 20 * time.Second
+	cfg.Operations = OperationsConfig{MaxPerEdge: 4, MaxTotal: 4, MaxVariants: 4, MaxSize: 8}
+	var names []string
+	g := New(cfg, func(_ int64, edges []Edge) {
+		for _, e := range edges {
+			for _, op := range e.Operations {
+				names = append(names, op.Name)
+			}
+		}
+	})
+	in := g.NewIntake()
+	take := func(seconds int, trace uint64, operation string) {
+		in.Take(int64(time.Hour), func() {
+			id, _ := g.Operations.ID([]byte(operation))
+			end := int64(time.Hour) + int64(seconds)*int64(time.Second)
+			in.Spans = append(in.Spans, Span{
+				Trace: TraceID{Lo: trace}, ID: trace, Start: end - 1, End: end, Kind: KindServer, Weight: 1,
+				Service: in.Service("", operation), Operation: uint16(id),
+			})
+		})
+	}
+	take(0, 1, "first")
+	take(100_000, 2, "doubtful")
+	// Twenty spans of two services are believed, again and again.
+	for leap := range 10 {
+		in.Take(int64(time.Hour), func() {
+			for i := range uint64(20) {
+				end := int64(time.Hour) + int64(leap+1)*int64(time.Minute)
+				in.Spans = append(in.Spans, Span{
+					Trace: TraceID{Lo: 100*uint64(leap+1) + i}, ID: 1, Start: end - 1, End: end, Kind: KindServer, Weight: 1,
+					Service: in.Service("", string(rune('a'+i%2))),
+				})
+			}
+		})
+	}
+	g.Flush()
+	assert.Contains(t, names, "doubtful")
+	assert.Greater(t, g.Operations.Epoch(), uint32(labelLife))
 }
 
 func TestLabelsSideBySide(t *testing.T) {
