@@ -54,7 +54,9 @@ func (e *engine) diagnose(i *incident, now time.Time) {
 	state.Changes = e.changesNear(state.StartedAt, now)
 	e.preceding = e.precedingChanges(i)
 	buckets := min(max(2, int(math.Ceil(float64(now.Sub(i.since))/float64(e.cfg.Bucket)))), excess.MaxWindow)
-	candidates := e.rank(i, buckets)
+	candidates := slices.DeleteFunc(e.rank(i, buckets), func(c rootcause.Candidate) bool {
+		return e.elsewhere(i, entityOf(edgehealth.Node(c.Name)))
+	})
 	i.flow.candidates = candidates[:min(len(candidates), e.cfg.Limits.Causes)]
 	state.Causes = nil
 	for _, c := range candidates[:min(len(candidates), e.cfg.Limits.Causes)] {

@@ -40,6 +40,8 @@ type incident struct {
 	// converging is the ID of the older incident that it seems to be a part of, and convergingSince since when.
 	converging      string
 	convergingSince time.Time
+	// siblings are the IDs of the incidents that were parted from it, and of those that it was parted from.
+	siblings []string
 	// whole incidents have taken in another one, and are not split any more.
 	whole bool
 

@@ -100,10 +100,13 @@ func (e *engine) shareMachine(a, b semconv.Entity, of map[semconv.Entity][]*symp
 	})
 }
 
-// part makes an incident of its own of the symptoms that one of two independent causes explains and the other does not.
-// What opened the incident stays with it.
+// part makes an incident of its own of the symptoms that one of two independent causes explains and the other does not. What
+// began first stays with the incident, unless it was opened by the other.
 func (e *engine) part(i *incident, other semconv.Entity, now time.Time) []semconv.IncidentEvent {
 	first := i.state.Cause().Entity
+	if i.onsetOf(other).Before(i.onsetOf(first)) {
+		first, other = other, first
+	}
 	stay, leave := parted(i, first, other)
 	if !slices.ContainsFunc(stay, func(s *symptom) bool { return s.opens && s.early }) {
 		stay, leave = parted(i, other, first)
@@ -111,19 +114,35 @@ func (e *engine) part(i *incident, other semconv.Entity, now time.Time) []semcon
 	n := &incident{symptoms: leave, found: now, changeable: i.changeable, seen: now, since: onsetAmong(leave)}
 	n.state = semconv.Incident{Status: semconv.StatusOpen, StartedAt: n.since, DetectedAt: now, SplitFrom: i.state.ID}
 	n.state.ID = e.newID(leading(leave), now)
+	n.siblings = append(slices.Clone(i.siblings), i.state.ID)
+	i.siblings = append(slices.Clone(i.siblings), n.state.ID)
 	for _, s := range leave {
 		s.incident, s.early = n, true
 		e.tell("symptom joined an open incident", s)
 	}
 	i.symptoms = stay
 	i.parting = semconv.Entity{}
+	e.incidents = append(e.incidents, n)
 	e.diagnose(n, now)
 	e.diagnose(i, now)
-	e.incidents = append(e.incidents, n)
 	e.decide(now, i, leading(leave), verdictSplit, reasonIndependent, "%s and %s explain different symptoms", first, other)
 	e.decide(now, n, leading(leave), verdictOpened, reasonParted, "it was a part of %s", i.state.ID)
 	e.logger.Info("incident split", zap.String("incident_id", i.state.ID), zap.String("new_incident_id", n.state.ID))
 	return e.reportAll(now, i, n)
+}
+
+// onsetOf returns the first onset of the symptoms of an entity that can open an incident.
+func (i *incident) onsetOf(entity semconv.Entity) time.Time {
+	var own []*symptom
+	for _, s := range i.symptoms {
+		if s.entity == entity && s.opens {
+			own = append(own, s)
+		}
+	}
+	if len(own) == 0 {
+		return i.found
+	}
+	return onsetAmong(own)
 }
 
 // parted parts the symptoms of an incident into those that another cause explains and the first does not, and the rest.
@@ -137,6 +156,18 @@ func parted(i *incident, first, other semconv.Entity) (stay, leave []*symptom) {
 		}
 	}
 	return stay, leave
+}
+
+// elsewhere reports whether a candidate is the cause of another open incident that was once one with this one, which holds
+// no symptom of it any more.
+func (e *engine) elsewhere(i *incident, candidate semconv.Entity) bool {
+	if len(i.siblings) == 0 || slices.ContainsFunc(i.symptoms, func(s *symptom) bool { return s.entity == candidate }) {
+		return false
+	}
+	return slices.ContainsFunc(e.incidents, func(other *incident) bool {
+		return slices.Contains(i.siblings, other.state.ID) &&
+			slices.ContainsFunc(other.symptoms, func(s *symptom) bool { return s.entity == candidate && s.opens })
+	})
 }
 
 // merge puts together the open incidents that have looked like one for a while.

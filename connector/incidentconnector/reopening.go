@@ -12,7 +12,7 @@ import (
 // endedIncident is what is remembered of an incident for the time in which it may come back.
 type endedIncident struct {
 	state semconv.Incident
-	// opened are the symptoms that opened it, and at is when it was resolved.
+	// opened are the symptoms that opened it or were there to the end, and at is when it was resolved.
 	opened []symptomKey
 	at     time.Time
 	// changeable is that of the incident.
@@ -25,8 +25,10 @@ type endedIncident struct {
 // end remembers an incident that was resolved. As many are remembered as may be open, the oldest are forgotten first.
 func (e *engine) end(i *incident, now time.Time) {
 	ended := &endedIncident{state: i.state, at: now, changeable: i.changeable, flaps: i.flaps, after: e.resolveAfter(i)}
-	for _, s := range i.key() {
-		ended.opened = append(ended.opened, s.key)
+	for _, s := range i.symptoms {
+		if s.opens && (s.early || s.active()) {
+			ended.opened = append(ended.opened, s.key)
+		}
 	}
 	if len(e.ended) >= e.cfg.Limits.Incidents {
 		e.ended = slices.Delete(e.ended, 0, 1)
@@ -72,8 +74,8 @@ func (e *engine) reopen(i *incident, lead *symptom, now time.Time) bool {
 	return false
 }
 
-// comesBackAs says why a new incident is one that has ended, or nothing: both have the same first cause, or it is not known
-// of both and they were opened by the same symptoms for the most part.
+// comesBackAs says why a new incident is one that has ended, or nothing: both have the same first cause, or one of them was
+// not sure of it, and most of the symptoms that open the new one were there before.
 func (ended *endedIncident) comesBackAs(i *incident) reason {
 	was, is := ended.state.Cause(), i.state.Cause()
 	if was.Entity == is.Entity && was.Entity != (semconv.Entity{}) {
@@ -82,17 +84,17 @@ func (ended *endedIncident) comesBackAs(i *incident) reason {
 	if was.Confidence >= sureEnough && is.Confidence >= sureEnough {
 		return ""
 	}
-	shared, opening := 0, 0
+	before, opening := 0, 0
 	for _, s := range i.symptoms {
 		if !s.opens {
 			continue
 		}
 		opening++
 		if slices.Contains(ended.opened, s.key) {
-			shared++
+			before++
 		}
 	}
-	if all := opening + len(ended.opened) - shared; shared > 0 && 2*shared >= all {
+	if before > 0 && 2*before >= opening {
 		return reasonSymptoms
 	}
 	return ""

@@ -136,6 +136,7 @@ func (i *storedIncident) code(c *binarystate.Codec, symptoms int) {
 	c.String(&i.silence, maxStoredText)
 	c.String(&i.converging, maxStoredText)
 	codeEntities(c, &i.parting)
+	codeList(c, &i.siblings, func(id *string) { c.String(id, maxStoredText) })
 	i.flaps = c.Count(i.flaps, math.MaxInt32)
 	codeList(c, &i.members, func(at *int) { *at = c.Count(*at, symptoms-1) })
 }

@@ -163,7 +163,8 @@ func (e *remediationExporter) decideAll(ctx context.Context, events []incoming, 
 // decide takes one event. e.mu is held.
 func (e *remediationExporter) decide(ctx context.Context, ev *incoming, now time.Time) error {
 	inc := &ev.Incident
-	switch e.ledger.Observe(inc.ID, inc.Revision, now) {
+	verdict, returned := e.observe(ev, now)
+	switch verdict {
 	case playbook.Duplicate:
 		e.after(func() {
 			add(ctx, e.telemetry.ExporterRemediationIgnoredRecords, e.telemetry.ignored, ignoredDuplicate, 1)
@@ -184,11 +185,14 @@ func (e *remediationExporter) decide(ctx context.Context, ev *incoming, now time
 		return err
 	}
 
-	var changes []playbook.Change
-	if ev.Name == semconv.EventIncidentResolved {
+	changes := returned
+	switch {
+	case ev.Name == semconv.EventIncidentResolved && inc.Resolution == semconv.ResolutionMerged:
+		changes = e.ledger.Merge(inc.ID)
+	case ev.Name == semconv.EventIncidentResolved:
 		changes = e.ledger.Resolve(inc.ID, ev.Time, inc.Resolution == semconv.ResolutionRecovered)
-	} else {
-		changes = e.ledger.Progress(inc.ID, ev.Time)
+	default:
+		changes = append(changes, e.ledger.Progress(inc.ID, ev.Time)...)
 	}
 	for i := range changes {
 		e.report(ctx, &changes[i], now)
@@ -199,6 +203,18 @@ func (e *remediationExporter) decide(ctx context.Context, ev *incoming, now time
 		}
 	}
 	return nil
+}
+
+// observe notes an event in the ledger. An incident that is told of as opened again goes on: the changes say which actions
+// were held to have helped and have not.
+func (e *remediationExporter) observe(ev *incoming, now time.Time) (playbook.Verdict, []playbook.Change) {
+	inc := &ev.Incident
+	if ev.Name == semconv.EventIncidentOpened && inc.Reopened > 0 {
+		if changes, ok := e.ledger.Reopen(inc.ID, inc.Revision, now); ok {
+			return playbook.Known, changes
+		}
+	}
+	return e.ledger.Observe(inc.ID, inc.Revision, now), nil
 }
 
 // notify queues the event for those who want it. The end of an incident goes only to those who were told of it.

@@ -60,12 +60,15 @@ func TestVerificationOutcomes(t *testing.T) {
 	noData.Incident.Resolution = semconv.ResolutionNoData
 	unknown := resolved("i-1", 2, time.Second)
 	unknown.Incident.Resolution = ""
+	merged := resolved("i-1", 2, time.Second)
+	merged.Incident.Resolution = semconv.ResolutionMerged
 	for name, tc := range map[string]struct {
 		event *semconv.IncidentEvent
 		want  string
 	}{
 		"no data":         {&noData, "inconclusive/no_data"},
 		"unknown":         {&unknown, "inconclusive/no_data"},
+		"merged":          {&merged, "inconclusive/merged"},
 		"silence":         {nil, "failed/not_recovered"},
 		"recovered late":  {new(resolved("i-1", 2, 91*time.Second)), "failed/not_recovered"},
 		"still open late": {new(updated("i-1", 2, 91*time.Second)), "failed/not_recovered"},
@@ -94,6 +97,33 @@ func TestVerificationOutcomes(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestReopenedIncident asserts that an action after which the fault returns has not succeeded, and is not repeated.
+func TestReopenedIncident(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "shop")
+		r.playbook("restart", "shop", nil)
+		r.start()
+		r.must(opened("i-1"))
+		synctest.Wait()
+		r.must(resolved("i-1", 2, 30*time.Second))
+		synctest.Wait()
+		again := event("i-1", 3, semconv.EventIncidentOpened, time.Minute)
+		again.Incident.Reopened = 1
+		r.must(again, again)
+		synctest.Wait()
+		assert.Equal(t, []string{"started", "accepted", "succeeded/recovered", "failed/returned"}, r.audit())
+		assert.Equal(t, []string{
+			"incident.opened.v1", "remediation.started.v1", "incident.resolved.v1", "remediation.succeeded.v1", "incident.opened.v1", "remediation.failed.v1",
+		}, r.hooks["shop"].types())
+		assert.Len(t, actions(r.hooks["shop"]), 1)
+		assert.Equal(t, int64(1), r.sum("ignored_records", "duplicate"), "the same event twice")
+		r.must(resolved("i-1", 4, 2*time.Minute))
+		synctest.Wait()
+		assert.Len(t, r.audit(), 4, "its verdict stands")
+		r.stop()
+	})
 }
 
 func TestObserveSendsNothingActing(t *testing.T) {

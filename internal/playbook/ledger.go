@@ -27,7 +27,7 @@ const (
 	New Verdict = iota
 	// Known is a further event of an incident.
 	Known
-	// Duplicate was seen before, is older than what was seen, or follows the incident's end.
+	// Duplicate was seen before, is older than what was seen, or follows the incident's end without reopening it.
 	Duplicate
 	// Refused is a new incident for which there is no room.
 	Refused
@@ -96,6 +96,22 @@ func (l *Ledger) evictResolved() bool {
 	}
 	delete(l.incidents, oldest)
 	return oldest != ""
+}
+
+// Reopen notes that an incident which was held to be resolved goes on, and what that means for its actions: one that had
+// succeeded has not. A playbook that has acted on the incident does not act on it again.
+func (l *Ledger) Reopen(id string, revision int64, now time.Time) (changes []Change, ok bool) {
+	inc := l.incidents[id]
+	if inc == nil || !inc.Resolved || revision <= inc.Revision {
+		return nil, false
+	}
+	inc.Resolved, inc.Revision, inc.Seen = false, revision, now
+	return l.verify(id, func(p *Play) (Outcome, Reason) {
+		if p.Outcome == Succeeded {
+			return Failed, ReasonReturned
+		}
+		return "", ""
+	}), true
 }
 
 // Decide applies the guards to a playbook whose conditions hold. The play it returns is a copy; ok is false when there
@@ -231,23 +247,38 @@ func (l *Ledger) Progress(id string, at time.Time) []Change {
 // Resolve notes the end of an incident and gives the verdict on its actions. Recovered is false when it is not known
 // whether the incident has really ended.
 func (l *Ledger) Resolve(id string, at time.Time, recovered bool) []Change {
-	inc := l.incidents[id]
-	if inc == nil {
-		return nil
-	}
-	inc.Resolved = true
-	return l.verify(id, func(p *Play) (Outcome, Reason) {
+	return l.end(id, func(p *Play) (Outcome, Reason) {
 		switch {
-		case p.Outcome == Pending:
-			return Skipped, ReasonStale
-		case p.Outcome != Accepted:
-			return "", ""
 		case !recovered:
 			return Inconclusive, ReasonNoData
 		case at.After(p.EventDeadline):
 			return Failed, ReasonNotRecovered
 		default:
 			return Succeeded, ReasonRecovered
+		}
+	})
+}
+
+// Merge notes that an incident goes on as a part of another one: what its actions were good for cannot be told from its end.
+func (l *Ledger) Merge(id string) []Change {
+	return l.end(id, func(*Play) (Outcome, Reason) { return Inconclusive, ReasonMerged })
+}
+
+// end notes the end of an incident. The verdict is asked for on each accepted action.
+func (l *Ledger) end(id string, verdict func(*Play) (Outcome, Reason)) []Change {
+	inc := l.incidents[id]
+	if inc == nil {
+		return nil
+	}
+	inc.Resolved = true
+	return l.verify(id, func(p *Play) (Outcome, Reason) {
+		switch p.Outcome {
+		case Pending:
+			return Skipped, ReasonStale
+		case Accepted:
+			return verdict(p)
+		default:
+			return "", ""
 		}
 	})
 }

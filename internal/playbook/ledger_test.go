@@ -209,6 +209,24 @@ func TestVerification(t *testing.T) {
 	}
 }
 
+func TestReopen(t *testing.T) {
+	l := begin(t)
+	_, ok := l.Reopen("a", 9, start)
+	require.False(t, ok, "it is open")
+	l.Resolve("a", start, true)
+	_, ok = l.Reopen("a", 1, start)
+	assert.False(t, ok, "an old event reopens nothing")
+	changes, ok := l.Reopen("a", 9, start)
+	require.True(t, ok)
+	if len(changes) > 0 {
+		assert.Equal(t, ReasonReturned, changes[0].Play.Reason)
+	}
+	assert.Equal(t, Duplicate, l.Observe("a", 9, start))
+	assert.Equal(t, Known, l.Observe("a", 10, start), "it goes on")
+	_, ok = l.Reopen("nobody", 1, start)
+	assert.False(t, ok)
+}
+
 func TestStaleActionsAreNotDispatched(t *testing.T) {
 	t.Run("resolved before the attempt", func(t *testing.T) {
 		l := begin(t)

@@ -67,8 +67,12 @@ const (
 	ReasonRecovered    Reason = "recovered"
 	ReasonNotRecovered Reason = "not_recovered"
 	ReasonNoData       Reason = "no_data"
-	ReasonRefused      Reason = "refused"
-	ReasonUndelivered  Reason = "undelivered"
+	// ReasonReturned is that of an action after which the incident was resolved, but came back under the same ID, and
+	// ReasonMerged that of one whose incident goes on as a part of another.
+	ReasonReturned    Reason = "returned"
+	ReasonMerged      Reason = "merged"
+	ReasonRefused     Reason = "refused"
+	ReasonUndelivered Reason = "undelivered"
 )
 
 // Rule is the part of a playbook that guards it.
