@@ -14,7 +14,10 @@ import (
 // view is the part of the connector that the collector makes for one pair of signals.
 type view struct {
 	lease *sharedengine.Lease[*Config, *engine]
-	next  consumer.Logs
+	input input
+	// Either of both is where it sends.
+	next        consumer.Logs
+	nextMetrics consumer.Metrics
 }
 
 type (
@@ -27,7 +30,13 @@ func (v *view) Start(ctx context.Context, host component.Host) error {
 	if err := v.lease.Start(ctx, host); err != nil {
 		return err
 	}
-	v.lease.Engine().outbox.open(v)
+	engine := v.lease.Engine()
+	engine.intake.start(v)
+	if v.nextMetrics != nil {
+		engine.measures.open(v)
+		return nil
+	}
+	engine.outbox.open(v)
 	return nil
 }
 
@@ -35,6 +44,12 @@ func (v *view) Start(ctx context.Context, host component.Host) error {
 // incidents stay open for whoever was told of them: that nobody watches them any more does not end them.
 func (v *view) Shutdown(ctx context.Context) error {
 	engine := v.lease.Engine()
+	engine.intake.stop(v)
+	if v.nextMetrics != nil {
+		engine.measures.flush(ctx)
+		engine.measures.close(v)
+		return v.lease.Shutdown(ctx)
+	}
 	engine.outbox.drain(ctx)
 	engine.outbox.close(v)
 	return v.lease.Shutdown(ctx)
@@ -45,12 +60,16 @@ func (v *view) Capabilities() consumer.Capabilities { return consumer.Capabiliti
 
 // ConsumeMetrics takes anomaly scores and service graph metrics. It never fails: data that say nothing are counted.
 func (v *metricsView) ConsumeMetrics(ctx context.Context, md pmetric.Metrics) error {
-	v.lease.Engine().consumeMetrics(ctx, md)
+	if engine := v.lease.Engine(); engine.intake.takes(v.view) {
+		engine.consumeMetrics(ctx, md)
+	}
 	return nil
 }
 
 // ConsumeLogs takes log records and change events. It never fails: data that say nothing are counted.
 func (v *logsView) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
-	v.lease.Engine().consumeLogs(ctx, ld)
+	if engine := v.lease.Engine(); engine.intake.takes(v.view) {
+		engine.consumeLogs(ctx, ld)
+	}
 	return nil
 }

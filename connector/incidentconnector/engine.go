@@ -29,6 +29,8 @@ type engine struct {
 	logger    *zap.Logger
 	telemetry *instruments
 	outbox    *outbox
+	measures  *measures
+	intake    intake
 	// keeper is nil without storage.
 	keeper *keeper
 
@@ -76,6 +78,7 @@ type engine struct {
 	// warmFrom is when the first data came.
 	warmFrom  time.Time
 	decisions decisions
+	times     lifeTimes
 	// muted counts the events that a silence kept back.
 	muted    int64
 	refusals refusals
@@ -116,6 +119,7 @@ func newEngine(cfg *Config, set connector.Settings) (*engine, error) {
 		details:    newDetails(cfg.Limits.Edges),
 		objects:    newObjects(cfg.Limits.Objects),
 		symptoms:   map[symptomKey]*symptom{},
+		measures:   &measures{telemetry: telemetry},
 		objectives: newObjectives(cfg),
 		silences:   newSilences(cfg.Silences),
 		decisions:  newDecisions(cfg),
@@ -231,6 +235,7 @@ func (e *engine) told(ctx context.Context, events []semconv.IncidentEvent) {
 		e.keeper.nudge(events)
 	}
 	e.sendDecisions(ctx)
+	e.measures.flush(ctx)
 }
 
 // idle moves event time on by the clock on the wall when no data have come for a while, and tries again to send what
@@ -297,6 +302,7 @@ func (e *engine) judgeBucket(bucket int64) []semconv.IncidentEvent {
 	e.noteObjectives(now)
 	e.noteSilence(now)
 	events := e.updateIncidents(now)
+	e.measure(now)
 	e.forgetSymptoms(now)
 	if bucket%forgetEvery == 0 {
 		ended := now.Add(-2 * e.cfg.NormalAfter)

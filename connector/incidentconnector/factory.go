@@ -19,6 +19,8 @@ func NewFactory() connector.Factory {
 		createDefaultConfig,
 		connector.WithMetricsToLogs(f.createMetricsToLogs, metadata.MetricsToLogsStability),
 		connector.WithLogsToLogs(f.createLogsToLogs, metadata.LogsToLogsStability),
+		connector.WithMetricsToMetrics(f.createMetricsToMetrics, metadata.MetricsToMetricsStability),
+		connector.WithLogsToMetrics(f.createLogsToMetrics, metadata.LogsToMetricsStability),
 	)
 }
 
@@ -27,7 +29,7 @@ type factory struct {
 }
 
 func (f *factory) createMetricsToLogs(_ context.Context, set connector.Settings, cfg component.Config, next consumer.Logs) (connector.Metrics, error) {
-	v, err := f.newView(set, cfg, next)
+	v, err := f.newView(set, cfg, view{input: inputMetrics, next: next})
 	if err != nil {
 		return nil, err
 	}
@@ -35,18 +37,36 @@ func (f *factory) createMetricsToLogs(_ context.Context, set connector.Settings,
 }
 
 func (f *factory) createLogsToLogs(_ context.Context, set connector.Settings, cfg component.Config, next consumer.Logs) (connector.Logs, error) {
-	v, err := f.newView(set, cfg, next)
+	v, err := f.newView(set, cfg, view{input: inputLogs, next: next})
 	if err != nil {
 		return nil, err
 	}
 	return &logsView{v}, nil
 }
 
-func (f *factory) newView(set connector.Settings, cfg component.Config, next consumer.Logs) (*view, error) {
+func (f *factory) createMetricsToMetrics(_ context.Context, set connector.Settings, cfg component.Config, next consumer.Metrics) (connector.Metrics, error) {
+	v, err := f.newView(set, cfg, view{input: inputMetrics, nextMetrics: next})
+	if err != nil {
+		return nil, err
+	}
+	return &metricsView{v}, nil
+}
+
+func (f *factory) createLogsToMetrics(_ context.Context, set connector.Settings, cfg component.Config, next consumer.Metrics) (connector.Logs, error) {
+	v, err := f.newView(set, cfg, view{input: inputLogs, nextMetrics: next})
+	if err != nil {
+		return nil, err
+	}
+	return &logsView{v}, nil
+}
+
+// newView returns a view that sends to where v does.
+func (f *factory) newView(set connector.Settings, cfg component.Config, v view) (*view, error) {
 	config := cfg.(*Config)
 	lease, err := f.engines.Lease(config, func() (*engine, error) { return newEngine(config, set) })
 	if err != nil {
 		return nil, err
 	}
-	return &view{lease: lease, next: next}, nil
+	v.lease = lease
+	return &v, nil
 }

@@ -40,6 +40,8 @@ type incident struct {
 	// converging is the ID of the older incident that it seems to be a part of, and convergingSince since when.
 	converging      string
 	convergingSince time.Time
+	// timed and diagnosed say that the times of its detection and of its diagnosis were recorded.
+	timed, diagnosed bool
 	// siblings are the IDs of the incidents that were parted from it, and of those that it was parted from.
 	siblings []string
 	// whole incidents have taken in another one, and are not split any more.
@@ -274,23 +276,27 @@ func (e *engine) resolve(i *incident, resolution semconv.Resolution, now time.Ti
 	i.state.Status = semconv.StatusResolved
 	i.state.Resolution = resolution
 	i.state.ResolvedAt = i.lastActive()
+	e.times.note(i)
 	text, why := "no symptom is left", reasonRecovered
 	if resolution == semconv.ResolutionNoData {
 		text, why = "the telemetry that showed the symptoms has stopped", reasonNoData
+	} else {
+		e.times.resolve.record(i.state.ResolvedAt.Sub(i.since))
 	}
 	i.state.Timeline = append(slices.Clone(i.state.Timeline), semconv.TimelineEntry{Time: i.state.ResolvedAt, Text: text})
 	e.decide(now, i, nil, verdictResolved, why, "the last symptom was seen at %s", i.state.ResolvedAt.Format(time.TimeOnly))
+	var event *semconv.IncidentEvent
+	if i.told {
+		told := i.emit(semconv.EventIncidentResolved, now)
+		event = &told
+	}
 	e.end(i, now)
 	for _, s := range i.symptoms {
 		delete(e.symptoms, s.key)
 		e.settle(s)
 	}
 	e.logger.Info("incident resolved", zap.String("incident_id", i.state.ID), zap.String("resolution", string(resolution)))
-	if !i.told {
-		return nil
-	}
-	event := i.emit(semconv.EventIncidentResolved, now)
-	return &event
+	return event
 }
 
 // settle keeps what a symptom was found by from being found again once its incident is over.

@@ -33,6 +33,9 @@ func (e *engine) ingestMetrics(md pmetric.Metrics) (newest time.Time) {
 		}
 	}
 	for _, rm := range md.ResourceMetrics().All() {
+		if ours(rm) {
+			continue
+		}
 		source, note := e.read(rm.Resource().Attributes())
 		if note.entity.Type == semconv.EntityService && !note.met {
 			e.refusals.limit++

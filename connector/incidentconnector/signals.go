@@ -69,7 +69,7 @@ func (e *engine) ingestAnomaly(m pmetric.Metric, sm pmetric.ScopeMetrics, rm pme
 		case math.IsNaN(value) || math.IsInf(value, 0) || metric == "":
 			e.refusals.invalid++
 			continue
-		case !ok || strings.HasPrefix(metric, "traces_service_graph_"):
+		case !ok || strings.HasPrefix(metric, "traces_service_graph_") || semconv.IsIncidentMetric(metric):
 			// The edges of the graph are judged by their counts, which say more than a score.
 			continue
 		case e.selection.ignores(rm, sm, m, p):

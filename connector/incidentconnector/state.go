@@ -132,7 +132,7 @@ func (i *storedIncident) code(c *binarystate.Codec, symptoms int) {
 	codeJSON(c, &i.state)
 	codeTimes(c, &i.emitted, &i.since, &i.found, &i.changeable, &i.seen, &i.named, &i.partingSince, &i.convergingSince)
 	codeDurations(c, &i.unseen)
-	c.Flags(&i.told, &i.whole)
+	c.Flags(&i.told, &i.whole, &i.timed, &i.diagnosed)
 	c.String(&i.silence, maxStoredText)
 	c.String(&i.converging, maxStoredText)
 	codeEntities(c, &i.parting)

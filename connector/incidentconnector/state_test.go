@@ -33,6 +33,7 @@ var whereKept = map[string]string{
 	"changes":  "life", "symptoms": "life", "incidents": "life", "refusals": "counted within one batch",
 	"ended": "life", "warmFrom": "life", "hearing": "life", "objectives": "kindBudgets", "silences": "configuration",
 	"decisions": "counted within one batch, and told soon or never", "muted": "counted within one batch",
+	"measures": "wiring", "intake": "wiring", "times": "a restart resets cumulative histograms, as their start time says",
 }
 
 func TestEveryFieldOfTheEngineIsKeptOrExplained(t *testing.T) {

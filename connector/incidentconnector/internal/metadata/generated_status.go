@@ -12,6 +12,8 @@ var (
 )
 
 const (
-	MetricsToLogsStability = component.StabilityLevelDevelopment
-	LogsToLogsStability    = component.StabilityLevelDevelopment
+	MetricsToLogsStability    = component.StabilityLevelDevelopment
+	LogsToLogsStability       = component.StabilityLevelDevelopment
+	MetricsToMetricsStability = component.StabilityLevelDevelopment
+	LogsToMetricsStability    = component.StabilityLevelDevelopment
 )

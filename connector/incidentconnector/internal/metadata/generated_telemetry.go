@@ -31,6 +31,7 @@ type TelemetryBuilder struct {
 	ConnectorIncidentDecisions          metric.Int64Counter
 	ConnectorIncidentDroppedDecisions   metric.Int64Counter
 	ConnectorIncidentDroppedEvents      metric.Int64Counter
+	ConnectorIncidentDroppedPoints      metric.Int64Counter
 	ConnectorIncidentEmittedEvents      metric.Int64Counter
 	ConnectorIncidentEvaluationDuration metric.Float64Histogram
 	ConnectorIncidentFailedSnapshots    metric.Int64Counter
@@ -119,6 +120,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_connector_incident_dropped_events",
 		metric.WithDescription("Incident events that the pipeline after this connector refused for good, or that found no room to wait for it. [Development]"),
 		metric.WithUnit("{events}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ConnectorIncidentDroppedPoints, err = builder.meter.Int64Counter(
+		"otelcol_connector_incident_dropped_points",
+		metric.WithDescription("Points of incident metrics that the pipeline after this connector refused, or that found no room to wait for it. [Development]"),
+		metric.WithUnit("{datapoints}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ConnectorIncidentEmittedEvents, err = builder.meter.Int64Counter(

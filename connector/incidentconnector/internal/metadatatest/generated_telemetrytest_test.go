@@ -27,6 +27,7 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ConnectorIncidentDecisions.Add(context.Background(), 1)
 	tb.ConnectorIncidentDroppedDecisions.Add(context.Background(), 1)
 	tb.ConnectorIncidentDroppedEvents.Add(context.Background(), 1)
+	tb.ConnectorIncidentDroppedPoints.Add(context.Background(), 1)
 	tb.ConnectorIncidentEmittedEvents.Add(context.Background(), 1)
 	tb.ConnectorIncidentEvaluationDuration.Record(context.Background(), 1)
 	tb.ConnectorIncidentFailedSnapshots.Add(context.Background(), 1)
@@ -49,6 +50,9 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualConnectorIncidentDroppedEvents(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualConnectorIncidentDroppedPoints(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualConnectorIncidentEmittedEvents(t, testTel,
