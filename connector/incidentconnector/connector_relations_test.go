@@ -338,25 +338,40 @@ func TestRelationsPastTheLimit(t *testing.T) {
 	w.stop()
 }
 
-func TestSameHost(t *testing.T) {
-	for _, c := range []struct {
-		a, b string
-		want bool
-	}{
-		{"pg-1", "pg-1", true},
-		{"pg-1:5432", "pg-1/orders", true},
-		{"pg-1.db.svc", "pg-1", true},
-		{"pg-1", "pg-1.db.svc:5432", true},
-		{"pg-1", "pg-10", false},
-		{"10", "10.0.0.1", false},
-		{"10.0.0.1:5432", "10.0.0.1", true},
-		{"::1", "::1", true},
-		{"", "", false},
-		{"a.b", "a.c", false},
-	} {
-		assert.Equal(t, c.want, sameHost(c.a, c.b), "%s %s", c.a, c.b)
-		assert.Equal(t, c.want, sameHost(c.b, c.a), "%s %s", c.b, c.a)
+func TestPeersByAddress(t *testing.T) {
+	w := newWorld(t, nil)
+	virtual := func(server, connection string) call {
+		return call{client: "orders", server: server, n: 1, attrs: map[string]string{
+			semconv.AttrGraphConnectionType: connection, semconv.AttrGraphVirtualNode: "server",
+		}}
 	}
+	w.feed(graph(at(0),
+		virtual("pg-1/orders", semconv.ConnectionDatabase), virtual("pg-1/stock", semconv.ConnectionDatabase),
+		virtual("mysql.db.svc:3306/shop", semconv.ConnectionDatabase), virtual("10.0.0.1:5432", semconv.ConnectionDatabase),
+		virtual("10.0.0.2", semconv.ConnectionVirtual), virtual("::1", semconv.ConnectionVirtual),
+		virtual("kafka/payments", semconv.ConnectionMessaging), virtual("mails", semconv.ConnectionMessaging)))
+	engine := w.metrics.(*metricsView).lease.Engine()
+	database, external, queue := semconv.EntityDatabase, semconv.EntityExternal, semconv.EntityMessaging
+	for _, c := range []struct{ ask, want semconv.Entity }{
+		{semconv.Entity{Type: database, Name: "pg-1"}, semconv.Entity{Type: database, Name: "pg-1/orders"}},
+		{semconv.Entity{Type: external, Name: "pg-1:5432"}, semconv.Entity{Type: database, Name: "pg-1/orders"}},
+		{semconv.Entity{Type: database, Name: "pg-1.db.svc"}, semconv.Entity{Type: database, Name: "pg-1/orders"}},
+		{semconv.Entity{Type: database, Name: "pg-10"}, semconv.Entity{Type: database, Name: "pg-10"}},
+		{semconv.Entity{Type: database, Name: "mysql"}, semconv.Entity{Type: database, Name: "mysql.db.svc:3306/shop"}},
+		{semconv.Entity{Type: database, Name: "mysql.db.svc"}, semconv.Entity{Type: database, Name: "mysql.db.svc:3306/shop"}},
+		{semconv.Entity{Type: database, Name: "mysql.other"}, semconv.Entity{Type: database, Name: "mysql.other"}},
+		{semconv.Entity{Type: database, Name: "10.0.0.1"}, semconv.Entity{Type: database, Name: "10.0.0.1:5432"}},
+		{semconv.Entity{Type: external, Name: "10.0.0.3"}, semconv.Entity{Type: external, Name: "10.0.0.3"}},
+		{semconv.Entity{Type: external, Name: "10"}, semconv.Entity{Type: external, Name: "10"}},
+		{semconv.Entity{Type: external, Name: "::1"}, semconv.Entity{Type: external, Name: "::1"}},
+		{semconv.Entity{Type: queue, Name: "payments"}, semconv.Entity{Type: queue, Name: "kafka/payments"}},
+		{semconv.Entity{Type: queue, Name: "kafka/payments"}, semconv.Entity{Type: queue, Name: "kafka/payments"}},
+		{semconv.Entity{Type: queue, Name: "mails"}, semconv.Entity{Type: queue, Name: "mails"}},
+		{semconv.Entity{Type: queue, Name: "pg-1"}, semconv.Entity{Type: queue, Name: "pg-1"}},
+	} {
+		assert.Equal(t, c.want, engine.subject(c.ask), c.ask)
+	}
+	w.stop()
 }
 
 // TestConditionsOnSeries lets a series open that else could not, and ignores one that else would.

@@ -65,11 +65,13 @@ type engine struct {
 	// preceding are the changes of each entity that came before the incident which is diagnosed.
 	preceding  map[semconv.Entity]*change
 	happenings *happenings
-	details    *details
-	patterns   []newPattern
-	objects    *objects
-	symptoms   map[symptomKey]*symptom
-	incidents  []*incident
+	// peers are found when a bucket is judged and somebody asks for one.
+	peers     *peers
+	details   *details
+	patterns  []newPattern
+	objects   *objects
+	symptoms  map[symptomKey]*symptom
+	incidents []*incident
 	// ended are the incidents that were resolved a moment ago, in the order of their ends.
 	ended      []*endedIncident
 	objectives *objectives
@@ -284,6 +286,7 @@ const forgetEvery = 64
 
 // judgeBucket closes a bucket in all models and carries their findings on to symptoms and incidents.
 func (e *engine) judgeBucket(bucket int64) []semconv.IncidentEvent {
+	e.peers = nil
 	now := e.endOf(bucket)
 	e.settleNewcomers()
 	edgeFindings := e.edges.Close(bucket, minSurprise)

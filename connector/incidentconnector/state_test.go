@@ -29,6 +29,7 @@ var whereKept = map[string]string{
 	"resources": "what was read lately and is read again with the next batch", "relations": "kindRelations",
 	"preceding": "found anew for each diagnosis", "happenings": "kindObjects", "objects": "kindObjects",
 	"details":  "kindDetails",
+	"peers":    "found anew for each bucket",
 	"patterns": "what waits for the end of one bucket",
 	"changes":  "life", "symptoms": "life", "incidents": "life", "refusals": "counted within one batch",
 	"ended": "life", "warmFrom": "life", "hearing": "life", "objectives": "kindBudgets", "silences": "configuration",
