@@ -69,16 +69,12 @@ func (t *translator) translate() {
 
 func (t *translator) span(span ptrace.Span, from *origin) {
 	trace, id, parent := span.TraceID(), span.SpanID(), span.ParentSpanID()
-	t.graph.Spans = append(t.graph.Spans, servicegraph.Span{
-		Trace:   traceID(trace),
-		ID:      binary.BigEndian.Uint64(id[:]),
-		Parent:  binary.BigEndian.Uint64(parent[:]),
-		Start:   int64(min(uint64(span.StartTimestamp()), math.MaxInt64)),
-		End:     int64(min(uint64(span.EndTimestamp()), math.MaxInt64)),
-		Service: from.service,
-		Weight:  t.defaultWeight,
-	})
-	s := &t.graph.Spans[len(t.graph.Spans)-1]
+	s := t.graph.Add()
+	s.Trace = traceID(trace)
+	s.ID, s.Parent = binary.BigEndian.Uint64(id[:]), binary.BigEndian.Uint64(parent[:])
+	s.Start = int64(min(uint64(span.StartTimestamp()), math.MaxInt64))
+	s.End = int64(min(uint64(span.EndTimestamp()), math.MaxInt64))
+	s.Service, s.Weight = from.service, t.defaultWeight
 	switch span.Kind() {
 	case ptrace.SpanKindServer:
 		s.Kind = servicegraph.KindServer

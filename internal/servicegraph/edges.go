@@ -181,13 +181,14 @@ func (e *edges) add(ed *edge, c *call, start int64, ahead bool) {
 	if start = max(start, 1); *since == 0 || start < *since {
 		*since = start
 	}
+	clientSeconds, serverSeconds := float64(c.client)/1e9, float64(c.server)/1e9
 	if c.client >= 0 {
-		client.observe(e.cfg.Bounds, float64(c.client)/1e9, uint64(n))
+		client.observe(e.cfg.Bounds, clientSeconds, uint64(n))
 	}
 	if c.server >= 0 {
-		server.observe(e.cfg.Bounds, float64(c.server)/1e9, uint64(n))
+		server.observe(e.cfg.Bounds, serverSeconds, uint64(n))
 	}
-	if limit := e.cfg.MaxExemplars; limit > 0 {
+	if limit := e.cfg.MaxExemplars; limit > 0 && c.trace != (TraceID{}) {
 		if c.failed {
 			t.SlowestFailed.offer(c, limit)
 		} else {
@@ -195,7 +196,7 @@ func (e *edges) add(ed *edge, c *call, start int64, ahead bool) {
 		}
 	}
 	if e.cfg.Operations.MaxPerEdge > 0 {
-		e.addOperation(&t.operations, c, n, start)
+		e.addOperation(&t.operations, c, n, start, clientSeconds, serverSeconds)
 	}
 }
 

@@ -128,6 +128,9 @@ func (sh *shard) cover(r *record) *record {
 
 // timeOut settles a span that has waited long enough.
 func (sh *shard) timeOut(in *Intake, i int32, r *record) {
+	if in.trace = sh.index.traceOfGroup(r.group); in.trace != (TraceID{}) {
+		in.hash = sh.seed.trace(in.trace)
+	}
 	ended := r.ended(sh.near)
 	wait := sh.cfg.wait(r.kind(), r.failed(), r.peer)
 	at := min(ended+wait, in.watermark)

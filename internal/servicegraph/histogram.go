@@ -87,6 +87,10 @@ func (h *Histogram) observeExponential(v float64, n uint64) {
 
 // add counts n in the bucket at index of the current scale, and makes the scale coarser first where there is no room.
 func (h *Histogram) add(index int32, n uint64, v float64) {
+	if at := uint32(index - h.Offset); at < uint32(h.Len) {
+		h.Buckets[at] += n
+		return
+	}
 	low, high := index, index
 	if h.Len > 0 {
 		low, high = min(low, h.Offset), max(high, h.Offset+h.Len-1)

@@ -33,8 +33,11 @@ type index struct {
 	last      uint32
 	lastAt    int
 	lastCells []uint64
-	// expected is the number of cells that a new group is going to have, as far as is known.
+	// expected is the number of cells that a new group is going to have, as far as is known, and trace its trace.
 	expected int
+	trace    TraceID
+	// keepTraces is set when groups remember their trace, for examples.
+	keepTraces bool
 }
 
 // blocks are those of one class, which have 2^class cells.
@@ -42,11 +45,41 @@ type blocks struct {
 	chunks [][]uint64
 	// used are the numbers of cells in use, for the classes for which they are counted.
 	used []uint32
-	free []uint32
+	// traces are those of the groups; none where several share one.
+	traces []TraceID
+	free   []uint32
 	n    uint32
 }
 
-func newIndex() index { return index{groups: make([]uint64, minGroups)} }
+func newIndex(keepTraces bool) index {
+	return index{groups: make([]uint64, minGroups), keepTraces: keepTraces}
+}
+
+// expect says what comes next: n spans of a trace.
+func (x *index) expect(group uint32, trace TraceID, n int) {
+	x.expected = n
+	if !x.keepTraces {
+		return
+	}
+	x.trace = trace
+	if x.block(group) != nil {
+		if known := x.traceOf(uint32(x.groups[x.lastAt]) - 1); *known != trace {
+			*known = TraceID{}
+		}
+	}
+}
+
+func (x *index) traceOf(ref uint32) *TraceID {
+	return &x.blocks[ref>>classShift].traces[ref&(1<<classShift-1)]
+}
+
+// traceOfGroup returns the trace of a group, none when it is not known.
+func (x *index) traceOfGroup(group uint32) TraceID {
+	if !x.keepTraces || x.block(group) == nil {
+		return TraceID{}
+	}
+	return *x.traceOf(uint32(x.groups[x.lastAt]) - 1)
+}
 
 func half(key uint64) uint32 { return uint32(key >> 32) }
 
@@ -132,9 +165,30 @@ func (x *index) add(group uint32, cell uint64) {
 	if class+1 >= countedClass {
 		x.blocks[class+1].used[larger&(1<<classShift-1)] = n
 	}
+	if x.keepTraces {
+		*x.traceOf(larger) = *x.traceOf(ref)
+	}
 	x.giveBack(ref)
 	x.groups[x.lastAt] = uint64(group)<<32 | uint64(larger+1)
 	x.lastCells = to
+}
+
+// addAt is add for a group that is known and an empty cell that search passed last.
+func (x *index) addAt(group uint32, cells []uint64, free int, cell uint64) {
+	if group != x.last || free < 0 {
+		x.add(group, cell)
+		return
+	}
+	ref := uint32(x.groups[x.lastAt]) - 1
+	if class := ref >> classShift; class >= countedClass {
+		used := &x.blocks[class].used[ref&(1<<classShift-1)]
+		if int(*used) >= room(class) {
+			x.add(group, cell)
+			return
+		}
+		*used++
+	}
+	cells[free] = cell
 }
 
 // room is the number of cells of a block that may be in use.
@@ -159,6 +213,9 @@ func (x *index) create(group uint32) []uint64 {
 	ref := x.take(class)
 	x.groups[x.lastAt] = uint64(group)<<32 | uint64(ref+1)
 	x.nGroups++
+	if x.keepTraces {
+		*x.traceOf(ref) = x.trace
+	}
 	x.lastCells = x.cells(ref)
 	return x.lastCells
 }
@@ -287,6 +344,9 @@ func (x *index) take(class uint32) uint32 {
 	if class >= countedClass {
 		b.used = append(b.used, 0)
 	}
+	if x.keepTraces {
+		b.traces = append(b.traces, TraceID{})
+	}
 	return class<<classShift | n
 }
 
@@ -311,29 +371,29 @@ func (x *index) askBlock(group uint32) []uint64 {
 	return cells
 }
 
-// search returns where a block has a key, or -1: rec says whether a cell of the right half has it.
-func search(st *store, cells []uint64, key uint64) int {
+// search returns where a block has a key, or -1 and where there is an empty cell for it, if there is any.
+func search(st *store, cells []uint64, key uint64) (found, free int) {
 	mask := len(cells) - 1
 	h := half(key)
 	at := int(h) & mask
 	for range cells {
 		cell := cells[at]
 		if cell == 0 {
-			break
+			return -1, at
 		}
 		if uint32(cell>>32) == h {
 			r := st.rec(indexOf(cell))
 			if waiting(cell) {
 				if r.parent == key && r.waits() {
-					return at
+					return at, -1
 				}
 			} else if r.key == key {
-				return at
+				return at, -1
 			}
 		}
 		at = (at + 1) & mask
 	}
-	return -1
+	return -1, -1
 }
 
 // locate returns where a block has a cell.

@@ -2,7 +2,6 @@ package servicegraph
 
 import (
 	"cmp"
-	"hash/maphash"
 	"slices"
 )
 
@@ -32,6 +31,9 @@ type Intake struct {
 	// watermark is that at the span at hand, place the span's place in its portion.
 	watermark int64
 	place     int32
+	// trace is that of the span at hand, as far as it is known, with its hash.
+	trace TraceID
+	hash  uint64
 	calls     []placedCall
 	// firstCall and nextCall chain the calls by place.
 	firstCall, nextCall []int32
@@ -47,7 +49,7 @@ type placedCall struct {
 
 // NewIntake returns an intake.
 func (g *Graph) NewIntake() *Intake {
-	return &Intake{g: g, names: names{seed: maphash.MakeSeed()}}
+	return &Intake{g: g}
 }
 
 // Take takes in one batch, which arrived at the given time. It has read fill the batch, which is empty then and names nodes

@@ -148,8 +148,8 @@ func (e *edges) operation(list *operations, id LabelID, start int64) *operation 
 	return list.add(id, start, cfg)
 }
 
-// addOperation counts n equal calls.
-func (e *edges) addOperation(list *operations, c *call, n, start int64) {
+// addOperation counts n equal calls with their durations in seconds.
+func (e *edges) addOperation(list *operations, c *call, n, start int64, clientSeconds, serverSeconds float64) {
 	op := e.operation(list, c.operation, start)
 	v, refused := op.variant(variantKey{failure: c.failure, version: c.version}, start, e.cfg.Operations.MaxVariants)
 	if refused {
@@ -159,10 +159,10 @@ func (e *edges) addOperation(list *operations, c *call, n, start int64) {
 	v.last = max(v.last, c.at)
 	op.seen(c.at, c.at)
 	if c.client >= 0 {
-		op.client.observe(nil, float64(c.client)/1e9, uint64(n))
+		op.client.observe(nil, clientSeconds, uint64(n))
 	}
 	if c.server >= 0 {
-		op.server.observe(nil, float64(c.server)/1e9, uint64(n))
+		op.server.observe(nil, serverSeconds, uint64(n))
 	}
 }
 

@@ -77,6 +77,18 @@ func (r *record) hashed() bool        { return !r.has(markLink) }
 func (r *record) pendingCall() bool   { return r.state() == statePending && r.kind().calls() }
 func (r *record) at(near int64) int64 { return r.ended(near) + int64(r.later>>8)<<laterUnit }
 
+// id returns the identity of the span, given the hash of its trace; of a link, that of the span which has the link.
+func (r *record) id(trace uint64) uint64 {
+	switch {
+	case r.has(markLink):
+		return r.key
+	case r.has(markShared):
+		return idOf(trace, r.key) ^ sharedMark
+	default:
+		return idOf(trace, r.key)
+	}
+}
+
 // ended returns when the span's part of the call ended, given a time within a day of that.
 func (r *record) ended(near int64) int64 {
 	return near + int64(r.when&^(1<<metaBits-1)-uint64(near)<<metaBits)>>metaBits

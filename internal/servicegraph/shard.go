@@ -39,6 +39,14 @@ type item struct {
 
 func (it *item) group() uint32 { return uint32(it.trace) }
 
+// id returns the trace.
+func (it *item) id() TraceID {
+	if it.link != nil {
+		return it.link.Trace
+	}
+	return it.span.Trace
+}
+
 // take brings in items, those of a trace in their order. The caller holds mu.
 func (sh *shard) take(in *Intake, items []item) {
 	sh.near = max(sh.near, in.watermark)
@@ -57,7 +65,8 @@ func (sh *shard) take(in *Intake, items []item) {
 		for next < len(items) && items[next].trace == items[k].trace {
 			next++
 		}
-		sh.index.expected = next - k
+		in.trace, in.hash = items[k].id(), items[k].trace
+		sh.index.expect(items[k].group(), in.trace, next-k)
 		for ; k < next; k++ {
 			it := &items[k]
 			in.place = it.place
@@ -68,14 +77,13 @@ func (sh *shard) take(in *Intake, items []item) {
 			}
 		}
 	}
-	sh.index.expected = 0
 }
 
 // insert takes in one span.
 func (sh *shard) insert(in *Intake, s *Span) {
 	key, parent, group := s.key, s.parent, uint32(s.trace)
 	cells := sh.index.block(group)
-	at := search(&sh.store, cells, key)
+	at, free := search(&sh.store, cells, key)
 	sharer := none
 	var extra marks
 	if at >= 0 && !waiting(cells[at]) {
@@ -89,7 +97,7 @@ func (sh *shard) insert(in *Intake, s *Span) {
 			parent = key
 		}
 		key = keyOf(s.trace, s.ID^sharedMark)
-		if at = search(&sh.store, cells, key); at >= 0 && !waiting(cells[at]) {
+		if at, free = search(&sh.store, cells, key); at >= 0 && !waiting(cells[at]) {
 			in.settled(OutcomeDuplicate)
 			return
 		}
@@ -103,7 +111,7 @@ func (sh *shard) insert(in *Intake, s *Span) {
 		waiter = indexOf(cells[at])
 		cells[at] = cellOf(key, i, false)
 	} else {
-		sh.index.add(group, cellOf(key, i, false))
+		sh.index.addAt(group, cells, free, cellOf(key, i, false))
 	}
 	if !s.Kind.calls() && !s.Kind.called() {
 		r.setState(stateSettled)
@@ -138,7 +146,6 @@ func (sh *shard) fill(i int32, r *record, s *Span, extra marks) {
 	r.group = uint32(s.trace)
 	r.svc, r.peer, r.other = s.Service, s.Peer, 0
 	r.dimensions, r.operation, r.version, r.later = s.Dimensions, s.Operation, s.Version, uint32(s.Failure)
-	sh.setTrace(i, s.Trace)
 	sh.setWeight(i, r, s.Weight)
 }
 
@@ -173,7 +180,8 @@ func (sh *shard) follow(in *Intake, it *item) {
 	i := sh.store.take(s.ended + sh.cfg.timeout(s))
 	r := sh.rec(i)
 	sh.fill(i, r, s, markLink)
-	r.key, r.group = s.key, it.group()
+	// Nobody looks for it.
+	r.key, r.group = s.ID, it.group()
 	sh.begin(r)
 	sh.search(in, i, keyOf(it.trace, it.link.ID))
 }
@@ -250,16 +258,15 @@ func (sh *shard) pair(in *Intake, i, p int32) {
 		failure = a.failure()
 	}
 	c := in.call()
-	*c = call{
-		key: edgeKey{
-			client: a.svc, server: r.svc, clientDimensions: a.dimensions, serverDimensions: r.dimensions, connection: connection,
-		},
-		at: max(r.at(sh.near), a.ended(sh.near)), client: int64(a.dur), server: int64(r.dur), weight: max(sh.weight(p, a), sh.weight(i, r)),
-		failed: r.failed() || a.failed(), operation: LabelID(r.operation), version: LabelID(r.version), failure: failure,
+	c.key = edgeKey{
+		client: a.svc, server: r.svc, clientDimensions: a.dimensions, serverDimensions: r.dimensions, connection: connection,
 	}
-	if sh.keepTraces {
-		c.trace, c.clientSpan, c.serverSpan = sh.trace(p), sh.span(p), sh.span(i)
-	}
+	c.at = max(r.at(sh.near), a.ended(sh.near))
+	c.client, c.server = int64(a.dur), int64(r.dur)
+	c.weight = max(sh.weight(p, a), sh.weight(i, r))
+	c.failed = r.failed() || a.failed()
+	c.operation, c.version, c.failure = LabelID(r.operation), LabelID(r.version), failure
+	sh.identify(in, c, a, r)
 	if a.state() == statePending {
 		in.settled(OutcomePaired)
 		sh.settle(p)
@@ -267,14 +274,19 @@ func (sh *shard) pair(in *Intake, i, p int32) {
 	sh.done(in, i, OutcomePaired)
 }
 
-// span returns the identity of a record's span, of which the trace must be kept.
-func (sh *shard) span(i int32) uint64 {
-	r := sh.rec(i)
-	id := idOf(sh.seed.trace(sh.trace(i)), r.key)
-	if r.has(markShared) {
-		id ^= sharedMark
+// identify says of which spans a call is made, as far as examples want to know.
+func (sh *shard) identify(in *Intake, c *call, caller, callee *record) {
+	c.trace, c.clientSpan, c.serverSpan = TraceID{}, 0, 0
+	if !sh.index.keepTraces || in.trace == (TraceID{}) {
+		return
 	}
-	return id
+	c.trace = in.trace
+	if caller != nil {
+		c.clientSpan = caller.id(in.hash)
+	}
+	if callee != nil {
+		c.serverSpan = callee.id(in.hash)
+	}
 }
 
 // withoutClient counts a call whose caller is known although it has no span for the call.
@@ -320,12 +332,10 @@ func (sh *shard) withoutCaller(in *Intake, i int32, at int64, o Outcome) {
 // calledCall notes the call of which only the called span is known, without its edge.
 func (sh *shard) calledCall(in *Intake, i int32, r *record, at int64) *call {
 	c := in.call()
-	*c = call{
-		at: at, client: -1, server: int64(r.dur), weight: sh.weight(i, r), failed: r.failed(),
-		operation: LabelID(r.operation), version: LabelID(r.version), failure: r.failure(),
-	}
-	if sh.keepTraces {
-		c.trace, c.serverSpan = sh.trace(i), sh.span(i)
+	c.at, c.client, c.server, c.weight, c.failed = at, -1, int64(r.dur), sh.weight(i, r), r.failed()
+	c.operation, c.version, c.failure = LabelID(r.operation), LabelID(r.version), r.failure()
+	if sh.identify(in, c, nil, r); !r.hashed() {
+		c.trace = TraceID{} // that of the link, not of the span
 	}
 	return c
 }
@@ -333,16 +343,12 @@ func (sh *shard) calledCall(in *Intake, i int32, r *record, at int64) *call {
 // virtual counts the call of a span to the peer that it names.
 func (sh *shard) virtual(in *Intake, i int32, r *record, connection Connection, at int64) {
 	c := in.call()
-	*c = call{
-		key: edgeKey{
-			client: r.svc, server: r.peer, clientDimensions: r.dimensions, connection: connection, virtual: SideServer,
-		},
-		at: at, client: int64(r.dur), server: -1, weight: sh.weight(i, r), failed: r.failed(),
-		operation: LabelID(r.operation), failure: r.failure(),
+	c.key = edgeKey{
+		client: r.svc, server: r.peer, clientDimensions: r.dimensions, connection: connection, virtual: SideServer,
 	}
-	if sh.keepTraces {
-		c.trace, c.clientSpan = sh.trace(i), sh.span(i)
-	}
+	c.at, c.client, c.server, c.weight, c.failed = at, int64(r.dur), -1, sh.weight(i, r), r.failed()
+	c.operation, c.version, c.failure = LabelID(r.operation), 0, r.failure()
+	sh.identify(in, c, r, nil)
 	in.settled(OutcomeVirtual)
 }
 

@@ -1,6 +1,9 @@
 package servicegraph
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Kind is the role of a span in a call.
 type Kind uint8
@@ -77,6 +80,18 @@ type Batch struct {
 func (b *Batch) Reset() {
 	b.Spans = b.Spans[:0]
 	b.Links = b.Links[:0]
+}
+
+// Add adds a span without any properties and returns it.
+func (b *Batch) Add() *Span {
+	n := len(b.Spans)
+	if n == cap(b.Spans) {
+		b.Spans = slices.Grow(b.Spans, 1)
+	}
+	b.Spans = b.Spans[:n+1]
+	s := &b.Spans[n]
+	*s = Span{}
+	return s
 }
 
 // append adds the spans of another batch.

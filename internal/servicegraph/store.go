@@ -17,8 +17,7 @@ const (
 // that they leave together and in the order of their addresses, and no list must be kept up.
 type store struct {
 	slabs []*[slabSize]record
-	// traces are those of the records, kept only for examples, weights those of the ones that are marked to have any.
-	traces  []*[slabSize]TraceID
+	// weights are those of the records that are marked to have one.
 	weights []*[slabSize]float32
 	// pageNext is the page after each one of a slot, or among the free ones; pageSlot is the slot of a page in use.
 	pageNext, pageSlot []int32
@@ -33,8 +32,6 @@ type store struct {
 	calling [1 << 12]uint32
 	// near is the watermark, roughly: all that is held ended within a day of it.
 	near int64
-	// keepTraces is set when examples are wanted.
-	keepTraces bool
 }
 
 // slot has the records that are due in one tick.
@@ -57,25 +54,10 @@ func (st *store) init(cfg *Config) {
 		st.slots[i] = slot{head: none, tail: none}
 	}
 	st.freePage = none
-	st.index = newIndex()
-	st.keepTraces = cfg.MaxExemplars > 0
+	st.index = newIndex(cfg.MaxExemplars > 0)
 }
 
 func (st *store) rec(i int32) *record { return &st.slabs[uint32(i)>>slabBits][i&(slabSize-1)] }
-
-// trace returns the trace of a record, which is not known when no examples are kept.
-func (st *store) trace(i int32) TraceID {
-	if !st.keepTraces {
-		return TraceID{}
-	}
-	return st.traces[uint32(i)>>slabBits][i&(slabSize-1)]
-}
-
-func (st *store) setTrace(i int32, t TraceID) {
-	if st.keepTraces {
-		st.traces[uint32(i)>>slabBits][i&(slabSize-1)] = t
-	}
-}
 
 // weight returns the number of spans that a record's stands for.
 func (st *store) weight(i int32, r *record) float32 {
@@ -103,7 +85,7 @@ func (st *store) setWeight(i int32, r *record, w float32) {
 // lookup returns the record of a key, or none.
 func (st *store) lookup(group uint32, key uint64) int32 {
 	cells := st.index.block(group)
-	if at := search(st, cells, key); at >= 0 && !waiting(cells[at]) {
+	if at, _ := search(st, cells, key); at >= 0 && !waiting(cells[at]) {
 		return indexOf(cells[at])
 	}
 	return none
@@ -140,9 +122,6 @@ func (st *store) page() int32 {
 	p := int32(len(st.pageNext))
 	if int(p)<<pageBits == len(st.slabs)<<slabBits {
 		st.slabs = append(st.slabs, new([slabSize]record))
-		if st.keepTraces {
-			st.traces = append(st.traces, new([slabSize]TraceID))
-		}
 	}
 	st.pageNext, st.pageSlot = append(st.pageNext, none), append(st.pageSlot, 0)
 	return p
@@ -209,11 +188,11 @@ func (st *store) wait(i int32, key uint64) {
 	r := st.rec(i)
 	r.parent, r.next = key, none
 	cells := st.index.block(r.group)
-	at := search(st, cells, key)
+	at, free := search(st, cells, key)
 	r.mark(markWaits)
 	if at < 0 {
 		r.prev = i
-		st.index.add(r.group, cellOf(key, i, true))
+		st.index.addAt(r.group, cells, free, cellOf(key, i, true))
 		return
 	}
 	first := st.rec(indexOf(cells[at]))
@@ -229,7 +208,7 @@ func (st *store) stopWaiting(i int32) {
 		return
 	}
 	cells := st.index.block(r.group)
-	at := search(st, cells, r.parent)
+	at, _ := search(st, cells, r.parent)
 	r.unmark(markWaits)
 	head := indexOf(cells[at])
 	switch {
@@ -253,14 +232,13 @@ func (st *store) move(i int32, deadline int64) int32 {
 	j := st.take(deadline)
 	r, to := st.rec(i), st.rec(j)
 	*to = *r
-	st.setTrace(j, st.trace(i))
 	st.setWeight(j, to, st.weight(i, r))
 	cells := st.index.block(r.group)
 	if r.hashed() {
 		cells[locate(cells, cellOf(r.key, i, false))] = cellOf(r.key, j, false)
 	}
 	if r.waits() {
-		at := search(st, cells, r.parent)
+		at, _ := search(st, cells, r.parent)
 		if head := indexOf(cells[at]); head == i {
 			cells[at] = cellOf(r.parent, j, true)
 			if r.prev == i {
