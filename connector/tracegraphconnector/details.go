@@ -20,16 +20,25 @@ type details struct {
 	op operation.Fields
 }
 
-func (d *details) read(attrs pcommon.Map) {
+// read reads the attributes of a span. Values are looked at only where the key is of interest: they are elsewhere in memory.
+// The other side of a server's span has no name worth having.
+func (d *details) read(attrs pcommon.Map, kind servicegraph.Kind) {
+	server := kind == servicegraph.KindServer
 	for k, v := range attrs.All() {
+		id := attributeOf(k)
+		if id == attrNone || server && id >= firstOfCallers {
+			continue
+		}
 		switch v.Type() {
 		case pcommon.ValueTypeStr:
-			d.text(k, v.Str())
+			if text := d.text(id); text != nil {
+				*text = v.Str()
+			}
 		case pcommon.ValueTypeInt:
-			switch k {
-			case "http.response.status_code", "http.status_code":
+			switch id {
+			case attrHTTPStatus:
 				d.httpStatus = v.Int()
-			case "rpc.grpc.status_code":
+			case attrRPCStatus:
 				d.rpcStatus = v.Int()
 			}
 		default:
@@ -37,54 +46,57 @@ func (d *details) read(attrs pcommon.Map) {
 	}
 }
 
-func (d *details) text(key, value string) {
-	switch key {
-	case "service.peer.name":
-		d.peerName = value
-	case "peer.service":
-		d.peerService = value
-	case "server.address":
-		d.address = value
-	case "net.peer.name":
-		d.netPeer = value
-	case "http.host":
-		d.host = value
-	case "network.peer.address":
-		d.networkPeer = value
-	case "net.sock.peer.addr":
-		d.sockPeer = value
-	case "db.system.name", "db.system":
-		d.dbSystem = value
-	case "db.namespace", "db.name":
-		d.dbName = value
-	case "messaging.system":
-		d.msgSystem = value
-	case "messaging.destination.name", "messaging.destination":
-		d.destination = value
-	case "messaging.destination.template":
-		d.template = value
-	case "messaging.operation.type", "messaging.operation":
-		d.operation = value
-	case "rpc.response.status_code":
-		d.rpcStatusName = value
-	case "error.type":
-		d.errorType = value
-	case "rpc.service":
-		d.op.RPCService = value
-	case "rpc.method":
-		d.op.RPCMethod = value
-	case "http.request.method", "http.method":
-		d.op.HTTPMethod = value
-	case "http.route", "url.template":
-		d.op.HTTPRoute = value
-	case "messaging.operation.name":
-		d.op.MessagingOperation = value
-	case "db.operation.name", "db.operation":
-		d.op.DBOperation = value
-	case "db.collection.name", "db.sql.table", "db.mongodb.collection":
-		d.op.DBCollection = value
-	case "db.query.summary":
-		d.op.DBSummary = value
+// text returns where the text of an attribute belongs.
+func (d *details) text(id spanAttribute) *string {
+	switch id {
+	case attrRPCStatusName:
+		return &d.rpcStatusName
+	case attrErrorType:
+		return &d.errorType
+	case attrRPCService:
+		return &d.op.RPCService
+	case attrRPCMethod:
+		return &d.op.RPCMethod
+	case attrHTTPMethod:
+		return &d.op.HTTPMethod
+	case attrHTTPRoute:
+		return &d.op.HTTPRoute
+	case attrMessagingSystem:
+		return &d.msgSystem
+	case attrDestination:
+		return &d.destination
+	case attrTemplate:
+		return &d.template
+	case attrMessagingType:
+		return &d.operation
+	case attrMessagingName:
+		return &d.op.MessagingOperation
+	case attrPeerName:
+		return &d.peerName
+	case attrPeerService:
+		return &d.peerService
+	case attrAddress:
+		return &d.address
+	case attrNetPeer:
+		return &d.netPeer
+	case attrHost:
+		return &d.host
+	case attrNetworkPeer:
+		return &d.networkPeer
+	case attrSockPeer:
+		return &d.sockPeer
+	case attrDBSystem:
+		return &d.dbSystem
+	case attrDBName:
+		return &d.dbName
+	case attrDBOperation:
+		return &d.op.DBOperation
+	case attrDBCollection:
+		return &d.op.DBCollection
+	case attrDBSummary:
+		return &d.op.DBSummary
+	default:
+		return nil
 	}
 }
 

@@ -95,7 +95,7 @@ func (t *translator) span(span ptrace.Span, from *origin) {
 	code := span.Status().Code()
 	// A server's other side has no name worth having, so only a missing status makes its attributes of interest for that.
 	if t.labels.operations || s.Kind != servicegraph.KindServer || code == ptrace.StatusCodeUnset {
-		d.read(attrs)
+		d.read(attrs, s.Kind)
 	}
 	if code == ptrace.StatusCodeError || code == ptrace.StatusCodeUnset && d.failed() {
 		s.Flags |= servicegraph.FlagFailed
