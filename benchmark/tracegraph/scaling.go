@@ -23,7 +23,7 @@ func scaling(ctx context.Context, o *options, out io.Writer) error {
 		streams := []*stream{newStream(false), newStream(false)}
 		streams[1].first.base = 1 << 40
 		var best [3]float64
-		for turn := range 20 * o.rounds {
+		for turn := range 400 * o.rounds {
 			n := 1 + turn%2
 			rate, err := together(ctx, conn, streams, n)
 			if err != nil {
@@ -41,7 +41,7 @@ func scaling(ctx context.Context, o *options, out io.Writer) error {
 
 // together has n goroutines send for a turn and returns the spans a second.
 func together(ctx context.Context, conn connector.Traces, streams []*stream, n int) (float64, error) {
-	const batches = 400
+	const batches = 50
 	errs := make([]error, n)
 	began := time.Now()
 	var wg sync.WaitGroup

@@ -11,16 +11,35 @@ const (
 	waitBit   = uint32(1) << 31
 	minGroups = 1024
 	// A block's reference has its class above its number.
-	classShift = 27
-	classes    = 32
-	// Blocks share chunks of this number of cells as long as they are not larger.
-	chunkBits = 13
+	classShift = 26
+	classes    = 64
+	// Blocks share chunks of at least this number of cells, as long as they are not larger.
+	chunkBits = 12
 	// Below countedClass nobody counts the cells in use of a block: it is a single line.
-	countedClass = 4
+	countedClass = 6
+	// Below tracedClass groups do not remember their trace, which would take more room than they do.
+	tracedClass = 2
 )
 
+// sizeOf is the number of cells of the blocks of a class: 1, 2, 3, 4, 6, 8, 12, 16 and so on. perChunk is the logarithm of
+// the number of them in a chunk.
+var sizeOf, perChunk = blockSizes()
+
+func blockSizes() (size [classes]int, per [classes]uint32) {
+	size[0], per[0] = 1, chunkBits
+	for class := 1; class < classes; class++ {
+		exponent := (class + 1) / 2
+		size[class] = 1 << exponent
+		if class%2 == 0 {
+			size[class] = 3 << (exponent - 1)
+		}
+		per[class] = uint32(max(chunkBits-exponent, 0))
+	}
+	return size, per
+}
+
 // index leads from keys to records. The keys of a trace, or of a few that share 32 bits of their hash, are a group, and the
-// cells of a group are next to each other in a block of a power of two of them, so that the spans of a trace, which mostly
+// cells of a group are next to each other in a block of some more than there are, so that the spans of a trace, which mostly
 // come and leave together, need few lines of memory. Blocks are hash tables with linear probing; so is the table of groups.
 //
 // A cell of a block is 0, or has half of the key above the record's index + 1, so that most cells are told apart without a
@@ -40,12 +59,12 @@ type index struct {
 	keepTraces bool
 }
 
-// blocks are those of one class, which have 2^class cells.
+// blocks are those of one class.
 type blocks struct {
 	chunks [][]uint64
 	// used are the numbers of cells in use, for the classes for which they are counted.
 	used []uint32
-	// traces are those of the groups; none where several share one.
+	// traces are those of the groups, for the classes for which they are known; none where several share one.
 	traces []TraceID
 	free   []uint32
 	n    uint32
@@ -63,13 +82,17 @@ func (x *index) expect(group uint32, trace TraceID, n int) {
 	}
 	x.trace = trace
 	if x.block(group) != nil {
-		if known := x.traceOf(uint32(x.groups[x.lastAt]) - 1); *known != trace {
+		if known := x.traceOf(uint32(x.groups[x.lastAt]) - 1); known != nil && *known != trace {
 			*known = TraceID{}
 		}
 	}
 }
 
+// traceOf returns where a block's trace is, nil when it is not known.
 func (x *index) traceOf(ref uint32) *TraceID {
+	if !x.keepTraces || ref>>classShift < tracedClass {
+		return nil
+	}
 	return &x.blocks[ref>>classShift].traces[ref&(1<<classShift-1)]
 }
 
@@ -78,7 +101,10 @@ func (x *index) traceOfGroup(group uint32) TraceID {
 	if !x.keepTraces || x.block(group) == nil {
 		return TraceID{}
 	}
-	return *x.traceOf(uint32(x.groups[x.lastAt]) - 1)
+	if known := x.traceOf(uint32(x.groups[x.lastAt]) - 1); known != nil {
+		return *known
+	}
+	return TraceID{}
 }
 
 func half(key uint64) uint32 { return uint32(key >> 32) }
@@ -128,11 +154,9 @@ func (x *index) find(group uint32) []uint64 {
 
 func (x *index) cells(ref uint32) []uint64 {
 	class, n := ref>>classShift, ref&(1<<classShift-1)
-	if class >= chunkBits {
-		return x.blocks[class].chunks[n]
-	}
-	in := n & (1<<(chunkBits-class) - 1)
-	return x.blocks[class].chunks[n>>(chunkBits-class)][in<<class:][:1<<class]
+	size, per := sizeOf[class], perChunk[class]
+	in := int(n & (1<<per - 1))
+	return x.blocks[class].chunks[n>>per][in*size:][:size:size]
 }
 
 // add gives a group a cell; its key must not have one.
@@ -165,8 +189,10 @@ func (x *index) add(group uint32, cell uint64) {
 	if class+1 >= countedClass {
 		x.blocks[class+1].used[larger&(1<<classShift-1)] = n
 	}
-	if x.keepTraces {
-		*x.traceOf(larger) = *x.traceOf(ref)
+	if to := x.traceOf(larger); to != nil {
+		if *to = x.trace; class >= tracedClass {
+			*to = *x.traceOf(ref)
+		}
 	}
 	x.giveBack(ref)
 	x.groups[x.lastAt] = uint64(group)<<32 | uint64(larger+1)
@@ -193,7 +219,7 @@ func (x *index) addAt(group uint32, cells []uint64, free int, cell uint64) {
 
 // room is the number of cells of a block that may be in use.
 func room(class uint32) int {
-	n := 1 << class
+	n := sizeOf[class]
 	if class >= countedClass {
 		n -= n / 8
 	}
@@ -213,34 +239,53 @@ func (x *index) create(group uint32) []uint64 {
 	ref := x.take(class)
 	x.groups[x.lastAt] = uint64(group)<<32 | uint64(ref+1)
 	x.nGroups++
-	if x.keepTraces {
-		*x.traceOf(ref) = x.trace
+	if to := x.traceOf(ref); to != nil {
+		*to = x.trace
 	}
 	x.lastCells = x.cells(ref)
 	return x.lastCells
 }
 
+// first is the first choice for a cell in a block of the given size.
+func first(half uint32, size int) int { return int(uint64(half) * uint64(size) >> 32) }
+
 // place puts a cell into a block unless that is full.
 func place(cells []uint64, cell uint64) bool {
-	mask := len(cells) - 1
-	at := int(cell>>32) & mask
+	at := first(uint32(cell>>32), len(cells))
 	for range cells {
 		if cells[at] == 0 {
 			cells[at] = cell
 			return true
 		}
-		at = (at + 1) & mask
+		if at++; at == len(cells) {
+			at = 0
+		}
 	}
 	return false
 }
 
+// behind returns how far a place is behind another in a ring.
+func behind(at, from, size int) int {
+	if at -= from; at < 0 {
+		at += size
+	}
+	return at
+}
+
 // cut empties a cell of a group and closes the gap.
 func (x *index) cut(group uint32, cells []uint64, gap int) {
-	mask := len(cells) - 1
-	for at := (gap + 1) & mask; cells[at] != 0 && at != gap; at = (at + 1) & mask {
+	size := len(cells)
+	for at := gap; ; {
+		if at++; at == size {
+			at = 0
+		}
+		c := cells[at]
+		if c == 0 || at == gap {
+			break
+		}
 		// A cell may move back unless its first choice lies behind the gap.
-		if first := int(cells[at]>>32) & mask; (at-first)&mask >= (at-gap)&mask {
-			cells[gap] = cells[at]
+		if behind(at, first(uint32(c>>32), size), size) >= behind(at, gap, size) {
+			cells[gap] = c
 			gap = at
 		}
 	}
@@ -297,14 +342,7 @@ func (x *index) cutGroup(gap int) {
 		if c == 0 {
 			break
 		}
-		fromHome, fromGap := at-x.home(uint32(c>>32)), at-gap
-		if fromHome < 0 {
-			fromHome += size
-		}
-		if fromGap < 0 {
-			fromGap += size
-		}
-		if fromHome >= fromGap {
+		if behind(at, x.home(uint32(c>>32)), size) >= behind(at, gap, size) {
 			x.groups[gap] = c
 			gap = at
 		}
@@ -336,15 +374,13 @@ func (x *index) take(class uint32) uint32 {
 	}
 	n := b.n
 	b.n++
-	if class >= chunkBits {
-		b.chunks = append(b.chunks, make([]uint64, 1<<class))
-	} else if n&(1<<(chunkBits-class)-1) == 0 {
-		b.chunks = append(b.chunks, make([]uint64, 1<<chunkBits))
+	if per := perChunk[class]; n&(1<<per-1) == 0 {
+		b.chunks = append(b.chunks, make([]uint64, sizeOf[class]<<per))
 	}
 	if class >= countedClass {
 		b.used = append(b.used, 0)
 	}
-	if x.keepTraces {
+	if x.keepTraces && class >= tracedClass {
 		b.traces = append(b.traces, TraceID{})
 	}
 	return class<<classShift | n
@@ -366,16 +402,15 @@ func (x *index) ask(group uint32) { prefetch.Lines(unsafe.Pointer(&x.groups[x.ho
 func (x *index) askBlock(group uint32) []uint64 {
 	cells := x.block(group)
 	if cells != nil {
-		prefetch.Lines(unsafe.Pointer(&cells[0]), min(max(len(cells)*8/prefetch.Line, 1), 8))
+		prefetch.Lines(unsafe.Pointer(&cells[0]), min(len(cells)*8/prefetch.Line+1, 8))
 	}
 	return cells
 }
 
 // search returns where a block has a key, or -1 and where there is an empty cell for it, if there is any.
 func search(st *store, cells []uint64, key uint64) (found, free int) {
-	mask := len(cells) - 1
 	h := half(key)
-	at := int(h) & mask
+	at := first(h, len(cells))
 	for range cells {
 		cell := cells[at]
 		if cell == 0 {
@@ -391,17 +426,20 @@ func search(st *store, cells []uint64, key uint64) (found, free int) {
 				return at, -1
 			}
 		}
-		at = (at + 1) & mask
+		if at++; at == len(cells) {
+			at = 0
+		}
 	}
 	return -1, -1
 }
 
 // locate returns where a block has a cell.
 func locate(cells []uint64, cell uint64) int {
-	mask := len(cells) - 1
-	at := int(cell>>32) & mask
+	at := first(uint32(cell>>32), len(cells))
 	for cells[at] != cell {
-		at = (at + 1) & mask
+		if at++; at == len(cells) {
+			at = 0
+		}
 	}
 	return at
 }
