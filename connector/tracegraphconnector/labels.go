@@ -56,20 +56,18 @@ func (c *labelCache) known(value string) (servicegraph.LabelID, bool) {
 	return cell.id, value != "" && cell.value == value
 }
 
-// cellOf mixes the length of a string with its first and last bytes: names that differ mostly do so there, and two in one
-// cell only cost time.
+// cellOf hashes a string, eight bytes at a time. Whoever makes strings fall into one cell only costs time, and not much.
 func cellOf[T ~string | ~[]byte](value T) uint64 {
 	const odd = 0x9e3779b97f4a7c15
 	h := uint64(len(value))
-	if len(value) >= 8 {
-		h = (h*odd ^ word(value[:8])) * odd
-		h ^= word(value[len(value)-8:])
-	} else {
-		for i := range len(value) {
-			h = h*odd ^ uint64(value[i])
-		}
+	for ; len(value) >= 8; value = value[8:] {
+		h = (h ^ word(value)) * odd
+		h ^= h >> 32
 	}
-	return h * odd >> 40
+	for i := range len(value) {
+		h = h<<8 ^ h>>56 ^ uint64(value[i])
+	}
+	return h * odd >> 32
 }
 
 func word[T ~string | ~[]byte](b T) uint64 {
