@@ -424,23 +424,38 @@ func TestParameters(t *testing.T) {
 	}
 }
 
+// large returns services that call each other as a random tree, most of them slow.
+func large(n int) ([]Service, []Call) {
+	rng := rand.New(rand.NewSource(2))
+	var services []Service
+	for i := range n {
+		v := .1 + .2*rng.Float64()
+		services = append(services, slow(fmt.Sprint("s", i), 100, .1, .1, v, v, .1))
+	}
+	var graph []Call
+	for i := 1; i < n; i++ {
+		graph = append(graph, Call{services[rng.Intn(i)].Name, services[i].Name})
+	}
+	return learnt(services, Latency), graph
+}
+
+func TestAllocations(t *testing.T) {
+	for _, n := range []int{40, 400} {
+		services, graph := large(n)
+		p := Defaults()
+		got := testing.AllocsPerRun(20, func() { p.Rank(services, graph, Symptom{"s0", Latency, 2}) })
+		assert.Less(t, got, 16*float64(n), "a few for each service")
+	}
+}
+
 func BenchmarkRank(b *testing.B) {
 	for _, n := range []int{40, 400, 2000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			rng := rand.New(rand.NewSource(2))
-			var services []Service
-			for i := range n {
-				v := .1 + .2*rng.Float64()
-				services = append(services, slow(fmt.Sprint("s", i), 100, .1, .1, v, v, .1))
-			}
-			var graph []Call
-			for i := 1; i < n; i++ {
-				graph = append(graph, Call{services[rng.Intn(i)].Name, services[i].Name})
-			}
-			services = learnt(services, Latency)
+			services, graph := large(n)
+			p := Defaults()
 			b.ReportAllocs()
 			for b.Loop() {
-				Defaults().Rank(services, graph, Symptom{"s0", Latency, 2})
+				p.Rank(services, graph, Symptom{"s0", Latency, 2})
 			}
 		})
 	}
