@@ -120,6 +120,10 @@ func (e *engine) rank(i *incident, buckets int) []rootcause.Candidate {
 		case classEdge:
 			slow[s.edge] = slow[s.edge] || s.edgeKind == edgehealth.Slow || s.edgeKind == edgehealth.SlowForClient
 			failing[s.edge] = failing[s.edge] || s.edgeKind == edgehealth.Failing
+			if s.edge.Client == entryNode && s.opens && (s.edgeKind == edgehealth.Failing || s.edgeKind == edgehealth.Slow) {
+				// Who calls from outside suffers here: that is what is to be explained.
+				n.Symptom = true
+			}
 			if s.edgeKind == edgehealth.Drop {
 				missing[s.edge] = max(missing[s.edge], math.Abs(s.deviation))
 			}
