@@ -16,6 +16,10 @@ const (
 // configuration, a restart or a scaling. Its resource is the changed entity.
 const EventDeploymentChanged EventName = "deployment.changed"
 
+// EventAlertRaised is the EventName of a log record by which somebody else, a person or another system, says that something
+// is wrong now. The incident connector answers it with the causes that it sees, however weak the symptoms are.
+const EventAlertRaised EventName = "alert.raised"
+
 // AttrDeploymentChangeKind says on a deployment.changed record what was done. A restart and a scaling change nothing that
 // could be the cause of anything; any other value, or none, may.
 const AttrDeploymentChangeKind = "deployment.change.kind"

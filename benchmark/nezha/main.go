@@ -21,74 +21,87 @@ import (
 	"path/filepath"
 	"time"
 
-	"go.opentelemetry.io/collector/pdata/plog"
-	"go.opentelemetry.io/collector/pdata/pmetric"
-	"go.opentelemetry.io/collector/pdata/ptrace"
-
 	"github.com/paramedic-otel/paramedic/benchmark/internal/loop"
 	"github.com/paramedic-otel/paramedic/internal/otlpjsonl"
 	"github.com/paramedic-otel/paramedic/semconv"
 )
 
+// The modes: the source's own evaluation, or everything as it came.
+const (
+	modePaper  = "paper"
+	modeStream = "stream"
+)
+
 func main() {
 	data := flag.String("data", "", "folder of one day: traces.jsonl.gz, metrics.jsonl.gz, logs.jsonl.gz, faults.json")
 	out := flag.String("out", "", "file to write one JSON object per line and fault to")
+	mode := flag.String("mode", modeStream, "stream replays the day with no injection time given; paper asks about the source's evaluation minute of each fault")
 	incidents := flag.String("incidents", "", "file of incident events, as the file exporter writes them, to score instead of running the components")
-	verbose := flag.Bool("v", false, "print every incident event")
+	verbose := flag.Bool("v", false, "print every incident event, or every answer")
+	s := settingsFrom(flag.CommandLine)
 	flag.Parse()
-	if *data == "" || *out == "" || flag.NArg() > 0 {
+	if *data == "" || *out == "" || flag.NArg() > 0 || (*mode != modePaper && *mode != modeStream) || (*mode == modePaper && *incidents != "") {
 		flag.Usage()
 		os.Exit(2)
 	}
-	if err := run(context.Background(), *data, *out, *incidents, *verbose, os.Stdout); err != nil {
+	if err := run(context.Background(), *data, *out, *mode, *incidents, *verbose, *s, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "nezha:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, dir, out, incidents string, verbose bool, w io.Writer) error {
+func run(ctx context.Context, dir, out, mode, incidents string, verbose bool, s settings, w io.Writer) error {
 	day, err := readDay(filepath.Join(dir, "faults.json"))
 	if err != nil {
 		return err
 	}
 	start := time.Now()
 	var events []semconv.IncidentEvent
+	var results []result
 	var lost int64
-	if incidents != "" {
+	switch {
+	case mode == modePaper:
+		results, lost, err = judgeOnPaper(ctx, dir, day, s)
+	case incidents != "":
 		events, lost, err = readEvents(incidents)
-	} else {
-		events, lost, err = replay(ctx, dir)
+	default:
+		events, lost, err = replay(ctx, dir, s)
 	}
 	if err != nil {
 		return err
 	}
-	if verbose {
-		printEvents(w, day, events)
+	if mode == modePaper {
+		if verbose {
+			printAnswers(w, results)
+		}
+		summarizePaper(w, day, results)
+	} else {
+		if verbose {
+			printEvents(w, day, events)
+		}
+		results = score(day, events)
+		summarize(w, day, events, results)
 	}
-	results := score(day, events)
 	if err := write(out, results); err != nil {
 		return err
 	}
-	summarize(w, day, events, results)
 	fmt.Fprintf(w, "took %s; %d lines of input lost\n", time.Since(start).Round(100*time.Millisecond), lost)
 	return nil
 }
 
 // replay feeds a day to the components in the order of event time and returns the incident events.
-func replay(ctx context.Context, dir string) (events []semconv.IncidentEvent, lost int64, err error) {
-	var paths []string
-	for _, name := range []string{"traces.jsonl.gz", "metrics.jsonl.gz", "logs.jsonl.gz"} {
-		paths = append(paths, filepath.Join(dir, name))
-	}
-	merger, err := otlpjsonl.Open(paths, otlpjsonl.DefaultOptions())
+func replay(ctx context.Context, dir string, s settings) (events []semconv.IncidentEvent, lost int64, err error) {
+	merger, err := open(dir)
 	if err != nil {
 		return nil, 0, err
 	}
 	defer func() { err = errors.Join(err, merger.Close()) }()
-	l, err := loop.New(ctx, loop.Default())
+	configs := s.configs()
+	l, err := loop.New(ctx, configs)
 	if err != nil {
 		return nil, 0, err
 	}
+	p := pulse{idle: configs.Tracegraph.IdleTimeout}
 	for {
 		batch, err := merger.Next()
 		if errors.Is(err, io.EOF) {
@@ -97,24 +110,23 @@ func replay(ctx context.Context, dir string) (events []semconv.IncidentEvent, lo
 		if err != nil {
 			return nil, 0, errors.Join(err, l.Close(ctx))
 		}
-		var td ptrace.Traces
-		var md pmetric.Metrics
-		var ld plog.Logs
-		switch batch.Signal {
-		case otlpjsonl.Traces:
-			td = batch.Traces
-		case otlpjsonl.Metrics:
-			md = batch.Metrics
-		case otlpjsonl.Logs:
-			ld = batch.Logs
-		}
-		if err := l.Feed(ctx, td, md, ld); err != nil {
+		s.spoil(&batch)
+		if err := p.feed(ctx, l, &batch); err != nil {
 			return nil, 0, errors.Join(err, l.Close(ctx))
 		}
 		events = append(events, l.Events()...)
 	}
 	err = l.Close(ctx)
 	return append(events, l.Events()...), merger.Stats().Lost(), err
+}
+
+// open opens the recording of a day.
+func open(dir string) (*otlpjsonl.Merger, error) {
+	var paths []string
+	for _, name := range []string{"traces.jsonl.gz", "metrics.jsonl.gz", "logs.jsonl.gz"} {
+		paths = append(paths, filepath.Join(dir, name))
+	}
+	return otlpjsonl.Open(paths, otlpjsonl.DefaultOptions())
 }
 
 // readEvents reads incident events from a file of log records.

@@ -22,13 +22,22 @@ const onsetSlack = 5 * time.Second
 
 // day is the ground truth of one day.
 type day struct {
-	System    string  `json:"system"`
-	Namespace string  `json:"namespace"`
-	Faults    []fault `json:"faults"`
-	FaultFree []struct {
-		Start, End time.Time
-	} `json:"fault_free"`
+	System    string       `json:"system"`
+	Namespace string       `json:"namespace"`
+	Faults    []fault      `json:"faults"`
+	FaultFree []freeWindow `json:"fault_free"`
 }
+
+// freeWindow is a time that no fault touches.
+type freeWindow struct {
+	Start, End time.Time
+	// Traces is whether its traces are there.
+	Traces bool
+	Source string
+}
+
+// constructed reports whether a window is the source's own fault-free minute.
+func (w freeWindow) constructed() bool { return strings.HasPrefix(w.Source, "construct_data/") }
 
 type fault struct {
 	ID         string    `json:"id"`
@@ -40,7 +49,13 @@ type fault struct {
 		By    time.Time  `json:"by"`
 	} `json:"observed_onset"`
 	NominalEnd time.Time `json:"nominal_end"`
-	Segments   []struct {
+	// Label is the cause inside the service: a metric, or the two log places between which the code was changed.
+	Label      string `json:"nezha_label"`
+	Evaluation struct {
+		Start, End   time.Time
+		Traces, Logs bool
+	} `json:"evaluation"`
+	Segments []struct {
 		Start, End time.Time
 	} `json:"segments"`
 }
@@ -77,6 +92,13 @@ type result struct {
 	Ranking  []ranked `json:"ranking"`
 	// Later is the ranking of the same incident's last event within detectWithin of the onset.
 	Later []ranked `json:"ranking_at_90_s"`
+	// Label is what the source names as the cause inside the service, Evidence what we do.
+	Label    string     `json:"label,omitempty"`
+	Evidence []evidence `json:"evidence,omitempty"`
+	// Millis is how long the answer took.
+	Millis *float64 `json:"millis,omitempty"`
+	// inner is true when service and evidence are right.
+	inner bool
 	// rank and laterRank are the place of the injected service, 0 when it is not in the ranking.
 	rank, laterRank int
 }

@@ -103,10 +103,7 @@ func (e *engine) rank(i *incident, buckets int) []rootcause.Candidate {
 		}
 		switch s.class {
 		case classSignal:
-			// What calls take and how many there are the edges say better, where the graph knows any.
-			if !s.felt || !e.edges.Knows(serviceNode(s.entity.Name)) {
-				n.Internal = max(n.Internal, s.spreads)
-			}
+			n.Internal = max(n.Internal, e.internalEvidence(s))
 		case classEvent:
 			n.Internal = max(n.Internal, s.spreads)
 		case classLog:
@@ -161,9 +158,10 @@ func (e *engine) rank(i *incident, buckets int) []rootcause.Candidate {
 			edge.Failures += max(0, impact.ExpectedRequests-impact.Requests)
 		}
 		if !slow[k] {
-			// How long calls take varies by itself: where no call was found to be slow, only the clearest excess counts.
-			edge.Seconds = max(0, edge.Seconds-unflagged*edge.SecondsNoise)
-			edge.ClientSeconds = max(0, edge.ClientSeconds-unflagged*edge.ClientNoise)
+			// How long calls take varies by itself: where no calls were found to be slow, only the clearest excess counts,
+			// and what one bad moment brings is chance.
+			edge.Seconds = max(0, edge.Seconds-max(impact.WorstSeconds, unflagged*edge.SecondsNoise))
+			edge.ClientSeconds = max(0, edge.ClientSeconds-max(impact.WorstClientSeconds, unflagged*edge.ClientNoise))
 		}
 		edges = append(edges, edge)
 		if slow[k] || failing[k] || abnormal(&edge) {
@@ -177,6 +175,20 @@ func (e *engine) rank(i *incident, buckets int) []rootcause.Candidate {
 	}
 	slices.SortFunc(list, func(a, b rootcause.Node) int { return cmp.Compare(a.Name, b.Name) })
 	return rootcause.Rank(list, edges)
+}
+
+// internalEvidence returns how much a series speaks against its entity itself. What calls take and how many there are the
+// edges say better, where there are any: a service without any has no part in it. And a series that could not open an
+// incident, however far out it is, says no more than that there is a symptom: among thousands some always are.
+func (e *engine) internalEvidence(s *symptom) float64 {
+	switch {
+	case s.felt && e.edges.Len() > 0:
+		return 0
+	case s.opens:
+		return s.spreads
+	default:
+		return min(s.spreads, minSurprise)
+	}
 }
 
 // describeCause turns a candidate into a cause with its evidence.

@@ -69,6 +69,7 @@ type engine struct {
 	peers     *peers
 	details   *details
 	patterns  []newPattern
+	alerts    alerts
 	objects   *objects
 	symptoms  map[symptomKey]*symptom
 	incidents []*incident
@@ -152,6 +153,7 @@ func (e *engine) rewind() (events []semconv.IncidentEvent) {
 	e.ended = nil
 	e.objectives.clear()
 	e.hearing = hearing{}
+	e.alerts = alerts{}
 	return events
 }
 
@@ -289,13 +291,15 @@ func (e *engine) judgeBucket(bucket int64) []semconv.IncidentEvent {
 	e.peers = nil
 	now := e.endOf(bucket)
 	e.settleNewcomers()
-	edgeFindings := e.edges.Close(bucket, minSurprise)
-	for _, name := range e.directory.names {
-		if e.edges.Requests(serviceNode(name)) > 0 {
-			e.flow.NoteRequests(name, bucket)
-		}
+	alerted, least := e.alerts.take(now), float64(minSurprise)
+	if alerted {
+		least = alertSurprise
 	}
-	flowFindings := e.flow.Close(bucket, minSurprise)
+	edgeFindings := e.edges.Close(bucket, least)
+	for _, name := range e.directory.names {
+		e.flow.NoteRequests(name, bucket, e.edges.Requests(serviceNode(name)))
+	}
+	flowFindings := e.flow.Close(bucket, least)
 
 	e.noteEdges(now, edgeFindings)
 	e.noteFlow(now, flowFindings)
@@ -305,6 +309,9 @@ func (e *engine) judgeBucket(bucket int64) []semconv.IncidentEvent {
 	e.noteObjectives(now)
 	e.noteSilence(now)
 	events := e.updateIncidents(now)
+	if alerted {
+		events = append(events, e.answer(now)...)
+	}
 	e.measure(now)
 	e.forgetSymptoms(now)
 	if bucket%forgetEvery == 0 {

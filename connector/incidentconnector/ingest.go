@@ -122,6 +122,10 @@ func (e *engine) ingestLogs(ld plog.Logs) (newest time.Time) {
 					// Our own events tell nothing new.
 				case e.ingestDeployment(at, note, resource, lr):
 				case e.ingestKubernetes(at, resource, lr):
+				case semconv.EventName(lr.EventName()) == semconv.EventAlertRaised:
+					if !e.alerts.add(at) {
+						e.refusals.limit++
+					}
 				case note.met && semconv.EventName(lr.EventName()) == semconv.EventLogPatternNew:
 					e.observePattern(note.entity.Name, at, lr)
 				case note.met:

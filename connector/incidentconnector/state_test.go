@@ -23,6 +23,7 @@ var whereKept = map[string]string{
 	"cfg": "configuration", "id": "configuration", "logger": "wiring", "telemetry": "wiring", "keeper": "wiring",
 	"stop": "wiring", "wait": "wiring", "mu": "wiring", "selection": "configuration",
 	"outbox": "life", "clock": "life: the watermark; what made it doubt is found again",
+	"alerts":  "waits for the end of one bucket",
 	"arrived": "begins with the start", "idleFrom": "begins with the start", "next": "life", "rewinds": "life", "newcomers": "settled with the next bucket",
 	"resumption": "about the restart itself", "gaps": "life", "edges": "kindEdges", "flow": "kindServices, kindContexts",
 	"deltas": "kindSeries", "signals": "kindSignals", "directory": "kindDirectory",

@@ -205,8 +205,8 @@ func (e *engine) noteFlow(now time.Time, findings []logflow.Finding) {
 			o.summary = fmt.Sprintf("after %q the usual %q is missing %.0f of %.0f times", excerpt(f.After), template, f.Verdict.Now.Events, f.Verdict.Now.Exposure)
 		case logflow.MissingRecord:
 			o.kind = semconv.CauseErrors
-			o.summary = fmt.Sprintf("%q is not logged any more in %s with requests, it used to be missing in %.0f %% of the time",
-				template, time.Duration(f.Verdict.Now.Exposure)*e.cfg.Bucket, 100*f.Verdict.Past.Events/f.Verdict.Past.Exposure)
+			o.summary = fmt.Sprintf("for %.0f of %.0f requests nothing is logged instead of for %.1f %%, what is missing is %q",
+				f.Verdict.Now.Events, f.Verdict.Now.Exposure, 100*f.Verdict.Past.Share(), template)
 		}
 		e.note(now, o)
 	}

@@ -17,6 +17,8 @@ const (
 	slowerBySeconds  = 0.002
 	// freshCells are the newest cells, which do not define what slow means.
 	freshCells = 6
+	// manyBuckets is from how many buckets on the worst of them is a moment.
+	manyBuckets = 6
 	// slowClusters is how much slow requests come in clusters until it is learnt.
 	slowClusters = 3
 )
@@ -142,17 +144,23 @@ func (d *durations) countSlow(bin int) {
 	}
 }
 
-// excess returns the seconds of the last n closed buckets beyond the normal, and what they vary by in normal operation.
-func (d *durations) excess(tl *excess.Timeline, n int) (seconds, noise float64) {
+// excess returns the seconds of the last n closed buckets beyond the normal, how many of them are those of the worst bucket
+// alone where there are many, and what they vary by in normal operation.
+func (d *durations) excess(tl *excess.Timeline, n int) (seconds, worst, noise float64) {
 	normal := d.before(tl, n+1)
 	requests := sumLast(&d.requests, tl, n)
 	if normal.requests <= 0 || requests <= 0 {
-		return 0, 0
+		return 0, 0, 0
 	}
 	expected := requests * normal.mean()
 	variance := d.squares / max(1, d.observations)
 	noise = max(math.Sqrt(variance*float64(n)), 0.15*expected, 0.0005*requests)
-	return max(0, sumLast(&d.seconds, tl, n)-expected), noise
+	for i := int64(0); n >= manyBuckets && i < int64(min(n, excess.Lookback)); i++ {
+		slot := excess.SlotOf(tl.Next() - 1 - i)
+		worst = max(worst, float64(d.seconds[slot])-float64(d.requests[slot])*normal.mean())
+	}
+	seconds = max(0, sumLast(&d.seconds, tl, n)-expected)
+	return seconds, min(worst, seconds), noise
 }
 
 func countFrom(l *[bins]uint16, bin int) float32 {

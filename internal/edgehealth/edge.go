@@ -155,10 +155,10 @@ func (e *edge) impact(tl *excess.Timeline, exposure *excess.Counts, n int) Impac
 	expected := excess.Expected(out.Requests, e.failures.Past())
 	out.Failures = max(0, sumLast(&e.failures.Events, tl, n)-expected)
 	out.FailureNoise = math.Sqrt(expected*e.failures.Dispersion() + 1)
-	out.ClientSeconds, out.ClientNoise = e.client.excess(tl, n)
-	out.Seconds, out.SecondsNoise = e.server.excess(tl, n)
+	out.ClientSeconds, out.WorstClientSeconds, out.ClientNoise = e.client.excess(tl, n)
+	out.Seconds, out.WorstSeconds, out.SecondsNoise = e.server.excess(tl, n)
 	if sumLast(&e.server.requests, tl, n) == 0 {
-		out.Seconds, out.SecondsNoise, out.ClientOnly = out.ClientSeconds, out.ClientNoise, true
+		out.Seconds, out.WorstSeconds, out.SecondsNoise, out.ClientOnly = out.ClientSeconds, out.WorstClientSeconds, out.ClientNoise, true
 	}
 	return out
 }

@@ -243,6 +243,8 @@ type Impact struct {
 	// Failures are failed requests beyond the expected ones. Seconds are the durations beyond the expected ones as the
 	// callee saw them, where it says so, and ClientSeconds as the caller did.
 	Failures, Seconds, ClientSeconds float64
+	// WorstSeconds and WorstClientSeconds are what the worst bucket alone contributes to the latter two.
+	WorstSeconds, WorstClientSeconds float64
 	// FailureNoise, SecondsNoise and ClientNoise are what the three vary by in normal operation.
 	FailureNoise, SecondsNoise, ClientNoise float64
 }

@@ -33,6 +33,17 @@ type Cell struct {
 	Exposure float64
 }
 
+// Share returns the events for each unit of exposure, 0 without any.
+func (c Cell) Share() float64 {
+	if c.Exposure <= 0 {
+		return 0
+	}
+	return c.Events / c.Exposure
+}
+
+// jeffreys is what is believed of a share of which nothing is known: half an event, half a trial without one.
+var jeffreys = Cell{Events: 0.5, Exposure: 1}
+
 // Above returns -log10 of the probability to count at least now.Events on now.Exposure, given the past and a dispersion
 // (variance over mean, at least 1). It is in [0, MaxSurprise]; 0 without a past.
 func Above(now, past Cell, dispersion float64) float64 {
@@ -50,8 +61,12 @@ const maxTrials = 512
 
 // AboveShare is like [Above] for events that are a part of the exposure, each trial having the event or not: failed of
 // all requests. Its distribution is the beta-binomial one, which does not let a share exceed 1 and so is sharper where
-// the share was high before.
+// the share was high before. What is believed without any past is Jeffreys' prior.
 func AboveShare(now, past Cell, dispersion float64) float64 {
+	return aboveShare(now, past, jeffreys, dispersion)
+}
+
+func aboveShare(now, past, prior Cell, dispersion float64) float64 {
 	if now.Exposure <= 0 || past.Exposure <= 0 || now.Events <= 0 {
 		return 0
 	}
@@ -66,8 +81,8 @@ func AboveShare(now, past Cell, dispersion float64) float64 {
 	if k < 1 {
 		return 0
 	}
-	a := past.Events/dispersion + 0.5
-	b := max(0, past.Exposure-past.Events)/dispersion + 0.5
+	a := past.Events/dispersion + prior.Events
+	b := max(0, past.Exposure-past.Events)/dispersion + max(0, prior.Exposure-prior.Events)
 	// The largest term may underflow where their ratios do not: sum relative to it.
 	logMass := logBeta(a+n, b) - logBeta(a, b)
 	sum, term, shift := 0.0, 1.0, logMass

@@ -9,6 +9,8 @@ type Options struct {
 	MinRatio float64
 	// Share says that the events are a part of the exposure, as failed requests are of all requests; see [AboveShare].
 	Share bool
+	// Prior is what is believed of a share before anything is known, in events and trials; nothing means Jeffreys' prior.
+	Prior Cell
 	// MaxCells bounds the length of the windows; 0 does not.
 	MaxCells int
 	// Dispersion is variance over mean of the counts in normal operation; values below 1 count as 1.
@@ -41,12 +43,16 @@ func ScanAbove(cells []Cell, usable []bool, base Cell, o Options) Verdict {
 	if recentEvents(cells) < max(o.MinEvents, 1) {
 		return Verdict{}
 	}
+	prior := o.Prior
+	if prior.Exposure <= 0 {
+		prior = jeffreys
+	}
 	return scan(cells, usable, base, o, func(now, past Cell, expected, dispersion float64) float64 {
 		if now.Events < o.MinEvents || now.Events < o.MinRatio*expected {
 			return 0
 		}
 		if o.Share {
-			return AboveShare(now, past, dispersion)
+			return aboveShare(now, past, prior, dispersion)
 		}
 		return Above(now, past, dispersion)
 	})

@@ -51,9 +51,10 @@ type FindingKind int
 const (
 	// NewError is an error template that was written far more often than expected.
 	NewError FindingKind = iota
-	// MissingStep is a template that did not follow where it used to.
+	// MissingStep is a template that did not follow where it used to, nor did any other that is usual there.
 	MissingStep
-	// MissingRecord is a template that is not written any more although the service gets its requests.
+	// MissingRecord is a template with which a service no longer begins to write for its requests: for many of them it
+	// writes nothing any more.
 	MissingRecord
 )
 
@@ -80,8 +81,14 @@ type Model struct {
 	templates int
 	contexts  map[contextKey]lastStep
 	// queue holds the keys of contexts in the order in which they were first seen.
-	queue  []queued
-	window excess.Window
+	queue []queued
+	// records counts those of all services.
+	records excess.Counts
+	window  excess.Window
+	// writers is how many services have written an error of a template.
+	writers map[string]int
+	// certainty is how often steps that are nearly certain are missing, over all services, as a prior for each of them.
+	certainty excess.Cell
 	// Refused counts records of services past the limit, records whose template found no room, and contexts that had to
 	// make room for others.
 	Refused int64
@@ -109,7 +116,7 @@ type queued struct {
 func New(limits Limits, learning excess.Learning) *Model {
 	return &Model{
 		limits: limits, learning: learning,
-		services: map[string]*service{}, contexts: map[contextKey]lastStep{},
+		services: map[string]*service{}, contexts: map[contextKey]lastStep{}, writers: map[string]int{},
 	}
 }
 
@@ -133,7 +140,8 @@ func (m *Model) Observe(r Record) {
 			m.Refused++
 			return
 		}
-		s = &service{index: m.made, miner: logtemplate.NewMiner(m.limits.Templates)}
+		s = newService(m.limits.Templates)
+		s.index = m.made
 		m.made++
 		m.services[r.Service] = s
 		m.names = append(m.names, r.Service)
@@ -146,7 +154,13 @@ func (m *Model) Observe(r Record) {
 	}
 	s.miner.Freeze(m.templates >= m.limits.MaxTemplates)
 	before := s.miner.Len()
-	id := s.miner.Match(message)
+	// What an error says tells errors apart; what else is written tells only which step was taken.
+	var id int
+	if r.Error {
+		id = s.miner.Match(message)
+	} else {
+		id = s.miner.MatchStatement(message)
+	}
 	m.templates += s.miner.Len() - before
 	if id == logtemplate.Overflow {
 		m.Refused++
@@ -157,13 +171,19 @@ func (m *Model) Observe(r Record) {
 		count = float32(r.Count)
 	}
 	s.records[slot] += count
-	t.written[slot] += count
+	m.records[slot] += count
 	if r.Error {
-		t.isError = true
+		if !t.isError {
+			t.isError = true
+			m.writers[s.miner.Text(id)]++
+		}
 		t.errors.Events[slot] += count
-		s.errors.Events[slot] += count
+		s.errors.Events[slot] += count * m.specific(s.miner.Text(id))
 	}
 	if r.Context == (Context{}) {
+		// Nobody knows what it began with: it stands for itself.
+		s.begun[slot] += count
+		t.starts[slot] += count
 		return
 	}
 	key := contextKey{s.index, r.Context}
@@ -177,24 +197,20 @@ func (m *Model) Observe(r Record) {
 		before.followedBy(id, lastSlot)
 	} else {
 		m.remember(key, r.Bucket)
+		s.begun[slot]++
+		t.starts[slot]++
 	}
 	t.inContext[slot]++
 	m.contexts[key] = lastStep{template: id, bucket: max(r.Bucket, m.timeline.Next())}
 }
 
-// NoteRequests says that a service got requests in a bucket that is about to be closed, whoever counted them. What it
-// nearly always writes then is expected. Services without log records are ignored.
-func (m *Model) NoteRequests(name string, bucket int64) {
-	s := m.services[name]
-	if s == nil {
-		return
-	}
+// NoteRequests says how many requests a service got in a bucket that is about to be closed, whoever counted them. What it
+// usually writes for them is expected. Services without log records are ignored, and so is a bucket in which no service wrote
+// any: nobody collects them then.
+func (m *Model) NoteRequests(name string, bucket int64, requests float64) {
 	slot := m.timeline.Slot(bucket)
-	s.busy[slot] = 1
-	for _, t := range s.templates {
-		if t.written[slot] == 0 {
-			t.silent.Events[slot] = 1
-		}
+	if s := m.services[name]; s != nil && m.records[slot] > 0 {
+		s.requests[slot] += float32(requests)
 	}
 }
 
@@ -225,6 +241,7 @@ func (m *Model) Close(bucket int64, minSurprise float64) []Finding {
 	}
 	m.queue = append(m.queue[:0], m.queue[drop:]...)
 
+	m.learnCertainty()
 	var findings []Finding
 	for _, name := range m.names {
 		findings = m.services[name].judge(m, name, minSurprise, findings)
@@ -237,8 +254,9 @@ func (m *Model) Close(bucket int64, minSurprise float64) []Finding {
 
 func (m *Model) retire(slot int) {
 	for _, s := range m.services {
-		s.retire(slot, m.learning)
+		s.retire(slot, m)
 	}
+	m.records[slot] = 0
 }
 
 // TakeRefused returns Refused and sets it to 0.
@@ -256,6 +274,7 @@ func (m *Model) Forget(before int64) {
 			return false
 		}
 		m.templates -= s.miner.Len() - 1
+		s.unwrite(m)
 		delete(m.services, name)
 		return true
 	})
@@ -266,6 +285,7 @@ func (m *Model) Rewind(bucket int64) {
 	m.timeline.Rewind(bucket)
 	clear(m.contexts)
 	m.queue = m.queue[:0]
+	m.records = excess.Counts{}
 	for _, s := range m.services {
 		s.clear()
 		s.last = min(s.last, bucket)
@@ -278,14 +298,7 @@ func (m *Model) Settle(name string) {
 	if s == nil {
 		return
 	}
-	s.errors.Settle(&m.timeline)
-	for _, t := range s.templates {
-		t.errors.Settle(&m.timeline)
-		t.silent.Settle(&m.timeline)
-		for i := range t.followers {
-			t.followers[i].misses.Settle(&m.timeline)
-		}
-	}
+	s.settle(&m.timeline)
 }
 
 // Records returns how many records of a service the last n closed buckets held.

@@ -36,7 +36,7 @@ func learnt(t testing.TB, n int64) *Model {
 	m := New(limits, learning)
 	for b := range n {
 		visit(m, b, 10, "begin", "charge", "ship")
-		m.NoteRequests("shop", b)
+		m.NoteRequests("shop", b, 10)
 		require.Empty(t, m.Close(b, 4), b)
 	}
 	return m
@@ -70,8 +70,8 @@ func TestFindings(t *testing.T) {
 		}, []finding{{NewError, "", ""}}, nil},
 		"missing step": {
 			func(m *Model, b int64) { visit(m, b, 10, "begin", "charge") },
-			[]finding{{MissingStep, "ship", "charge"}, {MissingRecord, "ship", ""}},
-			[]FindingKind{NewError},
+			[]finding{{MissingStep, "ship", "charge"}},
+			[]FindingKind{NewError, MissingRecord},
 		},
 		"other step instead": {
 			func(m *Model, b int64) { visit(m, b, 10, "begin", "refuse") },
@@ -84,7 +84,10 @@ func TestFindings(t *testing.T) {
 				m.Observe(Record{Service: "shop", Bucket: b, Message: "cache filled"})
 			}
 		}, nil, []FindingKind{NewError, MissingStep, MissingRecord}},
-		"requests without records": {func(*Model, int64) {}, []finding{{MissingRecord, "begin", ""}}, []FindingKind{NewError}},
+		"requests without records": {func(m *Model, b int64) {
+			m.Observe(Record{Service: "bank", Bucket: b, Message: "open"})
+		}, []finding{{MissingRecord, "begin", ""}}, []FindingKind{NewError}},
+		"no records of anybody": {func(*Model, int64) {}, nil, []FindingKind{NewError, MissingStep, MissingRecord}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := learnt(t, 150)
@@ -92,7 +95,7 @@ func TestFindings(t *testing.T) {
 			sorts := map[FindingKind]bool{}
 			for b := int64(150); b < 162; b++ {
 				c.trouble(m, b)
-				m.NoteRequests("shop", b)
+				m.NoteRequests("shop", b, 10)
 				for _, f := range m.Close(b, 4) {
 					got[finding{f.Kind, f.Template, f.After}] = true
 					sorts[f.Kind] = true
@@ -221,7 +224,7 @@ func TestRecordsAndLate(t *testing.T) {
 	m.Observe(Record{Service: "shop", Bucket: 2, Message: "x"})
 	m.Close(14, 4)
 	assert.InDelta(t, 1, m.Records("shop", 1), 0, "it counts into the open bucket")
-	m.NoteRequests("nobody", 15)
+	m.NoteRequests("nobody", 15, 1)
 }
 
 func TestGap(t *testing.T) {
@@ -230,7 +233,7 @@ func TestGap(t *testing.T) {
 		require.Empty(t, m.Close(100+gap, 4))
 		for b := 101 + gap; b < 130+gap; b++ {
 			visit(m, b, 10, "begin", "charge", "ship")
-			m.NoteRequests("shop", b)
+			m.NoteRequests("shop", b, 10)
 			require.Empty(t, m.Close(b, 4), gap)
 		}
 	}
@@ -256,7 +259,7 @@ func FuzzObserve(f *testing.F) {
 			m.Observe(r)
 			r.Bucket, r.Message = i, message+" "+name
 			m.Observe(r)
-			m.NoteRequests(name, i)
+			m.NoteRequests(name, i, 1)
 			for _, f := range m.Close(5+i, 1) {
 				if math.IsNaN(f.Verdict.Surprise) || f.Verdict.Surprise < 1 || f.Verdict.Surprise > excess.MaxSurprise {
 					t.Fatalf("surprise %v", f.Verdict.Surprise)

@@ -1,23 +1,10 @@
 package logflow
 
 import (
+	"math"
+
 	"github.com/paramedic-otel/paramedic/internal/excess"
 	"github.com/paramedic-otel/paramedic/internal/logtemplate"
-)
-
-const (
-	// maxFollowers is how many different successors of a template are counted.
-	maxFollowers = 6
-	// certain is the share of a template's records that a follower must have followed to be missed.
-	certain = 0.8
-	// usual is the share of the busy buckets that may have been without a record that is missed.
-	usual = 0.5
-	// gone is the share of the busy buckets of a window that must then be without one.
-	gone = 0.8
-	// silentClusters is how much busy buckets without a record cluster until it is learnt.
-	silentClusters = 2
-	// vanished is the share of the records of a window that it must then have failed to follow.
-	vanished = 0.5
 )
 
 // service is what is known of one service's log records.
@@ -27,8 +14,13 @@ type service struct {
 	index   int
 	miner   *logtemplate.Miner
 	records excess.Counts
-	// busy is 1 for the buckets in which the service got requests.
-	busy      excess.Counts
+	// requests are those that the service got, as far as somebody counted them, and begun the spans in which it began to
+	// write.
+	requests, begun excess.Counts
+	// silent holds, when a bucket is judged and when it is learnt, the requests for which nothing was written.
+	silent excess.Track
+	// begins is what was learnt of begun.
+	begins    float64
 	errors    excess.Track
 	templates []*template
 }
@@ -38,94 +30,93 @@ type template struct {
 	errors excess.Track
 	// isError is set once a record of an error had this template.
 	isError bool
-	// written counts all records, and silent the buckets with requests to the service in which there was none:
-	// records come in clusters, buckets do not.
-	written excess.Counts
-	silent  excess.Track
-	// inContext counts the records that were written within a span.
+	// starts counts the spans that began with it, and begins is what was learnt of them.
+	starts excess.Counts
+	begins float64
+	// inContext counts the records that were written within a span, and astray holds, when a bucket is judged and when it
+	// is learnt, those of them after which came none of the steps that usually do.
 	inContext excess.Counts
+	astray    excess.Track
 	followers []follower
 }
 
-// follower counts how often a template came next in the same span.
-type follower struct {
-	template int
-	hits     excess.Counts
-	// misses holds, when a bucket is judged and when it is learnt, the records that the follower did not follow.
-	misses excess.Track
-	total  float64
+func newService(limits logtemplate.Limits) *service {
+	return &service{miner: logtemplate.NewMiner(limits), silent: excess.Track{Clustered: silentClusters}}
 }
 
 func (s *service) template(id int) *template {
 	for len(s.templates) <= id {
-		t := newTemplate()
-		// Until now it was never written.
-		t.silent.Events = s.busy
-		s.templates = append(s.templates, t)
+		s.templates = append(s.templates, &template{})
 	}
 	return s.templates[id]
 }
 
-func newTemplate() *template {
-	return &template{silent: excess.Track{Clustered: silentClusters}}
-}
-
-func (t *template) followedBy(id, slot int) {
-	weakest := -1
-	for i := range t.followers {
-		f := &t.followers[i]
-		if f.template == id {
-			f.hits[slot]++
-			f.total++
-			return
+// retire learns the counts of a slot that leaves the ring, and clears it.
+func (s *service) retire(slot int, m *Model) {
+	l := m.learning
+	keep := math.Exp2(-1 / l.HalfLife)
+	learn := func(learnt *float64, counts *excess.Counts, usable bool) {
+		if usable {
+			*learnt = *learnt*keep + float64(counts[slot])
 		}
-		if weakest < 0 || f.total < t.followers[weakest].total {
-			weakest = i
-		}
+		counts[slot] = 0
 	}
-	// As in the space-saving algorithm the newcomer takes the weakest one's place, and its total, so that a frequent
-	// follower that comes late still gets in.
-	f := follower{template: id, total: 1}
-	f.hits[slot] = 1
-	if len(t.followers) < maxFollowers {
-		t.followers = append(t.followers, f)
-		return
-	}
-	f.total += t.followers[weakest].total
-	t.followers[weakest] = f
-}
-
-func (s *service) retire(slot int, l excess.Learning) {
-	records, busy := float64(s.records[slot]), float64(s.busy[slot])
+	records, requests := float64(s.records[slot]), float64(s.requests[slot])
 	s.errors.Retire(slot, records, l)
+	told := s.silent.Usable(slot)
+	s.silent.Retire(slot, requests, l)
+	learn(&s.begins, &s.begun, told)
 	for _, t := range s.templates {
 		t.errors.Retire(slot, records, l)
-		t.silent.Retire(slot, busy, l)
-		t.written[slot] = 0
-		in := t.inContext[slot]
+		learn(&t.begins, &t.starts, told)
+		in := float64(t.inContext[slot])
+		t.know(m, s)
+		t.astray.Events[slot] = t.astrayIn(slot)
+		usable := t.astray.Usable(slot) && in > 0
+		t.astray.Retire(slot, in, l)
 		for i := range t.followers {
-			f := &t.followers[i]
-			f.misses.Events[slot] = max(0, in-f.hits[slot])
-			f.misses.Retire(slot, float64(in), l)
-			f.hits[slot] = 0
+			learn(&t.followers[i].learnt, &t.followers[i].hits, usable)
 		}
 		t.inContext[slot] = 0
 	}
-	s.records[slot], s.busy[slot] = 0, 0
+	s.records[slot], s.requests[slot] = 0, 0
+}
+
+// unwrite takes the service from those that have written its errors.
+func (s *service) unwrite(m *Model) {
+	for id, t := range s.templates {
+		if t.isError {
+			if text := s.miner.Text(id); m.writers[text] > 1 {
+				m.writers[text]--
+			} else {
+				delete(m.writers, text)
+			}
+		}
+	}
 }
 
 // clear forgets the counts that are in the ring.
 func (s *service) clear() {
-	s.records, s.busy = excess.Counts{}, excess.Counts{}
+	s.records, s.requests, s.begun = excess.Counts{}, excess.Counts{}, excess.Counts{}
 	s.errors.Clear()
+	s.silent.Clear()
 	for _, t := range s.templates {
 		t.errors.Clear()
-		t.silent.Clear()
-		t.written, t.inContext = excess.Counts{}, excess.Counts{}
+		t.astray.Clear()
+		t.starts, t.inContext = excess.Counts{}, excess.Counts{}
 		for i := range t.followers {
 			t.followers[i].hits = excess.Counts{}
-			t.followers[i].misses.Clear()
 		}
+	}
+}
+
+// settle says that what was logged so far has been dealt with.
+func (s *service) settle(tl *excess.Timeline) {
+	s.errors.Settle(tl)
+	s.silent.Settle(tl)
+	for _, t := range s.templates {
+		t.errors.Settle(tl)
+		t.astray.Settle(tl)
 	}
 }
 
@@ -143,33 +134,17 @@ func (s *service) judge(m *Model, name string, minSurprise float64, findings []F
 	}
 	for id, t := range s.templates {
 		t.errors.Load(w, &m.timeline, &s.records)
-		report(&t.errors, &s.records, t.errors.Above(w, excess.Options{MinEvents: 3, MinRatio: 3}),
-			Finding{Kind: NewError, Template: s.miner.Text(id)})
+		v := t.errors.Above(w, excess.Options{MinEvents: 3, MinRatio: 3})
 		if t.isError {
-			// An error that is missing is good news.
-			continue
+			v.Surprise *= float64(m.specific(s.miner.Text(id)))
 		}
-		t.silent.Load(w, &m.timeline, &s.busy)
-		silent := t.silent.Above(w, excess.Options{MinEvents: 6, MinRatio: 2, Share: true})
-		if silent.Now.Events < gone*silent.Now.Exposure || silent.Past.Events > usual*silent.Past.Exposure {
-			silent = excess.Verdict{}
+		report(&t.errors, &s.records, v, Finding{Kind: NewError, Template: s.miner.Text(id)})
+		if v, missing := t.judgeSteps(m, s); missing >= 0 {
+			report(&t.astray, &t.inContext, v, Finding{Kind: MissingStep, Template: s.miner.Text(missing), After: s.miner.Text(id)})
 		}
-		report(&t.silent, &s.busy, silent, Finding{Kind: MissingRecord, Template: s.miner.Text(id)})
-		for i := range t.followers {
-			f := &t.followers[i]
-			if s.templates[f.template].isError {
-				continue
-			}
-			for slot := range f.misses.Events {
-				f.misses.Events[slot] = max(0, t.inContext[slot]-f.hits[slot])
-			}
-			f.misses.Load(w, &m.timeline, &t.inContext)
-			v := f.misses.Above(w, excess.Options{MinEvents: 3, MinRatio: 3, Share: true})
-			if v.Now.Events < vanished*v.Now.Exposure || v.Past.Events > (1-certain)*v.Past.Exposure {
-				v = excess.Verdict{}
-			}
-			report(&f.misses, &t.inContext, v, Finding{Kind: MissingStep, Template: s.miner.Text(f.template), After: s.miner.Text(id)})
-		}
+	}
+	if v, missing := s.judgeSilence(m); missing >= 0 {
+		report(&s.silent, &s.requests, v, Finding{Kind: MissingRecord, Template: s.miner.Text(missing)})
 	}
 	// Errors that are spread over many templates show in their sum alone.
 	s.errors.Load(w, &m.timeline, &s.records)

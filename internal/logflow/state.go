@@ -10,7 +10,7 @@ import (
 )
 
 // ModelVersion is the version of what is learnt of a service: state of another one means something else and is not read.
-const ModelVersion = 1 + 100*excess.ModelVersion + 10_000*logtemplate.ModelVersion
+const ModelVersion = 2 + 100*excess.ModelVersion + 10_000*logtemplate.ModelVersion
 
 // ErrNoRoom says that a model holds as many services or templates as it may.
 var ErrNoRoom = errors.New("no room for another service")
@@ -49,7 +49,7 @@ func (m *Model) RestoreService(data []byte) error {
 	c := binarystate.NewCodecReader(data)
 	var at excess.Timeline
 	var name string
-	s := &service{miner: logtemplate.NewMiner(m.limits.Templates)}
+	s := newService(m.limits.Templates)
 	codeService(c, &at, &name, s)
 	if !at.Started() || m.services[name] != nil {
 		c.Fail(binarystate.ErrInvalid)
@@ -75,6 +75,11 @@ func (m *Model) RestoreService(data []byte) error {
 	m.templates = templates
 	m.services[name] = s
 	m.names = append(m.names, name)
+	for id, t := range s.templates {
+		if t.isError {
+			m.writers[s.miner.Text(id)]++
+		}
+	}
 	return nil
 }
 
@@ -86,9 +91,9 @@ func (m *Model) ForgetSteps() {
 		for _, s := range m.services {
 			for _, t := range s.templates {
 				t.inContext[slot] = 0
+				t.astray.Events[slot] = 0
 				for i := range t.followers {
 					t.followers[i].hits[slot] = 0
-					t.followers[i].misses.Events[slot] = 0
 				}
 			}
 		}
@@ -192,13 +197,16 @@ func (s *service) code(c *binarystate.Codec) {
 	c.Int64s(&s.last)
 	s.miner.Code(c)
 	c.Counts(s.records[:])
-	c.Counts(s.busy[:])
+	c.Counts(s.requests[:])
+	c.Counts(s.begun[:])
+	s.silent.Code(c)
+	c.Float64s(&s.begins)
 	s.errors.Code(c)
 	n := c.Length(len(s.templates), s.miner.Len())
 	if c.Reading() {
 		s.templates = make([]*template, n)
 		for i := range s.templates {
-			s.templates[i] = newTemplate()
+			s.templates[i] = &template{}
 		}
 	}
 	for _, t := range s.templates {
@@ -212,9 +220,13 @@ func (s *service) code(c *binarystate.Codec) {
 func (t *template) code(c *binarystate.Codec, templates int) {
 	t.errors.Code(c)
 	c.Flags(&t.isError)
-	c.Counts(t.written[:])
-	t.silent.Code(c)
+	c.Counts(t.starts[:])
 	c.Counts(t.inContext[:])
+	t.astray.Code(c)
+	c.Float64s(&t.begins)
+	if c.Reading() && t.begins < 0 {
+		c.Fail(binarystate.ErrInvalid)
+	}
 	n := c.Length(len(t.followers), maxFollowers)
 	if c.Reading() && n > 0 {
 		t.followers = make([]follower, n)
@@ -227,24 +239,23 @@ func (t *template) code(c *binarystate.Codec, templates int) {
 func (f *follower) code(c *binarystate.Codec, templates int) {
 	f.template = c.Count(f.template, templates-1)
 	c.Counts(f.hits[:])
-	f.misses.Code(c)
-	c.Float64s(&f.total)
-	if c.Reading() && f.total < 0 {
+	c.Float64s(&f.total, &f.learnt)
+	if c.Reading() && (f.total < 0 || f.learnt < 0) {
 		c.Fail(binarystate.ErrInvalid)
 	}
 }
 
 // drop empties a slot without learning from it.
 func (s *service) drop(slot int) {
-	s.records[slot], s.busy[slot] = 0, 0
+	s.records[slot], s.requests[slot], s.begun[slot] = 0, 0, 0
 	s.errors.Drop(slot)
+	s.silent.Drop(slot)
 	for _, t := range s.templates {
 		t.errors.Drop(slot)
-		t.silent.Drop(slot)
-		t.written[slot], t.inContext[slot] = 0, 0
+		t.astray.Drop(slot)
+		t.starts[slot], t.inContext[slot] = 0, 0
 		for i := range t.followers {
 			t.followers[i].hits[slot] = 0
-			t.followers[i].misses.Drop(slot)
 		}
 	}
 }

@@ -5,6 +5,8 @@
 // Log Parsing Approach with Fixed Depth Tree", ICWS 2017): tokens that are plainly values (numbers, identifiers, times)
 // are masked first, code locations such as "Order.java:17" or "OrderService#42" are kept, and where more different
 // tokens come to stand in one place than a program would write, that place becomes a wildcard.
+//
+// Where a message names the place in the code that wrote it, that place is the statement: see [Miner.MatchStatement].
 package logtemplate
 
 import (
@@ -93,6 +95,113 @@ func (m *Miner) Match(message string) int {
 		n.template = len(m.templates)
 	}
 	return n.template - 1
+}
+
+// MatchStatement returns the template of a message like [Miner.Match], but takes the place in the code, where the message
+// names one, for all there is to know: whatever stands behind it, the same statement wrote it. What varies there shows as
+// wildcards in the text.
+func (m *Miner) MatchStatement(message string) int {
+	if len(message) > m.limits.MaxBytes {
+		message = message[:m.limits.MaxBytes]
+	}
+	n := &m.root
+	rest := message
+	for range m.limits.MaxTokens {
+		var token string
+		token, rest = nextToken(rest)
+		if token == "" {
+			break
+		}
+		if n = m.descend(n, token); n == nil {
+			return Overflow
+		}
+		if isCodeLocation(token) {
+			return m.statement(n, message, rest)
+		}
+	}
+	return m.Match(message)
+}
+
+// statement returns the template of the statement at a node of the tree, with what stands behind its place in the code
+// generalized over all its messages.
+func (m *Miner) statement(n *node, message, rest string) int {
+	if n.template == 0 {
+		if m.full() {
+			return Overflow
+		}
+		m.templates = append(m.templates, m.maskedText(message))
+		n.template = len(m.templates)
+		return n.template - 1
+	}
+	id := n.template - 1
+	text := m.templates[id]
+	// The places of both up to here are the same: skip them.
+	place := text
+	for before := message[:len(message)-len(rest)]; ; {
+		var token string
+		if token, before = nextToken(before); token == "" {
+			break
+		}
+		_, place = nextToken(place)
+	}
+	// open is true behind a wildcard, which may stand for several words at the end of a text.
+	open := false
+	for range m.limits.MaxTokens {
+		var token, known string
+		token, rest = nextToken(rest)
+		known, place = nextToken(place)
+		if known == Wildcard {
+			open = true
+			continue
+		}
+		if known == "" && (token == "" || open) {
+			break
+		}
+		open = false
+		m.buf = appendMasked(m.buf[:0], token)
+		if string(m.buf) != known {
+			m.templates[id] = m.generalized(text, message)
+			break
+		}
+	}
+	return id
+}
+
+// maskedText returns the first tokens of a message, masked.
+func (m *Miner) maskedText(message string) string {
+	var text []byte
+	rest := message
+	for range m.limits.MaxTokens {
+		var token string
+		if token, rest = nextToken(rest); token == "" {
+			break
+		}
+		if len(text) > 0 {
+			text = append(text, ' ')
+		}
+		text = appendMasked(text, token)
+	}
+	if strings.TrimSpace(rest) != "" {
+		text = append(text, " "+Wildcard...)
+	}
+	return strings.ToValidUTF8(string(text), string(utf8.RuneError))
+}
+
+// generalized returns a text with wildcards where a message differs from it; what one of them has more is a wildcard too.
+func (m *Miner) generalized(text, message string) string {
+	a, b := strings.Split(text, " "), strings.Split(m.maskedText(message), " ")
+	out := make([]string, 0, len(a))
+	for i := range min(len(a), len(b)) {
+		if a[i] == b[i] {
+			out = append(out, a[i])
+		} else {
+			out = append(out, Wildcard)
+		}
+	}
+	if len(a) != len(b) && (len(out) == 0 || out[len(out)-1] != Wildcard) {
+		out = append(out, Wildcard)
+	}
+	return strings.Join(out, " ")
 }
 
 // descend returns the child of n for a token, making it while there is room, or nil.

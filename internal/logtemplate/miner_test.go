@@ -42,6 +42,32 @@ func TestMatch(t *testing.T) {
 	}
 }
 
+func TestMatchStatement(t *testing.T) {
+	m := NewMiner(DefaultLimits())
+	shanghai := m.MatchStatement("16:42:09 INFO b.s.Stations#360 [check][name: shanghai] of user 7")
+	assert.Equal(t, "<*> INFO b.s.Stations#360 [check][name: shanghai] of user <*>", m.Text(shanghai))
+	assert.Equal(t, shanghai, m.MatchStatement("16:42:10 INFO b.s.Stations#360 [check][name: nanjing] of user 8"))
+	assert.Equal(t, "<*> INFO b.s.Stations#360 [check][name: <*> of user <*>", m.Text(shanghai), "what varies is a wildcard")
+	assert.Equal(t, shanghai, m.MatchStatement("16:42:10 INFO b.s.Stations#360 [check][name: wuxi]"))
+	assert.Equal(t, "<*> INFO b.s.Stations#360 [check][name: <*>", m.Text(shanghai))
+	assert.Equal(t, shanghai, m.MatchStatement("16:42:11 INFO b.s.Stations#360 [check][name: shanghai] of user 7"))
+	assert.Equal(t, "<*> INFO b.s.Stations#360 [check][name: <*>", m.Text(shanghai), "a wildcard stays one")
+
+	assert.NotEqual(t, shanghai, m.MatchStatement("16:42:09 INFO b.s.Stations#391 [check][name: shanghai] of user 7"), "another statement")
+	assert.NotEqual(t, shanghai, m.Match("16:42:09 INFO b.s.Stations#360 [check][name: shanghai] of user 7"), "Match tells words apart")
+	assert.Equal(t, m.Match("order 17 paid"), m.MatchStatement("order 18 paid"), "without a place it is the same")
+}
+
+func TestMatchStatementKeepsLimits(t *testing.T) {
+	m := NewMiner(Limits{MaxTemplates: 3, MaxChildren: 10, MaxTokens: 4, MaxBytes: 64})
+	for i := range 100 {
+		m.MatchStatement(fmt.Sprintf("Orders#%d done", i))
+	}
+	assert.Equal(t, 3, m.Len())
+	assert.Equal(t, Overflow, m.MatchStatement("Orders#99 done"))
+	assert.Equal(t, m.MatchStatement("Orders#1 a b c d e"), m.MatchStatement("Orders#1 a b c d f"))
+}
+
 func TestManyWordsInOnePlaceBecomeAWildcard(t *testing.T) {
 	limits := DefaultLimits()
 	limits.MaxChildren = 8
@@ -70,6 +96,8 @@ func TestMatchDoesNotAllocate(t *testing.T) {
 	msg := "16:42:09.486 INFO t.s.TravelServiceImpl#260 [getTickets] trips 17 of user8"
 	m.Match(msg)
 	assert.Zero(t, testing.AllocsPerRun(100, func() { m.Match(msg) }))
+	m.MatchStatement(msg)
+	assert.Zero(t, testing.AllocsPerRun(100, func() { m.MatchStatement(msg) }))
 }
 
 func FuzzMatch(f *testing.F) {
@@ -79,7 +107,9 @@ func FuzzMatch(f *testing.F) {
 		m := NewMiner(Limits{MaxTemplates: 5, MaxChildren: 2, MaxTokens: 4, MaxBytes: 64})
 		for i := range n & 15 {
 			m.Match(fmt.Sprint(message, i))
+			m.MatchStatement(fmt.Sprint(message, i))
 		}
+		require.Equal(t, m.MatchStatement(message), m.MatchStatement(message), "a template is stable")
 		id := m.Match(message)
 		require.Less(t, id, m.Len())
 		require.LessOrEqual(t, m.Len(), 5)

@@ -45,8 +45,8 @@ type graphNode struct {
 	// network is the time that was lost on the way and is charged to this end of it, and missing the greatest deviation
 	// of calls that the node does not make any more.
 	network, networkVariance, missing float64
-	// external and pooled are S_ext and M.
-	external, pooled float64
+	// external and pooled are S_ext and M, and failing is what the failures alone contribute to the former.
+	external, pooled, failing float64
 }
 
 func newGraph(p Parameters, nodes []Node, edges []Edge) *graph {
@@ -122,7 +122,11 @@ func (g *graph) weigh() {
 				amount = min(amount, suffered)
 				part = blamed[i] / suffered
 			}
-			n.external += part * math.Log1p(g.ratio(amount, n.variance[k]))
+			said := part * math.Log1p(g.ratio(amount, n.variance[k]))
+			n.external += said
+			if k == failures {
+				n.failing = said
+			}
 		}
 	}
 	for i := range g.nodes {
@@ -133,7 +137,8 @@ func (g *graph) weigh() {
 		if g.ratio(n.in[failures], n.variance[failures]) > 0 {
 			log *= n.own[failures] / n.in[failures]
 		}
-		s := n.external + math.Log1p(n.Internal) + math.Log1p(log)
+		// A request that fails logs an error and leaves steps out: what the logs say of it is not said twice.
+		s := n.external + math.Log1p(n.Internal) + max(0, math.Log1p(log)-n.failing)
 		if s > 0 && n.Changed {
 			s++
 		}
