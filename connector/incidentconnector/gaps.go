@@ -49,11 +49,14 @@ func (g gaps) elapsed(from, to time.Time) time.Duration {
 	return d
 }
 
-// blind reports whether too little is known of the time from which an incident is diagnosed to do that again: less than half
-// of it.
+// blind reports whether too little is known of the time from which an incident is diagnosed to do that again: it began before
+// a gap, its cause was clear, and the time that a diagnosis looks back over is not over yet.
 func (e *engine) blind(i *incident, now time.Time) bool {
-	window := min(now.Sub(i.since), excess.MaxWindow*e.cfg.Bucket)
-	return 2*e.gaps.elapsed(now.Add(-window), now) < window
+	if len(e.gaps) == 0 || i.state.Cause().Confidence < sureEnough {
+		return false
+	}
+	ended := e.gaps[len(e.gaps)-1].to
+	return i.since.Before(ended) && now.Sub(ended) < excess.MaxWindow*e.cfg.Bucket
 }
 
 // resumption is what is known of a restart until the first data have come.
