@@ -93,6 +93,9 @@ func (e *engine) resume(newest time.Time) (events []semconv.IncidentEvent) {
 	e.next = max(e.next, e.bucketOf(newest)-1)
 	to := e.endOf(e.next - 1)
 	e.gaps.add(from, to)
+	if e.warmingUp(from) {
+		e.warmFrom = e.warmFrom.Add(to.Sub(from))
+	}
 	e.edges.Pause(e.next)
 	e.flow.Pause(e.next)
 	e.directory.pause(to.Sub(from))

@@ -268,6 +268,9 @@ func (l *loader) finish(ctx context.Context) {
 		e.flow.Pause(e.next)
 		if l.restored[kindEdges] > 0 {
 			e.gaps.add(e.endOf(known-1), e.endOf(e.next-1))
+		} else if l.restored[kindServices] == 0 {
+			// Nothing is known of what is normal.
+			e.warmFrom = e.endOf(e.next - 1)
 		}
 		e.resumption = resumption{pending: true, watermark: e.clock.watermark, written: l.written}
 		e.arrived, e.idleFrom = l.now, e.clock.watermark
