@@ -257,3 +257,33 @@ func TestNobodyIsToldOfWhatIsNotStored(t *testing.T) {
 		}
 	})
 }
+
+// TestWarmUpGoesOn stops during the warm-up: time in which nobody listened is none.
+func TestWarmUpGoesOn(t *testing.T) {
+	warm := func(cfg *Config) { cfg.WarmUp = time.Minute }
+	for name, c := range map[string]struct {
+		restart func(*Config)
+		before  int
+		muted   bool
+	}{
+		"in the midst of it":         {warm, 6, true},
+		"after it":                   {warm, 30, false},
+		"after it, but nothing left": {func(cfg *Config) { warm(cfg); cfg.Bucket = 2 * step }, 30, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := &disk{}
+				w := onDisk(t, d, warm)
+				w.live(0, c.before, calm)
+				w.stop()
+				time.Sleep(20 * step)
+				w = onDisk(t, d, c.restart)
+				e := w.engine()
+				w.feed(calm(c.before + 20)...)
+				assert.Equal(t, c.muted, e.warmingUp(at(c.before+23)))
+				assert.False(t, e.warmingUp(at(c.before+34)))
+				w.stop()
+			})
+		})
+	}
+}

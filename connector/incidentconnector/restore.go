@@ -127,6 +127,10 @@ func (l *loader) life(stored []byte) error {
 	if err := c.Close(); err != nil {
 		return fmt.Errorf("%w: %w", anomalystate.ErrCorrupt, err)
 	}
+	if h.settings != l.k.settings {
+		// It was counted in other buckets.
+		went.next = l.k.e.bucketOf(went.watermark)
+	}
 	l.stamp, l.written = h.stamp, time.Unix(0, h.written)
 	l.k.e.live(&went)
 	return nil
