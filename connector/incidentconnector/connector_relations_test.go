@@ -250,6 +250,7 @@ func TestSharedNode(t *testing.T) {
 			var got []semconv.Entity
 			for _, i := range w.last() {
 				got = append(got, i.Cause().Entity)
+				assert.Greater(t, i.Cause().Confidence, 0.5)
 			}
 			assert.ElementsMatch(t, c.want, got)
 			if len(c.want) == 1 && c.want[0] == node {
@@ -283,6 +284,38 @@ func TestNodeNotReady(t *testing.T) {
 	assert.Equal(t, semconv.Entity{Type: semconv.EntityNode, Name: "node-1"}, cause.Entity)
 	assert.Equal(t, semconv.CauseCrash, cause.Kind)
 	assert.Equal(t, "node-1", cause.Resource[semconv.AttrK8sNodeName])
+	w.stop()
+}
+
+// TestNodesOfPods has the services say in which pods they run, and the kubelet alone where these are.
+func TestNodesOfPods(t *testing.T) {
+	node := map[string]string{semconv.AttrK8sNodeName: "node-1"}
+	where := func(i int) any {
+		var resources []map[string]string
+		for _, name := range []string{"stock", "mail"} {
+			own := pod(name, "")
+			delete(own, semconv.AttrK8sNodeName)
+			kubelet := pod(name, "node-1")
+			delete(kubelet, semconv.AttrServiceName)
+			resources = append(resources, own, kubelet)
+		}
+		return running(i, resources...)
+	}
+	calls := func(i int, failed float64) any {
+		front, orders, stock := shop()
+		front.failed, orders.failed, stock.failed = failed, failed, failed
+		return graph(at(i), front, orders, stock,
+			call{client: "user", server: "portal", n: 40, failed: failed, took: 0.05},
+			call{client: "portal", server: "mail", n: 40, failed: failed, took: 0.02, waited: 0.021})
+	}
+	w := newWorld(t, nil)
+	w.play(0, 100, func(i int) []any { return []any{calls(i, 0), where(i)} })
+	w.play(100, 120, func(i int) []any {
+		return []any{calls(i, 30), where(i), scored(i, 100, node, "k8s.node.memory.utilization", 20, 0.98)}
+	})
+	cause := w.one().Cause()
+	assert.Equal(t, semconv.Entity{Type: semconv.EntityNode, Name: "node-1"}, cause.Entity)
+	assert.Equal(t, semconv.CauseMemory, cause.Kind)
 	w.stop()
 }
 

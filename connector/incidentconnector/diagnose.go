@@ -168,7 +168,9 @@ func (e *engine) rank(i *incident, buckets int) []rootcause.Candidate {
 			i.flow.note(client, server, k.Client == entryNode)
 		}
 	})
-	edges = append(edges, e.machineEdges(i, edges)...)
+	shared := e.machineEdges(i, edges)
+	edges = append(edges, shared...)
+	standAside(nodes, shared)
 	list := make([]rootcause.Node, 0, len(nodes))
 	for _, n := range nodes {
 		list = append(list, *n)

@@ -107,15 +107,6 @@ func (e *engine) surroundings(symptoms []*symptom, near neighbourhoods) surround
 	return s
 }
 
-// machinesUnder visits the nodes and hosts that an entity runs on.
-func (e *engine) machinesUnder(entity semconv.Entity, visit func(semconv.Entity)) {
-	for other := range e.relations.links[entity] {
-		if e.runsOn(entity, other) {
-			visit(other)
-		}
-	}
-}
-
 // relation says how a symptom belongs to an incident, or why it does not. A saturated machine has to do with what goes wrong
 // on it, and with that alone; one that is merely busy ties nothing together.
 func (e *engine) relation(s *surroundings, of *symptom, near neighbourhoods) (reason, bool) {

@@ -2,6 +2,7 @@ package incidentconnector
 
 import (
 	"math"
+	"slices"
 
 	"github.com/paramedic-otel/paramedic/internal/rootcause"
 	"github.com/paramedic-otel/paramedic/semconv"
@@ -85,6 +86,19 @@ func (e *engine) machineEdges(i *incident, edges []rootcause.Edge) (out []rootca
 		}
 	}
 	return out
+}
+
+// standAside makes little of the machines that those in trouble do not share, where anything else is in trouble.
+func standAside(nodes map[semconv.Entity]*rootcause.Node, shared []rootcause.Edge) {
+	others := false
+	for entity := range nodes {
+		others = others || !isMachine(entity)
+	}
+	for entity, n := range nodes {
+		if others && isMachine(entity) && !slices.ContainsFunc(shared, func(edge rootcause.Edge) bool { return edge.Server == n.Name }) {
+			n.Uninstrumented = true
+		}
+	}
 }
 
 // condemns reports whether a symptom shows a machine in a state in which what runs there must suffer.

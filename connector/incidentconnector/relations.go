@@ -195,9 +195,41 @@ func (e *engine) servicesNamed(entity semconv.Entity) []semconv.Entity {
 // maxNameCuts is how many parts Kubernetes adds to a workload's name for that of a pod: that of its replica set and its own.
 const maxNameCuts = 2
 
-// runsOn reports whether a service has pods on a node or a host.
-func (e *engine) runsOn(service, machine semconv.Entity) bool {
-	return isMachine(machine) && service.Type != machine.Type && e.relations.related(service, machine)
+// runsOn reports whether an entity, or a pod of it, is on a node or a host.
+func (e *engine) runsOn(entity, machine semconv.Entity) bool {
+	if !isMachine(machine) || isMachine(entity) {
+		return false
+	}
+	if e.relations.related(entity, machine) {
+		return true
+	}
+	for other := range e.relations.links[entity] {
+		if other.Type == semconv.EntityPod && e.relations.related(other, machine) {
+			return true
+		}
+	}
+	return false
+}
+
+// machinesUnder visits the nodes and hosts that an entity runs on; one of them perhaps more than once.
+func (e *engine) machinesUnder(entity semconv.Entity, visit func(semconv.Entity)) {
+	if isMachine(entity) {
+		return
+	}
+	for other := range e.relations.links[entity] {
+		if isMachine(other) {
+			visit(other)
+			continue
+		}
+		if other.Type != semconv.EntityPod {
+			continue
+		}
+		for under := range e.relations.links[other] {
+			if isMachine(under) {
+				visit(under)
+			}
+		}
+	}
 }
 
 // runsAs reports whether an entity is one that services run as.
