@@ -39,8 +39,12 @@ type table struct {
 	services map[string][]nodeimpact.Sample
 }
 
-// readScenarios reads every folder that has a graph.csv.
+// readScenarios reads every folder that has a graph.csv, or the folder itself if it has one.
 func readScenarios(dir string) ([]scenario, error) {
+	if _, err := os.Stat(filepath.Join(dir, "graph.csv")); err == nil {
+		s, err := readScenario(dir)
+		return []scenario{s}, err
+	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, err
@@ -112,9 +116,6 @@ func readIssue(path string) (issue, error) {
 		return i, fmt.Errorf("%s: %w", path, err)
 	}
 	i.symptom, i.metric, i.onset, i.cause = target.Target.Node, target.Target.Metric, target.Target.Timestamp, target.RootCause.Node
-	if _, err := kindOf(i.metric); err != nil {
-		return i, fmt.Errorf("%s: %w", path, err)
-	}
 	return i, nil
 }
 
@@ -228,14 +229,10 @@ const (
 	availability = "availability"
 )
 
-// kindOf returns what a symptom of a metric is about.
-func kindOf(metric string) (nodeimpact.Kind, error) {
-	switch metric {
-	case latency:
-		return nodeimpact.Latency, nil
-	case availability:
-		return nodeimpact.Failures, nil
-	default:
-		return 0, fmt.Errorf("symptom of unknown metric %q", metric)
+// kindOf returns what a symptom of a metric is about: how long requests take, where it is not how many fail.
+func kindOf(metric string) nodeimpact.Kind {
+	if metric == availability {
+		return nodeimpact.Failures
 	}
+	return nodeimpact.Latency
 }

@@ -66,9 +66,8 @@ func (r *run) localise(s *scenario) []result {
 	var out []result
 	for i := range s.issues {
 		issue := &s.issues[i]
-		kind, _ := kindOf(issue.metric)
 		services := r.services(issue.table, 0, len(issue.table.times), normal)
-		symptom := nodeimpact.Symptom{Service: issue.symptom, Kind: kind, Onset: onset(issue.table.times, issue.onset+r.late.Seconds())}
+		symptom := nodeimpact.Symptom{Service: issue.symptom, Kind: kindOf(issue.metric), Onset: onset(issue.table.times, issue.onset+r.late.Seconds())}
 		causes, millis := r.timed(services, calls, symptom)
 		out = append(out, result{
 			Scenario: s.name, Split: issue.split, Issue: issue.name, Metric: issue.metric, Mode: r.mode, Ranking: ranking(causes),

@@ -199,6 +199,10 @@ func TestRun(t *testing.T) {
 	}
 	assert.Contains(t, text.String(), "1.0000")
 
+	single, err := readScenarios(filepath.Join(dir, "shop"))
+	require.NoError(t, err)
+	assert.Len(t, single[0].issues, 2, "a scenario's own folder will do")
+
 	o = options{data: t.TempDir(), mode: modeWindow}
 	assert.ErrorContains(t, o.run(&text), "graph.csv")
 }

@@ -78,8 +78,7 @@ func (r *run) window(s *scenario, metric string, from int) result {
 	normal := r.learn(s.normal.names(), func(service string) []nodeimpact.Sample {
 		return slices.Concat(s.normal.services[service][:from], s.normal.services[service][from+windowRows:])
 	})
-	kind, _ := kindOf(metric)
-	symptom := nodeimpact.Symptom{Service: s.symptom(), Kind: kind, Onset: faultyRow}
+	symptom := nodeimpact.Symptom{Service: s.symptom(), Kind: kindOf(metric), Onset: faultyRow}
 	causes := r.parameters.Rank(r.services(s.normal, from, from+windowRows, normal), s.calls, symptom)
 	return result{
 		Scenario: s.name, Split: "noissue", Issue: fmt.Sprintf("window_%d", from), Metric: metric, Mode: r.mode, Ranking: ranking(causes),
