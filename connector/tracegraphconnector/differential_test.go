@@ -4,12 +4,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/open-telemetry/opentelemetry-collector-contrib/connector/servicegraphconnector"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/golden"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component"
@@ -197,6 +199,55 @@ func TestSameAsServicegraph(t *testing.T) {
 					}
 				})
 			})
+		})
+	}
+}
+
+// TestServicegraphsOwnCases takes the spans and the expected metrics of the tests of contrib's connector.
+func TestServicegraphsOwnCases(t *testing.T) {
+	dir := filepath.Join(contribDir(t), "testdata")
+	const config = "latency_histogram_buckets: [100ms, 1s, 10s], virtual_node_extra_label: "
+	for _, tc := range []struct{ spans, metrics, config string }{
+		{
+			"extra-dimensions-queue-db-trace.yaml", "extra-dimensions-queue-db-expected-metrics.yaml",
+			"{dimensions: [db.system, messaging.system], " + config + "false}",
+		},
+		{
+			"virtual-node-label-client-trace.yaml", "virtual-node-label-client-expected-metrics.yaml",
+			"{dimensions: [peer.service, db.system, messaging.system], virtual_node_peer_attributes: [peer.service, db.system, messaging.system], " + config + "true}",
+		},
+		{
+			"failed-label-not-work-simple-trace.yaml", "failed-label-not-work-expect-metrics.yaml",
+			"{dimensions: [some-attribute, non-existing-attribute], virtual_node_extra_label: false}",
+		},
+		// The callee has no name: there is no node "unknown" here.
+		{"virtual-node-label-server-trace.yaml", "", "{virtual_node_extra_label: true}"},
+	} {
+		t.Run(tc.spans, func(t *testing.T) {
+			in, err := golden.ReadTraces(filepath.Join(dir, tc.spans))
+			require.NoError(t, err)
+			// A span without an identity is not counted here.
+			for i, rs := range in.ResourceSpans().All() {
+				for j, span := range rs.ScopeSpans().At(0).Spans().All() {
+					if span.SpanID().IsEmpty() {
+						span.SetSpanID(spanID(uint64(1000*i + j + 1)))
+					}
+				}
+			}
+			cfg, err := load(t, tc.config)
+			require.NoError(t, err)
+			sink := run(t, func(c *Config) { *c = *cfg }, in)
+			if tc.metrics == "" {
+				assert.Empty(t, sink.AllMetrics())
+				return
+			}
+			md, err := golden.ReadMetrics(filepath.Join(dir, tc.metrics))
+			require.NoError(t, err)
+			md.ResourceMetrics().At(0).ScopeMetrics().At(0).Scope().SetName(scopeName)
+			want, got := seriesOf(t, md), seriesOf(t, sink.AllMetrics()[len(sink.AllMetrics())-1])
+			got.without(semconv.MetricGraphRequestFailedTotal, func(_, value string) bool { return strings.HasSuffix(value, " 0") })
+			want.without(semconv.MetricGraphRequestClient, func(attrs, _ string) bool { return strings.Contains(attrs, `"user"`) })
+			assert.Equal(t, want, got)
 		})
 	}
 }
