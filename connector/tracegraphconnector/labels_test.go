@@ -3,12 +3,15 @@ package tracegraphconnector
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/consumer/consumertest"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata/metricdatatest"
 
 	"github.com/paramedic-otel/paramedic/connector/tracegraphconnector/internal/metadatatest"
@@ -108,4 +111,51 @@ func TestSteadyStateDoesNotAllocate(t *testing.T) {
 	}
 	assert.Less(t, testing.AllocsPerRun(300, consume), 2.0, "of 200 spans")
 	require.NoError(t, c.Shutdown(t.Context()))
+}
+
+// TestLabelsSideBySide takes batches in by several goroutines, and compares with taking them in one after the other.
+func TestLabelsSideBySide(t *testing.T) {
+	var in []ptrace.Traces
+	for i := range 400 {
+		spans := served(uint64(i), strings.Repeat("f", 1+i%7), map[string]any{"region": strings.Repeat("r", i%3)})
+		spans[1].version = strings.Repeat("v", i%4)
+		spans[1].dur = time.Duration(i+1) * time.Millisecond
+		if i%5 == 0 {
+			spans[1].attrs["error.type"], spans[1].status = strings.Repeat("e", 1+i%2), ptrace.StatusCodeError
+		}
+		in = append(in, namedBatch(spans...))
+	}
+	counts := func(workers int) (map[string]int64, []string) {
+		c, sink := start(t, func(c *Config) { c.Dimensions = []string{"region"} })
+		var wg sync.WaitGroup
+		for w := range workers {
+			wg.Go(func() {
+				for i := w; i < len(in); i += workers {
+					assert.NoError(t, c.ConsumeTraces(t.Context(), in[i]))
+				}
+			})
+		}
+		wg.Wait()
+		require.NoError(t, c.Shutdown(t.Context()))
+		var examples []string
+		points(sink.AllMetrics(), semconv.MetricGraphRequestFailedTotal, func(dp pmetric.NumberDataPoint) {
+			for _, x := range dp.Exemplars().All() {
+				region, _ := dp.Attributes().Get("server_region")
+				examples = append(examples, region.Str()+" "+x.TraceID().String())
+			}
+		})
+		totals := map[string]int64{}
+		points(sink.AllMetrics(), semconv.MetricGraphOperationRequestTotal, func(dp pmetric.NumberDataPoint) {
+			region, _ := dp.Attributes().Get("server_region")
+			totals[operationName(dp.Attributes())+" "+region.Str()] += dp.IntValue()
+		})
+		return totals, examples
+	}
+	want, examples := counts(1)
+	require.Len(t, examples, 6)
+	for range 3 {
+		got, told := counts(4)
+		assert.Equal(t, want, got)
+		assert.Equal(t, examples, told)
+	}
 }
