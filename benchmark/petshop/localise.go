@@ -28,6 +28,8 @@ type run struct {
 	change func([]nodeimpact.Sample)
 	// load, where it is not nil, returns by what the requests of all services in a row are multiplied.
 	load func() float64
+	// slows is the power of the load that durations grow with.
+	slows float64
 	// withoutTraffic takes every service for as busy as any.
 	withoutTraffic bool
 	// untimed does not care how long it takes.
@@ -118,6 +120,7 @@ func (r *run) services(t *table, from, to int, normal map[string]nodeimpact.Norm
 		buckets := slices.Clone(t.services[name][from:to])
 		for i := range buckets {
 			buckets[i].Requests = math.Round(buckets[i].Requests * load[i])
+			buckets[i].Values[nodeimpact.Latency] *= math.Pow(load[i], r.slows)
 			if r.withoutTraffic && buckets[i].Requests > 0 {
 				buckets[i].Requests = evenRequests
 			}

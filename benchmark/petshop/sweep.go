@@ -22,8 +22,8 @@ var factors = []float64{0.5, 0.7, 1.4, 2}
 // sweep prints what becomes of the accuracy without parts of the method, with worse data, and with other parameters.
 func sweep(w io.Writer, r run, scenarios []scenario) {
 	r.untimed = true
-	header := func(name string) { fmt.Fprintf(w, "\n%-40s %6s %6s\n", name, "top-1", "top-3") }
-	row := func(name string, top1, top3 float64) { fmt.Fprintf(w, "%-40s %6.3f %6.3f\n", name, top1, top3) }
+	header := func(name string) { fmt.Fprintf(w, "\n%-42s %6s %6s\n", name, "top-1", "top-3") }
+	row := func(name string, top1, top3 float64) { fmt.Fprintf(w, "%-42s %6.3f %6.3f\n", name, top1, top3) }
 	once := func(name string, turn func(*run)) {
 		v := r
 		turn(&v)
@@ -71,9 +71,14 @@ func sweep(w io.Writer, r run, scenarios []scenario) {
 			}
 		})
 	}
-	mean("load up to twice or half from row to row", func(v *run, rng *rand.Rand) {
-		v.load = func() float64 { return math.Exp2(2*rng.Float64() - 1) }
-	})
+	for _, load := range []struct {
+		name  string
+		slows float64
+	}{{"load up to twice or half from row to row", 0}, {"and all durations as the root of the load", 0.5}} {
+		mean(load.name, func(v *run, rng *rand.Rand) {
+			v.load, v.slows = func() float64 { return math.Exp2(2*rng.Float64() - 1) }, load.slows
+		})
+	}
 
 	header("parameter times 0.5, 0.7, 1.4, 2")
 	for _, p := range knobs {
