@@ -92,10 +92,7 @@ func newEngine(cfg *Config, set connector.Settings) (*engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	learning := excess.Learning{
-		HalfLife:    float64(cfg.BaselineHalfLife) / float64(cfg.Bucket),
-		NormalAfter: int64(cfg.NormalAfter / cfg.Bucket),
-	}
+	learning := learningOf(cfg)
 	selection, err := newSelection(&cfg.Signals, set.TelemetrySettings)
 	if err != nil {
 		return nil, err
@@ -127,6 +124,14 @@ func newEngine(cfg *Config, set connector.Settings) (*engine, error) {
 		silences:   newSilences(cfg.Silences),
 		decisions:  newDecisions(cfg),
 	}, nil
+}
+
+// learningOf says how the models forget.
+func learningOf(cfg *Config) excess.Learning {
+	return excess.Learning{
+		HalfLife:    float64(cfg.BaselineHalfLife) / float64(cfg.Bucket),
+		NormalAfter: int64(cfg.NormalAfter / cfg.Bucket),
+	}
 }
 
 // rewind goes back to the time where the data are. What was learnt is kept, what goes on is not.

@@ -23,8 +23,8 @@ const Cells = 60
 type Window struct {
 	// Length is the time that is covered, at least Cells nanoseconds.
 	Length time.Duration
-	// First is the cell of the first event ever and Newest the newest cell, both as multiples of Length/Cells since 1970,
-	// and Started is false before the first event.
+	// First is the time of the first event ever, in nanoseconds since 1970, and Newest the newest cell, as a multiple of
+	// Length/Cells since then. Started is false before the first event.
 	First, Newest int64
 	Started       bool
 	// Total and Bad hold the counts by cell, in a ring.
@@ -46,13 +46,13 @@ func slot(cell int64) int { return int(((cell % Cells) + Cells) % Cells) }
 func (w *Window) Add(t time.Time, total, bad float64) {
 	cell := w.cell(t)
 	if !w.Started {
-		w.First, w.Newest, w.Started = cell, cell, true
+		w.First, w.Newest, w.Started = t.UnixNano(), cell, true
 	}
 	w.moveTo(cell)
 	if cell <= w.Newest-Cells {
 		return
 	}
-	w.First = min(w.First, cell)
+	w.First = min(w.First, t.UnixNano())
 	w.Total[slot(cell)] += total
 	w.Bad[slot(cell)] += bad
 }
@@ -75,7 +75,7 @@ func (w *Window) Sums(now time.Time) (total, bad, watched float64) {
 		total += w.Total[slot(i)]
 		bad += w.Bad[slot(i)]
 	}
-	return total, bad, min(1, float64(max(cell, w.Newest)-w.First+1)/Cells)
+	return total, bad, min(1, max(0, float64(now.UnixNano()-w.First)/float64(w.Length)))
 }
 
 // Clear forgets all counts.
@@ -86,7 +86,7 @@ func (w *Window) Clear() { *w = Window{Length: w.Length} }
 func (w *Window) Since(now time.Time, least float64) time.Time {
 	width := w.Length / Cells
 	found, calm := now, 0
-	for i := w.Newest; w.Started && i > w.Newest-Cells && i >= w.First; i-- {
+	for i := w.Newest; w.Started && i > w.Newest-Cells; i-- {
 		total, bad := w.Total[slot(i)], w.Bad[slot(i)]
 		switch {
 		case total > 0 && bad >= least*total && bad > 0:

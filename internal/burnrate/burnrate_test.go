@@ -144,7 +144,7 @@ func TestWindowAgainstList(t *testing.T) {
 		}
 		var all []event
 		now := epoch.Add(time.Duration(rng.Int63n(int64(time.Hour))))
-		first := int64(math.MaxInt64)
+		first := time.Time{}
 		newest := int64(math.MinInt64)
 		for range 200 {
 			now = now.Add(time.Duration(rng.Int63n(int64(2 * time.Second))))
@@ -155,12 +155,14 @@ func TestWindowAgainstList(t *testing.T) {
 			e := event{at.Unix(), float64(rng.Intn(9)), float64(rng.Intn(3))}
 			w.Add(at, e.total, e.bad)
 			if newest == math.MinInt64 {
-				first = e.cell
+				first = at
 			}
 			newest = max(newest, e.cell)
 			if e.cell > newest-Cells {
 				all = append(all, e)
-				first = min(first, e.cell)
+				if at.Before(first) {
+					first = at
+				}
 			}
 			var total, bad float64
 			end := max(newest, now.Unix())
@@ -173,7 +175,7 @@ func TestWindowAgainstList(t *testing.T) {
 			gotTotal, gotBad, watched := w.Sums(now)
 			require.InDelta(t, total, gotTotal, 1e-9)
 			require.InDelta(t, bad, gotBad, 1e-9)
-			require.InDelta(t, math.Min(1, float64(end-first+1)/Cells), watched, 1e-9)
+			require.InDelta(t, math.Min(1, max(0, now.Sub(first).Minutes())), watched, 1e-9)
 		}
 	}
 }
