@@ -80,6 +80,8 @@ func word[T ~string | ~[]byte](b T) uint64 {
 type labeller struct {
 	// dimensions are the names of the configured dimensions.
 	dimensions []string
+	// maxLength bounds their values.
+	maxLength  int
 	operations bool
 
 	sets, names, versions, failures labelCache
@@ -88,7 +90,7 @@ type labeller struct {
 
 func newLabeller(cfg *Config, graph *servicegraph.Graph) labeller {
 	return labeller{
-		dimensions: cfg.Dimensions, operations: cfg.Operations.Enabled,
+		dimensions: cfg.Dimensions, maxLength: cfg.MaxNameLength, operations: cfg.Operations.Enabled,
 		sets: newLabelCache(graph.Dimensions, 256), names: newLabelCache(graph.Operations, 1024),
 		versions: newLabelCache(graph.Versions, 64), failures: newLabelCache(graph.Failures, 64),
 	}
@@ -146,7 +148,7 @@ func (l *labeller) set(resource, span pcommon.Map) servicegraph.LabelID {
 				continue
 			}
 		}
-		l.buf = servicegraph.AppendDimension(l.buf, i, v.AsString())
+		l.buf = servicegraph.AppendDimension(l.buf, i, v.AsString(), l.maxLength)
 	}
 	return l.sets.id(l.buf)
 }

@@ -65,7 +65,12 @@ func TestLongNames(t *testing.T) {
 	long := strings.Repeat("a/", 60)
 	spans := served(1, long, map[string]any{"error.type": strings.Repeat("e/", 60), "http.response.status_code": 500})
 	spans[1].version = long
-	sink := run(t, func(c *Config) { c.MaxNameLength = 20 }, namedBatch(spans...))
+	spans[1].attrs["id"] = long
+	sink := run(t, func(c *Config) { c.MaxNameLength, c.Dimensions = 20, []string{"id"} }, namedBatch(spans...))
+	points(sink.AllMetrics(), semconv.MetricGraphRequestTotal, func(dp pmetric.NumberDataPoint) {
+		id, _ := dp.Attributes().Get("server_id")
+		assert.Equal(t, long[:20], id.Str())
+	})
 	assert.Equal(t, map[string]int64{
 		"a > b | " + long[:20] + " | " + strings.Repeat("e/", 10) + " | " + long[:20]: 1,
 	}, operationTotals(sink))

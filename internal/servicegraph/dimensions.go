@@ -8,9 +8,10 @@ type Dimension struct {
 	Value string
 }
 
-// AppendDimension adds a value to the key of a set of dimensions, for Labels.ID of Graph.Dimensions. Values are to be added in
-// the order of their indexes, each at most once.
-func AppendDimension(key []byte, index int, value string) []byte {
+// AppendDimension adds a value, of which it keeps maxLength bytes, to the key of a set of dimensions, for Labels.ID of
+// Graph.Dimensions. Values are to be added in the order of their indexes, each at most once.
+func AppendDimension(key []byte, index int, value string, maxLength int) []byte {
+	value = cut(value, maxLength)
 	key = binary.AppendUvarint(key, uint64(index))
 	key = binary.AppendUvarint(key, uint64(len(value)))
 	return append(key, value...)

@@ -57,13 +57,7 @@ func (l *Labels) ID(value []byte) (LabelID, string) {
 	if len(value) == 0 {
 		return 0, ""
 	}
-	if len(value) > l.maxLength {
-		end := l.maxLength
-		for end > 0 && !utf8.RuneStart(value[end]) {
-			end--
-		}
-		value = value[:end]
-	}
+	value = cut(value, l.maxLength)
 	if string(value) == l.other {
 		return LabelOther, l.other
 	}
@@ -88,6 +82,17 @@ func (l *Labels) ID(value []byte) (LabelID, string) {
 	l.ids[kept] = id
 	l.entries[id] = labelEntry{value: kept, epoch: l.epoch.Load()}
 	return id, kept
+}
+
+// cut returns as many of the bytes of a text as are allowed, and no part of a character.
+func cut[T ~string | ~[]byte](text T, length int) T {
+	if len(text) <= length {
+		return text
+	}
+	for length > 0 && !utf8.RuneStart(text[length]) {
+		length--
+	}
+	return text[:length]
 }
 
 // Value returns the string of a number.

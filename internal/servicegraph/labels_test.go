@@ -128,10 +128,12 @@ func TestKnownLabelsDoNotAllocate(t *testing.T) {
 }
 
 func TestDimensionsOf(t *testing.T) {
-	key := AppendDimension(nil, 0, "")
-	key = AppendDimension(key, 200, strings.Repeat("x", 300))
-	key = AppendDimension(key, 201, "y")
-	assert.Equal(t, []Dimension{{0, ""}, {200, strings.Repeat("x", 300)}, {201, "y"}}, dimensionsOf(string(key)))
+	long := strings.Repeat("x", 300)
+	key := AppendDimension(nil, 0, "", 10)
+	key = AppendDimension(key, 200, long, 1000)
+	key = AppendDimension(key, 201, "yä", 3)
+	key = AppendDimension(key, 202, "yä", 2)
+	assert.Equal(t, []Dimension{{0, ""}, {200, long}, {201, "yä"}, {202, "y"}}, dimensionsOf(string(key)))
 	assert.Nil(t, dimensionsOf(""))
 }
 
@@ -139,7 +141,7 @@ func TestDimensionsOf(t *testing.T) {
 func FuzzDimensions(f *testing.F) {
 	f.Add(uint8(0), "a", uint8(3), "")
 	f.Fuzz(func(t *testing.T, i uint8, a string, j uint8, b string) {
-		key := AppendDimension(AppendDimension(nil, int(i), a), int(j), b)
+		key := AppendDimension(AppendDimension(nil, int(i), a, len(a)), int(j), b, len(b))
 		assert.Equal(t, []Dimension{{int(i), a}, {int(j), b}}, dimensionsOf(string(key)))
 	})
 }

@@ -3,7 +3,6 @@ package servicegraph
 import (
 	"strings"
 	"sync"
-	"unicode/utf8"
 )
 
 // NodeID stands for a node; 0 is none.
@@ -52,21 +51,9 @@ func (n *nodes) init(limit, maxName int) {
 	n.ids, n.byName, n.entries = map[nodeKey]known{}, map[Node]NodeID{}, make([]nodeEntry, 1)
 }
 
-// truncate cuts a name that came from outside at a character's boundary.
-func (n *nodes) truncate(s string) string {
-	if len(s) <= n.maxName {
-		return s
-	}
-	end := n.maxName
-	for end > 0 && !utf8.RuneStart(s[end]) {
-		end--
-	}
-	return s[:end]
-}
-
 // intern returns a node, whose number is 0 when there is no room for a new one. The strings are copied when kept.
 func (n *nodes) intern(service bool, a, b string, now int64) known {
-	key := nodeKey{service: service, a: n.truncate(a), b: n.truncate(b)}
+	key := nodeKey{service: service, a: cut(a, n.maxName), b: cut(b, n.maxName)}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	k, ok := n.ids[key]
