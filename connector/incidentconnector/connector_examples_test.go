@@ -335,3 +335,36 @@ func TestLogExamplesAreBounded(t *testing.T) {
 	l.add("y", traceOf(200, 1), at(2), step)
 	assert.Equal(t, traceOf(200, 1), l.list[0].trace)
 }
+
+// TestEvidenceOfAllSides has more callers complain about stock than there is room for, and Kubernetes and its log once each.
+func TestEvidenceOfAllSides(t *testing.T) {
+	calls := func(i int, failed float64) any {
+		var all []call
+		for n := range 2 * maxEvidence {
+			all = append(all, call{client: fmt.Sprint("caller", n), server: "stock", n: 40, failed: failed, took: 0.004, waited: 0.0045})
+		}
+		return graph(at(i), all...)
+	}
+	w := newWorld(t, nil)
+	w.play(0, 240, func(i int) []any {
+		return []any{calls(i, 0), running(i, pod("stock", "node-1")), logs(at(i), chatter(i)...)}
+	})
+	w.play(240, 260, func(i int) []any {
+		records := chatter(i)
+		for n := range 4 {
+			records = append(records, record{service: "stock", body: fmt.Sprintf("cannot lock row %d", 100*i+n), severity: plog.SeverityNumberError})
+		}
+		return []any{
+			calls(i, 30), running(i, pod("stock", "node-1")), logs(at(i), records...),
+			watched(t, at(i), "events", "MODIFIED", coreEvent(i, "Unhealthy", "Readiness probe failed", "Pod", "stock-7d9f5-abcde", int64(i))),
+			scored(i, 240, pod("stock", "node-1"), "jobs", 20, 3),
+		}
+	})
+	cause := w.one().Cause()
+	assert.Equal(t, service("stock"), cause.Entity)
+	for _, signal := range []string{semconv.MetricGraphRequestFailedTotal, semconv.AttrLogRecordTemplate, "k8s.event Unhealthy", "jobs"} {
+		evidenceWith(t, cause, signal)
+	}
+	assert.Len(t, cause.Evidence, maxEvidence+1, "and the impact")
+	w.stop()
+}

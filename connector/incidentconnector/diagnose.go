@@ -214,7 +214,7 @@ func (e *engine) describeCause(i *incident, c rootcause.Candidate, buckets int) 
 	slices.SortStableFunc(mine, func(a, b *symptom) int {
 		return cmp.Or(cmp.Compare(b.weight(), a.weight()), compareSymptoms(a, b))
 	})
-	for _, s := range mine[:min(len(mine), maxEvidence)] {
+	for _, s := range chosen(mine) {
 		cause.Evidence = append(cause.Evidence, e.evidence(s))
 	}
 	if c.OwnFailures+c.OwnSeconds+c.NetworkSeconds > 0 {

@@ -31,6 +31,36 @@ func (e *engine) evidence(s *symptom) semconv.Evidence {
 	return ev
 }
 
+// chosen returns the symptoms that a cause tells of: the strongest, but the strongest of each class in any case, for what the
+// inside of a service, its log or Kubernetes says is told by none of its callers, however many they are.
+func chosen(strongestFirst []*symptom) []*symptom {
+	if len(strongestFirst) <= maxEvidence {
+		return strongestFirst
+	}
+	taken := make([]bool, len(strongestFirst))
+	classes := map[symptomClass]bool{}
+	n := 0
+	for i, s := range strongestFirst {
+		if !classes[s.class] && n < maxEvidence {
+			classes[s.class], taken[i] = true, true
+			n++
+		}
+	}
+	for i := range strongestFirst {
+		if !taken[i] && n < maxEvidence {
+			taken[i] = true
+			n++
+		}
+	}
+	var out []*symptom
+	for i, s := range strongestFirst {
+		if taken[i] {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
 // isPeer reports whether an entity is known from its callers alone, unless somebody watches it.
 func isPeer(entity semconv.Entity) bool {
 	switch entity.Type {
