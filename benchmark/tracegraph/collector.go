@@ -33,6 +33,10 @@ func serve(ctx context.Context, pipeline string) (err error) {
 	if !ok || !known {
 		return fmt.Errorf("pipeline must be none, tracegraph or servicegraph, @ and an endpoint, got %q", pipeline)
 	}
+	// A heap of some size, as a collector with more to do has, so that a connector's store does not make the others' garbage
+	// cheaper to collect.
+	ballast := make([]byte, 128<<20)
+	defer runtime.KeepAlive(ballast)
 	var end consumer.Traces = consumertest.NewNop()
 	if c != nil {
 		conn, err := c.start(ctx, nil)
