@@ -52,7 +52,7 @@ type index struct {
 	last      uint32
 	lastAt    int
 	lastCells []uint64
-	// expected is the number of cells that a new group is going to have, as far as is known, and trace its trace.
+	// expected is the number of cells that are about to be added to the group at hand, as far as is known, and trace its trace.
 	expected int
 	trace    TraceID
 	// keepTraces is set when groups remember their trace, for examples.
@@ -165,6 +165,8 @@ func (x *index) add(group uint32, cell uint64) {
 	if cells == nil {
 		cells = x.create(group)
 	}
+	expected := max(x.expected, 1)
+	x.expected--
 	ref := uint32(x.groups[x.lastAt]) - 1
 	class := ref >> classShift
 	if class >= countedClass {
@@ -176,7 +178,11 @@ func (x *index) add(group uint32, cell uint64) {
 	} else if place(cells, cell) {
 		return
 	}
-	larger := x.take(class + 1)
+	next := class + 1
+	for used := x.used(ref, cells); room(next) < used+expected; {
+		next++
+	}
+	larger := x.take(next)
 	to := x.cells(larger)
 	n := uint32(1)
 	for _, c := range cells {
@@ -186,8 +192,8 @@ func (x *index) add(group uint32, cell uint64) {
 		}
 	}
 	place(to, cell)
-	if class+1 >= countedClass {
-		x.blocks[class+1].used[larger&(1<<classShift-1)] = n
+	if next >= countedClass {
+		x.blocks[next].used[larger&(1<<classShift-1)] = n
 	}
 	if to := x.traceOf(larger); to != nil {
 		if *to = x.trace; class >= tracedClass {
@@ -214,6 +220,7 @@ func (x *index) addAt(group uint32, cells []uint64, free int, cell uint64) {
 		}
 		*used++
 	}
+	x.expected--
 	cells[free] = cell
 }
 
@@ -396,15 +403,16 @@ func (x *index) giveBack(ref uint32) {
 	b.free = append(b.free, n)
 }
 
-// ask has the cell of a group on its way into the caches, askBlock, later, its block.
+// ask has the cell of a group on its way into the caches, askBlock, later, its block if there is one.
 func (x *index) ask(group uint32) { prefetch.Lines(unsafe.Pointer(&x.groups[x.home(group)]), 1) }
 
-func (x *index) askBlock(group uint32) []uint64 {
+func (x *index) askBlock(group uint32) bool {
 	cells := x.block(group)
-	if cells != nil {
-		prefetch.Lines(unsafe.Pointer(&cells[0]), min(len(cells)*8/prefetch.Line+1, 8))
+	if cells == nil {
+		return false
 	}
-	return cells
+	prefetch.Lines(unsafe.Pointer(&cells[0]), min(len(cells)*8/prefetch.Line+1, 8))
+	return true
 }
 
 // search returns where a block has a key, or -1 and where there is an empty cell for it, if there is any.

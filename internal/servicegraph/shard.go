@@ -1,6 +1,14 @@
 package servicegraph
 
-import "sync"
+import (
+	"sync"
+	"unsafe"
+
+	"github.com/paramedic-otel/paramedic/internal/prefetch"
+)
+
+// maxAsked is the greatest number of cells of a group of which all records are asked for at once.
+const maxAsked = 64
 
 // shard has the spans of some of the traces: a span, its ancestors and what waits for it are always in one shard.
 type shard struct {
@@ -55,9 +63,15 @@ func (sh *shard) take(in *Intake, items []item) {
 			sh.index.ask(items[k].group())
 		}
 	}
+	known := false
 	for k := range items {
 		if k == 0 || items[k].trace != items[k-1].trace {
-			sh.index.askBlock(items[k].group())
+			known = sh.index.askBlock(items[k].group()) || known
+		}
+	}
+	for k := 0; known && k < len(items); k++ {
+		if k == 0 || items[k].trace != items[k-1].trace {
+			sh.askRecords(items[k].group())
 		}
 	}
 	for k := 0; k < len(items); {
@@ -75,6 +89,19 @@ func (sh *shard) take(in *Intake, items []item) {
 			} else {
 				sh.insert(in, it.span)
 			}
+		}
+	}
+}
+
+// askRecords has the records of a group on their way into the caches, unless there are many.
+func (sh *shard) askRecords(group uint32) {
+	cells := sh.index.block(group)
+	if len(cells) > maxAsked {
+		return
+	}
+	for _, c := range cells {
+		if c != 0 {
+			prefetch.Lines(unsafe.Pointer(sh.rec(indexOf(c))), 1)
 		}
 	}
 }
