@@ -2,6 +2,7 @@ package tracegraphconnector
 
 import (
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -56,4 +57,41 @@ func TestEveryEdgeIsKept(t *testing.T) {
 			assert.Equal(t, want, last(sink, total))
 		})
 	}
+}
+
+// TestEveryEdgeIsKeptOfManySenders has four goroutines send the same rate together, in step to half a second.
+func TestEveryEdgeIsKeptOfManySenders(t *testing.T) {
+	const perSecond, halfSeconds, senders, behind = 5000, 8, 4, 2
+	c, sink := start(t, nil)
+	const rounds = perSecond / 2 / benchTraces / senders // of a sender in half a second
+	send := func(td ptrace.Traces) { assert.NoError(t, c.ConsumeTraces(t.Context(), td)) }
+	waiting := make([][][]ptrace.Traces, senders)
+	for half := range halfSeconds + behind {
+		var wg sync.WaitGroup
+		for k := range senders {
+			wg.Go(func() {
+				td := benchBatch()
+				var servers []ptrace.Traces
+				for round := range rounds {
+					if half < halfSeconds {
+						at := time.Duration(half)*500*time.Millisecond + time.Duration(round)*500*time.Millisecond/rounds
+						stamp(td, (half*rounds+round)*senders+k, epoch.Add(at))
+						send(only(td, ptrace.SpanKindClient))
+						servers = append(servers, only(td, ptrace.SpanKindServer))
+					}
+					if half >= behind {
+						send(waiting[k][half-behind][round])
+					}
+				}
+				waiting[k] = append(waiting[k], servers)
+			})
+		}
+		wg.Wait()
+	}
+	require.NoError(t, c.Shutdown(t.Context()))
+	want := map[string]int64{}
+	for call := range benchSpans / 2 {
+		want[fmt.Sprintf("shop:service-%d > shop:service-%d", call, call+1)] = perSecond / 2 / benchTraces / senders * senders * benchTraces * halfSeconds
+	}
+	assert.Equal(t, want, last(sink, total))
 }

@@ -67,7 +67,7 @@ type blocks struct {
 	// traces are those of the groups, for the classes for which they are known; none where several share one.
 	traces []TraceID
 	free   []uint32
-	n    uint32
+	n      uint32
 }
 
 func newIndex(keepTraces bool) index {

@@ -34,7 +34,7 @@ type Intake struct {
 	// trace is that of the span at hand, as far as it is known, with its hash.
 	trace TraceID
 	hash  uint64
-	calls     []placedCall
+	calls []placedCall
 	// firstCall and nextCall chain the calls by place.
 	firstCall, nextCall []int32
 	stats               Stats

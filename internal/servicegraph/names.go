@@ -38,7 +38,7 @@ func ends(s string) uint64 {
 		}
 		return h
 	}
-	return (h ^ word(s)) * mixA ^ word(s[len(s)-8:])
+	return (h^word(s))*mixA ^ word(s[len(s)-8:])
 }
 
 func word(s string) uint64 {
