@@ -359,11 +359,11 @@ func (x *index) cutGroup(gap int) {
 	x.lastCells = nil
 }
 
-// grow makes the table of groups larger by two fifths.
+// grow makes the table of groups larger by a fifth.
 func (x *index) grow() {
 	old := x.groups
 	x.lastCells = nil
-	x.groups = make([]uint64, len(old)/5*7+8)
+	x.groups = make([]uint64, len(old)/5*6+8)
 	for _, c := range old {
 		if c != 0 {
 			x.groups[x.group(uint32(c>>32))] = c

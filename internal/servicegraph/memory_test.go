@@ -37,7 +37,7 @@ func heapInUse() uint64 {
 
 // TestMemoryOfHalves has calls wait for their other side, whose traces have one or ten of them.
 func TestMemoryOfHalves(t *testing.T) {
-	const n = 400_000
+	const n = 300_000
 	for _, kind := range []Kind{KindClient, KindServer} {
 		for _, perTrace := range []int{1, 10} {
 			t.Run(fmt.Sprintf("%d/%d", kind, perTrace), func(t *testing.T) {

@@ -8,7 +8,7 @@ const (
 	// tick is the resolution at which records time out.
 	tick = int64(250 * time.Millisecond)
 	// Records come in pages, which belong to the records that are due together, and pages in slabs.
-	pageBits, slabBits = 6, 12
+	pageBits, slabBits = 6, 10
 	pageSize           = 1 << pageBits
 	slabSize           = 1 << slabBits
 )
