@@ -142,7 +142,7 @@ func TestKindOfSignal(t *testing.T) {
 		{semconv.SignalEntity, "", semconv.SignalEntity, semconv.CauseUnknown, false, true},
 		{"sales", "{item}", semconv.SignalValue, semconv.CauseUnknown, false, false},
 	} {
-		got := kindOf(test.metric, test.unit, test.signal)
+		got := kindOf(test.metric, func() string { return test.unit }, test.signal)
 		assert.Equal(t, test.want, got.kind, "%s of %s", test.signal, test.metric)
 		assert.Equal(t, test.failure, got.failure, "%s of %s", test.signal, test.metric)
 		assert.Equal(t, test.felt, got.felt, "%s of %s", test.signal, test.metric)

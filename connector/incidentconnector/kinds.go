@@ -89,8 +89,9 @@ var kindsOfUnits = map[string]kindRule{
 
 var wordBreaks = strings.NewReplacer("_", ".", "/", ".", "-", ".")
 
-// kindOf says what kind of trouble a signal of a metric shows, by the words in its name or else by its unit.
-func kindOf(metric, unit, signal string) kindRule {
+// kindOf says what kind of trouble a signal of a metric shows, by the words in its name or else by its unit, which is asked for
+// only then.
+func kindOf(metric string, unit func() string, signal string) kindRule {
 	if signal == semconv.SignalMissing || signal == semconv.SignalEntity {
 		// Why a series has stopped, or in which of its signals an entity is odd, no name tells. All signals together may
 		// well show what others have done.
@@ -98,7 +99,7 @@ func kindOf(metric, unit, signal string) kindRule {
 	}
 	rule, ok := ruleOf(metric)
 	if !ok {
-		if rule, ok = kindsOfUnits[unit]; !ok {
+		if rule, ok = kindsOfUnits[unit()]; !ok {
 			return kindRule{kind: semconv.CauseUnknown}
 		}
 	}

@@ -93,7 +93,7 @@ func (e *engine) ingestAnomaly(m pmetric.Metric, sm pmetric.ScopeMetrics, rm pme
 			e.refusals.limit++
 		}
 		if held != nil && !isHeld {
-			held.rule = kindOf(metric, unitOf(rm, metric), key.signal)
+			held.rule = kindOf(metric, func() string { return unitOf(rm, metric) }, key.signal)
 			held.chosen = e.selection.opens(rm, sm, m, p)
 		}
 		if held != nil && held.run > 0 && isUtilization(metric) && key.signal != semconv.SignalMissing {
