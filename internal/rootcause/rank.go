@@ -12,7 +12,6 @@ package rootcause
 
 import (
 	"cmp"
-	"math"
 	"slices"
 )
 
@@ -117,7 +116,7 @@ func (p Parameters) Rank(nodes []Node, edges []Edge) []Candidate {
 		if totalShare > 0 {
 			r.Share /= totalShare
 		}
-		r.Confidence = r.Evidence / totalEvidence * (1 - math.Exp(-r.Evidence))
+		r.Confidence = Confidence(r.Evidence, totalEvidence)
 		candidates[i] = r.Candidate
 	}
 	return candidates

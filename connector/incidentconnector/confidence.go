@@ -1,0 +1,22 @@
+package incidentconnector
+
+import (
+	"github.com/paramedic-otel/paramedic/internal/rootcause"
+)
+
+// calibrate makes of the evidence against the candidates that are left the probability that each is the cause. No
+// candidate's is above that of the one before it, nor above what those before it leave.
+func calibrate(candidates []rootcause.Candidate) {
+	total := 0.0
+	for _, c := range candidates {
+		total += c.Evidence
+	}
+	calibration := rootcause.Calibration()
+	most, left := 1.0, 1.0
+	for i := range candidates {
+		c := &candidates[i]
+		c.Confidence = max(0, min(clamp(calibration.Of(rootcause.Confidence(c.Evidence, total))), most, left))
+		most = c.Confidence
+		left -= c.Confidence
+	}
+}
