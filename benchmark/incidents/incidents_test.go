@@ -116,7 +116,12 @@ func TestScore(t *testing.T) {
 	assert.InDelta(t, 20, payment.Cause, 0)
 	assert.True(t, search.Opening.Top1)
 	assert.Equal(t, 1, search.Incidents)
-	assert.Equal(t, []guess{{true, 0.6, false}, {false, 0.9, true}, {true, 0.8, true}, {false, 0.8, true}}, j.guesses)
+	assert.Equal(t, []guess{
+		{shop.ErrorBurst, true, 0.6, false},
+		{shop.ErrorBurst, false, 0.9, true},
+		{shop.ErrorBurst, true, 0.8, true},
+		{shop.ErrorBurst, false, 0.8, true},
+	}, j.guesses)
 }
 
 // TestRun plays a few injections through the components.
@@ -130,7 +135,7 @@ func TestRun(t *testing.T) {
 	assert.Contains(t, out.String(), "expected calibration error")
 
 	for name, d := range map[string]distortion{
-		"edges": {sample: 1, dropEdges: 1}, "sample": {sample: 0.01}, "skew": {sample: 1, skew: 30 * time.Second},
+		"edges": {sample: 1, dropEdges: 1}, "sample": {sample: 0.01}, "skew": {sample: 1, skew: 30 * time.Second}, "late": {sample: 1, late: time.Minute},
 	} {
 		o.distortion, o.out, o.pairs = d, "", 0
 		var distorted strings.Builder

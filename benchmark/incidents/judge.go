@@ -5,6 +5,7 @@ import (
 	"math/bits"
 	"time"
 
+	"github.com/paramedic-otel/paramedic/internal/shop"
 	"github.com/paramedic-otel/paramedic/semconv"
 )
 
@@ -35,6 +36,8 @@ type counts struct {
 
 // guess is a first cause as it was named, and whether it was right.
 type guess struct {
+	// kind is that of the scenario's first fault.
+	kind       shop.FaultKind
 	opening    bool
 	confidence float64
 	right      bool
@@ -299,8 +302,15 @@ func (j *judged) guess(i *incident, of []int) {
 		return false
 	}
 	for k, e := range []semconv.IncidentEvent{i.events[0], i.events[len(i.events)-1]} {
-		j.guesses = append(j.guesses, guess{opening: k == 0, confidence: e.Incident.Cause().Confidence, right: right(e)})
+		j.guesses = append(j.guesses, guess{kind: j.kind(), opening: k == 0, confidence: e.Incident.Cause().Confidence, right: right(e)})
 	}
+}
+
+func (j *judged) kind() shop.FaultKind {
+	if len(j.scenario.faults) == 0 {
+		return ""
+	}
+	return j.scenario.faults[0].Kind
 }
 
 // countPairs counts pairs of symptoms. Those that several injections share are left out, for either incident is theirs.

@@ -32,7 +32,7 @@ type options struct {
 	workers             int
 	out                 string
 	only                string
-	verbose             bool
+	verbose, fit        bool
 	calmSeeds           int
 }
 
@@ -42,7 +42,7 @@ func main() {
 	flag.IntVar(&o.seeds, "seeds", 2, "how many seeds to draw faults with")
 	flag.IntVar(&o.first, "first", 1, "the first seed")
 	flag.IntVar(&o.each, "each", 12, "injections of each kind alone, for each seed")
-	flag.IntVar(&o.pairs, "pairs", 30, "overlapping pairs of injections for each seed")
+	flag.IntVar(&o.pairs, "pairs", 15, "overlapping pairs of injections for each seed")
 	flag.StringVar(&kinds, "kinds", "", "only these kinds of faults, separated by commas")
 	flag.DurationVar(&o.learn, "learn", 10*time.Minute, "least simulated time before a fault")
 	flag.DurationVar(&o.watch, "watch", 2*time.Minute, "simulated time for which a fault lasts")
@@ -55,10 +55,11 @@ func main() {
 	flag.Float64Var(&o.distortion.dropEdges, "drop-edges", 0, "share of the edges of the service graph that are missing")
 	flag.Float64Var(&o.distortion.sample, "sample", 1, "share of the traces that are kept, chosen at their head")
 	flag.DurationVar(&o.distortion.skew, "skew", 0, "how far the clock of one node is ahead and that of another behind")
-	flag.DurationVar(&o.distortion.late, "late", 0, "how long after the onset of a fault the detection is blind")
+	flag.DurationVar(&o.distortion.late, "late", 0, "how long after the onset of a fault nothing is told")
 	flag.IntVar(&o.workers, "workers", 2, "simulations at a time")
 	flag.StringVar(&o.out, "out", "", "file to write one JSON object per line and injection to")
 	flag.StringVar(&o.only, "only", "", "only the scenario of this name")
+	flag.BoolVar(&o.fit, "fit", false, "fit the calibration of confidence anew and print its parameters")
 	flag.BoolVar(&o.verbose, "v", false, "print every incident event and what failed")
 	flag.Parse()
 	for _, k := range strings.Split(kinds, ",") {
@@ -96,7 +97,7 @@ func run(ctx context.Context, o options, w io.Writer) error {
 			judged[i].describe(w)
 		}
 	}
-	report(w, judged)
+	report(w, o, judged)
 	if o.calm > 0 {
 		if err := reportCalm(ctx, w, o); err != nil {
 			return err

@@ -11,6 +11,8 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/paramedic-otel/paramedic/internal/calibration"
+	"github.com/paramedic-otel/paramedic/internal/rootcause"
 	"github.com/paramedic-otel/paramedic/internal/shop"
 )
 
@@ -32,7 +34,7 @@ func write(path string, judged []judged) (err error) {
 	return nil
 }
 
-func report(w io.Writer, all []judged) {
+func report(w io.Writer, o options, all []judged) {
 	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(t, "injections\tnumber\tdetected\tone incident\troot cause kept\ttop-1\ttop-3\ttop-1 at last\ttime to detect\ttime to cause\t")
 	var results, single, paired []result
@@ -72,6 +74,9 @@ func report(w io.Writer, all []judged) {
 		2*precision*recall/max(precision+recall, 1e-9), precision, recall, part(c.pure, c.held), c.false)
 	reliability(w, "at the opening", opening)
 	reliability(w, "at last", last)
+	if o.fit {
+		fit(w, append(opening, last...))
+	}
 }
 
 func (c *counts) add(o counts) {
@@ -135,37 +140,70 @@ const bins = 10
 
 // reliability prints how often causes that were named with some confidence were right.
 func reliability(w io.Writer, name string, guesses []guess) {
-	type bin struct {
-		n, right int
-		sum      float64
-	}
-	var table [bins]bin
-	brier := 0.0
-	for _, g := range guesses {
-		b := &table[min(bins-1, int(g.confidence*bins))]
-		b.n++
-		b.sum += g.confidence
-		outcome := 0.0
-		if g.right {
-			b.right++
-			outcome = 1
-		}
-		brier += (g.confidence - outcome) * (g.confidence - outcome)
-	}
+	outcomes := outcomesOf(guesses)
+	table := calibration.Reliability(outcomes, bins)
 	fmt.Fprintf(w, "\nconfidence in the first cause of %d incidents %s\n", len(guesses), name)
 	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(t, "bin\tincidents\tmean confidence\tright\t")
-	ece := 0.0
-	for i, b := range table {
-		if b.n == 0 {
-			continue
-		}
-		mean, right := b.sum/float64(b.n), part(b.right, b.n)
-		ece += part(b.n, len(guesses)) * math.Abs(mean-right)
-		fmt.Fprintf(t, "%.1f to %.1f\t%d\t%.3f\t%.3f\t\n", float64(i)/bins, float64(i+1)/bins, b.n, mean, right)
+	fmt.Fprintln(t, "confidence\tincidents\tmean\tright\t")
+	for _, b := range table {
+		fmt.Fprintf(t, "%.1f to %.1f\t%d\t%.3f\t%.3f\t\n", b.From, b.To, b.N, b.Stated, b.Right)
 	}
 	t.Flush()
-	fmt.Fprintf(w, "expected calibration error %.4f, Brier score %.4f\n", ece, brier/float64(max(1, len(guesses))))
+	fmt.Fprintf(w, "expected calibration error %.4f, Brier score %.4f\n", calibration.Error(table), calibration.Brier(outcomes))
+	fmt.Fprint(w, "named from a confidence of")
+	for _, least := range []float64{0, 0.5, 0.8, 0.9} {
+		named, right := 0, 0
+		for _, o := range outcomes {
+			if o.Stated >= least {
+				named++
+				if o.Right {
+					right++
+				}
+			}
+		}
+		fmt.Fprintf(w, "  %.1f: %.3f, right %.3f", least, part(named, len(outcomes)), part(right, named))
+	}
+	fmt.Fprintln(w)
+}
+
+func outcomesOf(guesses []guess) []calibration.Outcome {
+	var out []calibration.Outcome
+	for _, g := range guesses {
+		out = append(out, calibration.Outcome{Stated: g.confidence, Right: g.right})
+	}
+	return out
+}
+
+// fit prints the map from what the ranking says of itself to confidence that fits the incidents best, and what its error is
+// on each kind of fault when it is fitted to all others.
+func fit(w io.Writer, guesses []guess) {
+	var raw []calibration.Outcome
+	for _, g := range guesses {
+		raw = append(raw, calibration.Outcome{Stated: rootcause.Calibration().Score(g.confidence), Right: g.right})
+	}
+	m := calibration.Fit(raw)
+	fmt.Fprintf(w, "\nfitted to %d guesses: intercept %.3f, slope %.3f\n", len(raw), m.Intercept, m.Slope)
+	for _, kind := range shop.FaultKinds() {
+		var others, left []calibration.Outcome
+		for n, g := range guesses {
+			if g.kind == kind {
+				left = append(left, raw[n])
+			} else {
+				others = append(others, raw[n])
+			}
+		}
+		m := calibration.Fit(others)
+		stated := 0.0
+		right := 0
+		for _, o := range left {
+			stated += m.Of(o.Stated)
+			if o.Right {
+				right++
+			}
+		}
+		fmt.Fprintf(w, "without %s: intercept %.3f, slope %.3f; of its %d the mean confidence is %.3f, right %.3f\n",
+			kind, m.Intercept, m.Slope, len(left), stated/float64(max(1, len(left))), part(right, len(left)))
+	}
 }
 
 // describe prints what did not go as it should, and the events.

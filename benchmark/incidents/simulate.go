@@ -16,6 +16,7 @@ import (
 	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/pdatautil"
 
 	"github.com/paramedic-otel/paramedic/benchmark/internal/loop"
+	"github.com/paramedic-otel/paramedic/connector/incidentconnector"
 	"github.com/paramedic-otel/paramedic/internal/shop"
 	"github.com/paramedic-otel/paramedic/semconv"
 )
@@ -95,6 +96,13 @@ func simulate(ctx context.Context, o options, s scenario, d time.Duration) (t tr
 	}
 	t.start = cfg.Start
 	configs := o.configs()
+	if late := o.distortion.late; late > 0 && len(s.faults) > 0 {
+		first, last := s.faults[0].at, s.faults[len(s.faults)-1].at
+		configs.Incident.Silences = append(configs.Incident.Silences, incidentconnector.SilenceConfig{
+			Name: "late", Matchers: incidentconnector.MatchersConfig{Entities: []string{"*"}},
+			Start: cfg.Start.Add(first).Format(time.RFC3339), End: cfg.Start.Add(last + late).Format(time.RFC3339),
+		})
+	}
 	if err := xconfmap.Validate(configs.Incident); err != nil {
 		return t, fmt.Errorf("incident: %w", err)
 	}
