@@ -4,9 +4,14 @@ import (
 	"github.com/paramedic-otel/paramedic/internal/rootcause"
 )
 
+// leastConfidence is the probability below which the likeliest cause is not named: what is more likely wrong than right sends
+// people the wrong way.
+const leastConfidence = 0.4
+
 // calibrate makes of the evidence against the candidates that are left the probability that each is the cause. No
-// candidate's is above that of the one before it, nor above what those before it leave.
-func calibrate(candidates []rootcause.Candidate) {
+// candidate's is above that of the one before it, nor above what those before it leave. It returns none where even the first
+// is too unlikely.
+func calibrate(candidates []rootcause.Candidate) []rootcause.Candidate {
 	total := 0.0
 	for _, c := range candidates {
 		total += c.Evidence
@@ -19,4 +24,8 @@ func calibrate(candidates []rootcause.Candidate) {
 		most = c.Confidence
 		left -= c.Confidence
 	}
+	if len(candidates) > 0 && candidates[0].Confidence < leastConfidence {
+		return nil
+	}
+	return candidates
 }

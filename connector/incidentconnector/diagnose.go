@@ -57,7 +57,7 @@ func (e *engine) diagnose(i *incident, now time.Time) {
 	candidates := slices.DeleteFunc(e.rank(i, buckets), func(c rootcause.Candidate) bool {
 		return e.elsewhere(i, entityOf(edgehealth.Node(c.Name)))
 	})
-	calibrate(candidates)
+	candidates = calibrate(candidates)
 	i.flow.candidates = candidates[:min(len(candidates), e.cfg.Limits.Causes)]
 	state.Causes = nil
 	for _, c := range i.flow.candidates {

@@ -82,7 +82,7 @@ func (c *PlaybookConfig) Unmarshal(conf *confmap.Conf) error {
 	*c = PlaybookConfig{
 		ErrorMode:     ottl.IgnoreError,
 		Mode:          Mode(playbook.Observe),
-		MinConfidence: 0.5,
+		MinConfidence: 0.75,
 		Cooldown:      10 * time.Minute,
 		// Longer than a minute of quiet, after which an incident counts as resolved, and the time a cure takes.
 		Verify: VerifyConfig{Within: 3 * time.Minute},

@@ -47,7 +47,7 @@ func TestConfigDefaults(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, xconfmap.Validate(cfg))
 	assert.Equal(t, []PlaybookConfig{{
-		Name: "a", When: []string{`log.attributes["x"] == "y"`}, ErrorMode: ottl.IgnoreError, Mode: "observe", MinConfidence: 0.5,
+		Name: "a", When: []string{`log.attributes["x"] == "y"`}, ErrorMode: ottl.IgnoreError, Mode: "observe", MinConfidence: 0.75,
 		Cooldown: 10 * time.Minute, Webhook: "chat", Action: ActionConfig{Name: "restart"}, Verify: VerifyConfig{Within: 3 * time.Minute},
 	}}, cfg.Playbooks)
 }
