@@ -46,6 +46,8 @@ type keeper struct {
 	record, shard, lifeBytes []byte
 	// sizes are those of the stored shards and, last, of what goes on.
 	sizes [shards + 1]int64
+	// listed is how many things of each kind there were.
+	listed [kinds]int
 	// failing is set while the storage fails.
 	failing bool
 	// total is the size of all, for the gauge.

@@ -172,9 +172,9 @@ func (k *keeper) note(err error) {
 func (k *keeper) saveAll(ctx context.Context, stamp uint64) error {
 	e := k.e
 	return errors.Join(
-		save(ctx, k, kindEdges, stamp, listed(e, func(add func(edgehealth.Key)) { e.edges.Edges(add) }),
+		save(ctx, k, kindEdges, stamp, listed(k, kindEdges, func(add func(edgehealth.Key)) { e.edges.Edges(add) }),
 			edgeIdentity, e.edges.AppendEdge),
-		save(ctx, k, kindServices, stamp, listed(e, func(add func(string)) { e.flow.Names(add) }),
+		save(ctx, k, kindServices, stamp, listed(k, kindServices, func(add func(string)) { e.flow.Names(add) }),
 			func(name string) string { return name },
 			e.flow.AppendService),
 		save(ctx, k, kindContexts, stamp, []bool{true},
@@ -186,36 +186,36 @@ func (k *keeper) saveAll(ctx context.Context, stamp uint64) error {
 				}
 				return e.flow.AppendContexts(b)
 			}),
-		save(ctx, k, kindDirectory, stamp, listed(e, func(add func(string)) {
+		save(ctx, k, kindDirectory, stamp, listed(k, kindDirectory, func(add func(string)) {
 			for _, name := range e.directory.names {
 				add(name)
 			}
 		}), func(name string) string { return name }, e.appendService),
-		save(ctx, k, kindRelations, stamp, listed(e, e.relations.each),
+		save(ctx, k, kindRelations, stamp, listed(k, kindRelations, e.relations.each),
 			func(r relation) string { return r.a.String() + "\x00" + r.b.String() },
 			func(b []byte, r relation) []byte {
 				c := binarystate.NewWriter(b)
 				r.code(c)
 				return c.Written()
 			}),
-		save(ctx, k, kindObjects, stamp, listed(e, e.objectKeys),
+		save(ctx, k, kindObjects, stamp, listed(k, kindObjects, e.objectKeys),
 			func(key objectKey) string { return key.entity.String() + "\x00" + key.name }, e.appendObject),
-		save(ctx, k, kindDetails, stamp, listed(e, func(add func(edgehealth.Key)) {
+		save(ctx, k, kindDetails, stamp, listed(k, kindDetails, func(add func(edgehealth.Key)) {
 			for key := range e.details.edges {
 				add(key)
 			}
 		}), edgeIdentity, e.appendDetail),
-		save(ctx, k, kindSignals, stamp, listed(e, func(add func(signalKey)) {
+		save(ctx, k, kindSignals, stamp, listed(k, kindSignals, func(add func(signalKey)) {
 			for key := range e.signals.held {
 				add(key)
 			}
 		}), func(key signalKey) string { return key.entity.String() + "\x00" + key.metric + string(key.point[:]) }, e.appendSignal),
-		save(ctx, k, kindBudgets, stamp, listed(e, func(add func(budgetKey)) {
+		save(ctx, k, kindBudgets, stamp, listed(k, kindBudgets, func(add func(budgetKey)) {
 			for key := range e.objectives.budgets {
 				add(key)
 			}
 		}), func(key budgetKey) string { return key.objective + "\x00" + key.service }, e.appendBudget),
-		save(ctx, k, kindSeries, stamp, listed(e, func(add func(seriesKey)) {
+		save(ctx, k, kindSeries, stamp, listed(k, kindSeries, func(add func(seriesKey)) {
 			for key := range e.deltas.last {
 				add(key)
 			}
@@ -223,12 +223,13 @@ func (k *keeper) saveAll(ctx context.Context, stamp uint64) error {
 	)
 }
 
-// listed returns what list adds, which it does under the lock.
-func listed[K any](e *engine, list func(add func(K))) []K {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	var keys []K
+// listed returns what list adds, which it does under the lock. As much room as it took the last time is made before.
+func listed[K any](k *keeper, kind kind, list func(add func(K))) []K {
+	keys := make([]K, 0, k.listed[kind]+k.listed[kind]/8)
+	k.e.mu.Lock()
 	list(func(key K) { keys = append(keys, key) })
+	k.e.mu.Unlock()
+	k.listed[kind] = len(keys)
 	return keys
 }
 

@@ -88,3 +88,42 @@ func BenchmarkSnapshot(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkStoreLife stores what goes on in a storm: that happens at each event of an incident.
+func BenchmarkStoreLife(b *testing.B) {
+	for _, symptoms := range []int{20, 5000} {
+		b.Run(fmt.Sprintf("%d symptoms", symptoms), func(b *testing.B) {
+			e := grown(b, 1, 1)
+			k := &keeper{e: e, client: &disk{values: map[string][]byte{}}}
+			now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+			i := &incident{state: someIncident(now)}
+			e.incidents = []*incident{i}
+			for n := range symptoms {
+				s := &symptom{
+					key:     symptomKey{classEdge, semconv.Entity{Type: semconv.EntityService, Name: fmt.Sprint("shop/service-", n)}, "1service:shop/front"},
+					summary: "75 % of the calls from shop/front fail instead of 0.0 %", onset: now, lastActive: now, lastKnown: now, surprise: 30,
+				}
+				e.symptoms[s.key] = s
+				i.join(s)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				_, err := k.saveLife(b.Context(), 0)
+				require.NoError(b, err)
+			}
+			b.ReportMetric(float64(k.total.Load())/1e3, "kB")
+		})
+	}
+}
+
+// BenchmarkCopyLife is the part of that which holds the lock.
+func BenchmarkCopyLife(b *testing.B) {
+	e := grown(b, 1, 1)
+	for n := range 5000 {
+		s := &symptom{key: symptomKey{classEdge, semconv.Entity{Type: semconv.EntityService, Name: fmt.Sprint("shop/service-", n)}, "1service:shop/front"}}
+		e.symptoms[s.key] = s
+	}
+	for b.Loop() {
+		e.life()
+	}
+}

@@ -52,6 +52,38 @@ func TestEveryFieldOfTheEngineIsKeptOrExplained(t *testing.T) {
 	}
 }
 
+// What the engine holds things in, and what of that is stored one by one.
+var containers = map[reflect.Type]map[string]string{
+	reflect.TypeFor[clock](): {
+		"maxSkew": "configuration", "watermark": "life", "ahead": "doubts begin anew", "behind": "doubts begin anew", "nearest": "doubts begin anew",
+	},
+	reflect.TypeFor[deltas](): {
+		"limit": "configuration", "last": "kindSeries", "flushes": "begin anew, for what is new after a gap may have begun in it",
+		"refused": "is found again with the next refusal",
+	},
+	reflect.TypeFor[signals](): {"cfg": "configuration", "held": "kindSignals"},
+	reflect.TypeFor[directory](): {
+		"limit": "configuration", "names": "kindDirectory", "resources": "kindDirectory", "namespaced": "made of the names", "seen": "kindDirectory",
+		"versions": "kindDirectory", "records": "kindDirectory", "errors": "kindDirectory",
+	},
+	reflect.TypeFor[relations]():  {"limit": "configuration", "links": "kindRelations", "count": "counted again"},
+	reflect.TypeFor[objects]():    {"limit": "configuration", "workloads": "kindObjects", "configMaps": "kindObjects", "replicaSets": "kindObjects"},
+	reflect.TypeFor[happenings](): {"limit": "configuration", "seen": "kindObjects", "held": "kindObjects"},
+	reflect.TypeFor[details]():    {"limit": "configuration", "edges": "kindDetails"},
+	reflect.TypeFor[changes]():    {"limit": "configuration", "list": "life"},
+	reflect.TypeFor[objectives](): {"all": "configuration", "limit": "configuration", "matching": "found again", "budgets": "kindBudgets"},
+}
+
+func TestEveryFieldOfWhatHoldsThingsIsKeptOrExplained(t *testing.T) {
+	for container, known := range containers {
+		for i := range container.NumField() {
+			field := container.Field(i).Name
+			assert.Contains(t, known, field, "%s.%s is new: store it (state.go says how) or say in containers why a restart may lose it", container.Name(), field)
+		}
+		assert.Len(t, known, container.NumField(), "%s has lost a field", container.Name())
+	}
+}
+
 // kept fills a value, writes it, reads it into another one and returns the fields that got lost. Those of skip need not be kept.
 func kept[T any](t *testing.T, code func(*T, *binarystate.Codec), adjust func(*T), skip ...string) []string {
 	t.Helper()
