@@ -49,14 +49,15 @@ func (g gaps) elapsed(from, to time.Time) time.Duration {
 	return d
 }
 
+// recovering reports whether what a judgement looks back over is not all known again after a gap.
+func (e *engine) recovering(now time.Time) bool {
+	return len(e.gaps) > 0 && now.Sub(e.gaps[len(e.gaps)-1].to) < excess.MaxWindow*e.cfg.Bucket
+}
+
 // blind reports whether too little is known of the time from which an incident is diagnosed to do that again: it began before
 // a gap, its cause was clear, and the time that a diagnosis looks back over is not over yet.
 func (e *engine) blind(i *incident, now time.Time) bool {
-	if len(e.gaps) == 0 || i.state.Cause().Confidence < sureEnough {
-		return false
-	}
-	ended := e.gaps[len(e.gaps)-1].to
-	return i.since.Before(ended) && now.Sub(ended) < excess.MaxWindow*e.cfg.Bucket
+	return e.recovering(now) && i.state.Cause().Confidence >= sureEnough && i.since.Before(e.gaps[len(e.gaps)-1].to)
 }
 
 // resumption is what is known of a restart until the first data have come.
@@ -98,6 +99,7 @@ func (e *engine) resume(newest time.Time) (events []semconv.IncidentEvent) {
 	}
 	e.edges.Pause(e.next)
 	e.flow.Pause(e.next)
+	e.flow.Deaf(e.next + excess.MaxWindow)
 	e.directory.pause(to.Sub(from))
 	e.logger.Info("going on after a gap", zap.Time("from", from), zap.Time("to", to))
 	return events

@@ -12,6 +12,7 @@ import (
 	"github.com/paramedic-otel/paramedic/internal/anomalystate"
 	"github.com/paramedic-otel/paramedic/internal/binarystate"
 	"github.com/paramedic-otel/paramedic/internal/edgehealth"
+	"github.com/paramedic-otel/paramedic/internal/excess"
 	"github.com/paramedic-otel/paramedic/internal/logflow"
 	"github.com/paramedic-otel/paramedic/semconv"
 )
@@ -270,6 +271,13 @@ func (l *loader) finish(ctx context.Context) {
 		e.next = max(e.next, e.edges.Next(), e.flow.Next())
 		e.edges.Pause(e.next)
 		e.flow.Pause(e.next)
+		if e.recovering(e.endOf(e.next-1)) || !l.whole {
+			e.flow.Deaf(e.next + excess.MaxWindow)
+		}
+		if !l.whole {
+			// Of the newest bucket a part is lost at least.
+			known = min(known, e.next-1)
+		}
 		if l.restored[kindEdges] > 0 {
 			e.gaps.add(e.endOf(known-1), e.endOf(e.next-1))
 		} else if l.restored[kindServices] == 0 {

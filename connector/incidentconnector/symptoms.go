@@ -289,7 +289,8 @@ func (e *engine) noteSilence(now time.Time) {
 			}
 			dataSeen = e.edges.RequestsIn(from, buckets) > 0
 		case classLog:
-			dataSeen = e.flow.Records(s.entity.Name, buckets) > 0
+			// What is missing is not looked for soon after a gap.
+			dataSeen = e.flow.Records(s.entity.Name, buckets) > 0 && (s.logsErrors || !e.recovering(now))
 		case classSignal, classEvent, classObjective:
 			// A score that falls is sent once, and events say nothing when all is well: they and burns are looked after
 			// where they are noted.

@@ -89,6 +89,8 @@ type Model struct {
 	writers map[string]int
 	// certainty is how often steps that are nearly certain are missing, over all services, as a prior for each of them.
 	certainty excess.Cell
+	// deafUntil is the first bucket after which it is asked again whether requests are without records.
+	deafUntil int64
 	// Refused counts records of services past the limit, records whose template found no room, and contexts that had to
 	// make room for others.
 	Refused int64
@@ -283,6 +285,7 @@ func (m *Model) Forget(before int64) {
 // Rewind goes back to an earlier bucket. What was counted lately is forgotten, what was learnt is kept.
 func (m *Model) Rewind(bucket int64) {
 	m.timeline.Rewind(bucket)
+	m.deafUntil = 0
 	clear(m.contexts)
 	m.queue = m.queue[:0]
 	m.records = excess.Counts{}

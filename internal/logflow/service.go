@@ -143,7 +143,9 @@ func (s *service) judge(m *Model, name string, minSurprise float64, findings []F
 			report(&t.astray, &t.inContext, v, Finding{Kind: MissingStep, Template: s.miner.Text(missing), After: s.miner.Text(id)})
 		}
 	}
-	if v, missing := s.judgeSilence(m); missing >= 0 {
+	if m.timeline.Next() <= m.deafUntil {
+		s.silent.Settle(&m.timeline)
+	} else if v, missing := s.judgeSilence(m); missing >= 0 {
 		report(&s.silent, &s.requests, v, Finding{Kind: MissingRecord, Template: s.miner.Text(missing)})
 	}
 	// Errors that are spread over many templates show in their sum alone.

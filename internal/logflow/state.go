@@ -111,6 +111,10 @@ func (m *Model) Pause(next int64) {
 	m.timeline.Jump(next, m.retire)
 }
 
+// Deaf says that before a bucket nobody can tell whether requests are without records: requests from before a gap are still
+// told of after it, their records are not.
+func (m *Model) Deaf(until int64) { m.deafUntil = max(m.deafUntil, until) }
+
 // AppendContexts appends the spans whose last record is remembered to b.
 func (m *Model) AppendContexts(b []byte) []byte {
 	c := binarystate.NewWriter(b)

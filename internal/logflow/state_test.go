@@ -183,6 +183,27 @@ func TestServicesOfDifferentTimesMeet(t *testing.T) {
 	}
 }
 
+// Requests from before a gap are told of after it: that there are no records of them says nothing.
+func TestDeaf(t *testing.T) {
+	for until, finds := range map[int64]bool{0: true, 204: false} {
+		m := learnt(t, 200)
+		m.Deaf(until)
+		found := false
+		for b := int64(200); b < 230; b++ {
+			n := 10
+			if b < 204 {
+				n = 1
+			}
+			visit(m, b, n, "begin", "charge", "ship")
+			m.NoteRequests("shop", b, 10)
+			for _, f := range m.Close(b, 4) {
+				found = found || f.Kind == MissingRecord
+			}
+		}
+		assert.Equal(t, finds, found, "deaf until %d", until)
+	}
+}
+
 func TestPause(t *testing.T) {
 	m := learnt(t, 100)
 	New(limits, learning).Pause(7)
