@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/paramedic-otel/paramedic/internal/edgehealth"
+	"github.com/paramedic-otel/paramedic/internal/rootcause"
 	"github.com/paramedic-otel/paramedic/semconv"
 )
 
@@ -15,7 +16,8 @@ const (
 	// partingBuckets is for how many buckets without a break two incidents must look like one to be merged, or one like two
 	// to be split.
 	partingBuckets = 4
-	// leastShare is the share of all own impact in an incident that a second cause must have to be an incident of its own.
+	// leastShare is the share of all own impact in an incident, or of all evidence, that a cause must have to be an incident of
+	// its own.
 	leastShare = 0.2
 )
 
@@ -42,18 +44,16 @@ func (e *engine) split(now time.Time) (events []semconv.IncidentEvent) {
 // secondCause returns the likeliest cause that has nothing to do with the first one: both have a share of the impact and
 // active symptoms of their own that would open an incident, and trouble flows neither from one to the other nor from
 // anything else to both. Where both are felt by the same entities they must not have begun together, for two faults seldom
-// begin at one moment and two effects of one do. More requests than usual explain everything that gets them.
+// begin at one moment and two effects of one do. More requests than usual are one trouble for all that get them.
 func (e *engine) secondCause(i *incident) (none semconv.Entity) {
-	if len(i.flow.candidates) < 2 || i.whole || i.flow.candidates[0].Share < leastShare {
+	if len(i.flow.candidates) < 2 || i.whole || !weighty(&i.flow.candidates[0]) {
 		return none
 	}
-	of := map[semconv.Entity][]*symptom{}
+	of, surges := map[semconv.Entity][]*symptom{}, map[semconv.Entity]bool{}
 	for _, s := range i.symptoms {
-		if s.active() && s.class == classEdge && s.edgeKind == edgehealth.Surge {
-			return none
-		}
 		if s.active() {
 			of[s.entity] = append(of[s.entity], s)
+			surges[s.entity] = surges[s.entity] || s.class == classEdge && s.edgeKind == edgehealth.Surge
 		}
 	}
 	first := entityOf(edgehealth.Node(i.flow.candidates[0].Name))
@@ -63,7 +63,7 @@ func (e *engine) secondCause(i *incident) (none semconv.Entity) {
 	explains, feels := reach(i.flow.callees, first), reach(i.flow.callers, first)
 	for _, c := range i.flow.candidates[1:] {
 		entity := entityOf(edgehealth.Node(c.Name))
-		if c.Share < leastShare || e.evidenceOf(of[entity]) < e.cfg.OpenSurprise || meets(explains, reach(i.flow.callees, entity)) {
+		if !weighty(&c) || surges[first] && surges[entity] || e.evidenceOf(of[entity]) < e.cfg.OpenSurprise || meets(explains, reach(i.flow.callees, entity)) {
 			continue
 		}
 		together := onsetAmong(of[first]).Sub(onsetAmong(of[entity])).Abs() <= trendBuckets*e.cfg.Bucket
@@ -75,16 +75,22 @@ func (e *engine) secondCause(i *incident) (none semconv.Entity) {
 	return none
 }
 
+// weighty reports whether a candidate can be an incident of its own, by its impact or by what speaks against it.
+func weighty(c *rootcause.Candidate) bool { return c.Share >= leastShare || c.Confidence >= leastShare }
+
 // onsetAmong returns the first onset of any of the symptoms.
 func onsetAmong(symptoms []*symptom) time.Time {
 	return slices.MinFunc(symptoms, func(a, b *symptom) int { return a.onset.Compare(b.onset) }).onset
 }
 
-// shareMachine reports whether two entities run on a node or host that is in trouble itself, or have symptoms of one kind on
-// the same node.
+// shareMachine reports whether one of two entities runs on the other, both run on a pod, node or host that is in trouble
+// itself, or both have symptoms of one kind on the same node.
 func (e *engine) shareMachine(a, b semconv.Entity, of map[semconv.Entity][]*symptom) bool {
+	if e.relations.related(a, b) {
+		return true
+	}
 	for under, symptoms := range of {
-		if isMachine(under) && e.runsOn(a, under) && e.runsOn(b, under) && slices.ContainsFunc(symptoms, func(s *symptom) bool { return s.opens }) {
+		if e.relations.related(a, under) && e.relations.related(b, under) && slices.ContainsFunc(symptoms, func(s *symptom) bool { return s.opens }) {
 			return true
 		}
 	}
