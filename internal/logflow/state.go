@@ -69,7 +69,11 @@ func (m *Model) RestoreService(data []byte) error {
 		for _, other := range m.services {
 			other.drop(slot)
 		}
+		m.records[slot] = 0
 	})
+	for slot, n := range s.records {
+		m.records[slot] += n
+	}
 	s.index = m.made
 	m.made++
 	m.templates = templates

@@ -96,6 +96,8 @@ func TestStateSurvives(t *testing.T) {
 		assert.Equal(t, a.Next(), b.Next())
 		assert.Equal(t, a.Templates(), b.Templates())
 		assert.Equal(t, a.Contexts(), b.Contexts())
+		assert.Equal(t, a.records, b.records)
+		assert.Equal(t, a.writers, b.writers)
 		found := 0
 		for n := at; n < at+200; n++ {
 			want, got := bucket(a, n), bucket(b, n)
