@@ -21,6 +21,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"go.opentelemetry.io/collector/pdata/pcommon"
+
 	"github.com/paramedic-otel/paramedic/benchmark/internal/loop"
 	"github.com/paramedic-otel/paramedic/internal/otlpjsonl"
 	"github.com/paramedic-otel/paramedic/semconv"
@@ -79,7 +81,7 @@ func run(ctx context.Context, dir, out, mode, incidents string, verbose bool, s 
 		if verbose {
 			printEvents(w, day, events)
 		}
-		results = score(day, events)
+		results = score(day, events, s.late)
 		summarize(w, day, events, results)
 	}
 	if err := write(out, results); err != nil {
@@ -101,6 +103,12 @@ func replay(ctx context.Context, dir string, s settings) (events []semconv.Incid
 	if err != nil {
 		return nil, 0, err
 	}
+	owners := map[pcommon.SpanID]string{}
+	if s.dropEdges > 0 {
+		if owners, err = readOwners(dir); err != nil {
+			return nil, 0, errors.Join(err, l.Close(ctx))
+		}
+	}
 	p := pulse{idle: configs.Tracegraph.IdleTimeout}
 	for {
 		batch, err := merger.Next()
@@ -110,7 +118,7 @@ func replay(ctx context.Context, dir string, s settings) (events []semconv.Incid
 		if err != nil {
 			return nil, 0, errors.Join(err, l.Close(ctx))
 		}
-		s.spoil(&batch)
+		s.spoil(&batch, owners)
 		if err := p.feed(ctx, l, &batch); err != nil {
 			return nil, 0, errors.Join(err, l.Close(ctx))
 		}
@@ -127,6 +135,33 @@ func open(dir string) (*otlpjsonl.Merger, error) {
 		paths = append(paths, filepath.Join(dir, name))
 	}
 	return otlpjsonl.Open(paths, otlpjsonl.DefaultOptions())
+}
+
+// readOwners reads which service each span is of.
+func readOwners(dir string) (owners map[pcommon.SpanID]string, err error) {
+	merger, err := otlpjsonl.Open([]string{filepath.Join(dir, "traces.jsonl.gz")}, otlpjsonl.DefaultOptions())
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, merger.Close()) }()
+	owners = map[pcommon.SpanID]string{}
+	for {
+		batch, err := merger.Next()
+		if errors.Is(err, io.EOF) {
+			return owners, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, rs := range batch.Traces.ResourceSpans().All() {
+			name := nameOf(rs.Resource())
+			for _, ss := range rs.ScopeSpans().All() {
+				for _, span := range ss.Spans().All() {
+					owners[span.SpanID()] = name
+				}
+			}
+		}
+	}
 }
 
 // readEvents reads incident events from a file of log records.

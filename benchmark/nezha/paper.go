@@ -52,7 +52,7 @@ func judgeOnPaper(ctx context.Context, dir string, d *day, s settings) ([]result
 	for i := range d.Faults {
 		f := &d.Faults[i]
 		r := result{ID: f.ID, Type: f.Type, Service: f.Service, Label: f.Label, Ranking: []ranked{}, Evidence: []evidence{}}
-		event, millis, err := answer(ctx, scene(batches, reference, f), f.Evaluation.End, s)
+		event, millis, err := answer(ctx, scene(batches, reference, f), f.Evaluation.End.Add(s.late), s)
 		if err != nil {
 			return nil, 0, fmt.Errorf("%s: %w", f.ID, err)
 		}
@@ -89,6 +89,12 @@ func readBatches(dir string, s settings) (batches []otlpjsonl.Batch, lost int64,
 		return nil, 0, err
 	}
 	defer func() { err = errors.Join(err, merger.Close()) }()
+	owners := map[pcommon.SpanID]string{}
+	if s.dropEdges > 0 {
+		if owners, err = readOwners(dir); err != nil {
+			return nil, 0, err
+		}
+	}
 	for {
 		batch, err := merger.Next()
 		if errors.Is(err, io.EOF) {
@@ -97,7 +103,7 @@ func readBatches(dir string, s settings) (batches []otlpjsonl.Batch, lost int64,
 		if err != nil {
 			return nil, 0, err
 		}
-		s.spoil(&batch)
+		s.spoil(&batch, owners)
 		batches = append(batches, batch)
 	}
 }

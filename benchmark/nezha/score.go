@@ -14,7 +14,10 @@ import (
 )
 
 // detectWithin is how long after its onset a fault counts as detected.
-const detectWithin = 90 * time.Second
+const detectWithin = 60 * time.Second
+
+// laterWithin is when the ranking is looked at again.
+const laterWithin = 90 * time.Second
 
 // onsetSlack is how much before the earliest possible onset an incident may be opened for a fault: for the width of one
 // bucket nobody can tell.
@@ -26,6 +29,11 @@ type day struct {
 	Namespace string       `json:"namespace"`
 	Faults    []fault      `json:"faults"`
 	FaultFree []freeWindow `json:"fault_free"`
+	Minutes   []struct {
+		Traces struct{ First, Last time.Time }
+	}
+	// recorded are the times with traces, one after the other.
+	recorded []window
 }
 
 // freeWindow is a time that no fault touches.
@@ -90,7 +98,9 @@ type result struct {
 	Detected bool     `json:"detected"`
 	Delay    *float64 `json:"delay_s,omitempty"`
 	Ranking  []ranked `json:"ranking"`
-	// Later is the ranking of the same incident's last event within detectWithin of the onset.
+	// Opened is whether an incident was opened for it, and not an open one changed.
+	Opened bool `json:"opened"`
+	// Later is the ranking of the same incident's last event within laterWithin of the onset.
 	Later []ranked `json:"ranking_at_90_s"`
 	// Label is what the source names as the cause inside the service, Evidence what we do.
 	Label    string     `json:"label,omitempty"`
@@ -118,33 +128,35 @@ func readDay(path string) (*day, error) {
 	if err := json.Unmarshal(text, d); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
+	d.record()
 	return d, nil
 }
 
-// score finds, for each fault, the first incident that was opened within detectWithin of its onset. The ranking is that
-// of the opening event: what a human or a playbook is told first; that of the same incident when the time is up stands beside
-// it. Ties count against us.
-func score(d *day, events []semconv.IncidentEvent) []result {
+// score finds, for each fault, the first event within detectWithin of its onset that tells of it: one that opens an incident,
+// or one of an incident that is open already which names evidence that began with the fault. Whether it is right does not
+// matter for this. The ranking is that of this event: what a human or a playbook is told first; that of the same incident a
+// while later stands beside it. With late, the ranking is looked at that much later. Ties count against us.
+func score(d *day, events []semconv.IncidentEvent, late time.Duration) []result {
 	results := make([]result, 0, len(d.Faults))
 	for i := range d.Faults {
 		f := &d.Faults[i]
 		r := result{ID: f.ID, Type: f.Type, Service: f.Service, Ranking: []ranked{}, Later: []ranked{}}
-		matched := ""
+		matched, first := "", time.Time{}
 		for _, e := range events {
-			if e.Incident.ID == matched && e.Time.Sub(f.onset()) <= detectWithin {
+			after := d.seen(f.onset(), e.Time)
+			if e.Incident.ID == matched && after <= laterWithin {
 				r.Later = ranking(e)
 				r.laterRank = rankOf(r.Later, f.Service)
 			}
-			if e.Name != semconv.EventIncidentOpened || r.Detected {
+			if e.Incident.ID == matched && e.Time.Sub(first) <= late {
+				r.Ranking, r.rank = r.Later, r.laterRank
+			}
+			if r.Detected || e.Time.Before(f.earliest().Add(-onsetSlack)) || after > detectWithin || !tellsOf(e, f) {
 				continue
 			}
-			delay := e.Incident.DetectedAt.Sub(f.onset())
-			if e.Incident.DetectedAt.Before(f.earliest().Add(-onsetSlack)) || delay > detectWithin {
-				continue
-			}
-			s := max(0, delay.Seconds())
-			r.Detected, r.Delay = true, &s
-			matched = e.Incident.ID
+			s := max(0, after.Seconds())
+			r.Detected, r.Delay, r.Opened = true, &s, e.Name == semconv.EventIncidentOpened
+			matched, first = e.Incident.ID, e.Time
 			r.Ranking = ranking(e)
 			r.rank = rankOf(r.Ranking, f.Service)
 			r.Later, r.laterRank = r.Ranking, r.rank
@@ -154,12 +166,75 @@ func score(d *day, events []semconv.IncidentEvent) []result {
 	return results
 }
 
+// tellsOf reports whether an event tells of a fault: an incident is opened, anew or again, or an open one has evidence that
+// began with the fault.
+func tellsOf(e semconv.IncidentEvent, f *fault) bool {
+	switch e.Name {
+	case semconv.EventIncidentOpened:
+		return true
+	case semconv.EventIncidentUpdated:
+		for _, c := range e.Incident.Causes {
+			for _, ev := range c.Evidence {
+				if !ev.Onset.Before(f.earliest().Add(-onsetSlack)) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// seen returns how much time with traces there is from one time to another: nothing can be seen in a gap of the recording. Time
+// before the first of them counts as it is.
+func (d *day) seen(from, to time.Time) time.Duration {
+	if !to.After(from) {
+		return to.Sub(from)
+	}
+	sum := time.Duration(0)
+	for _, w := range d.recorded {
+		start, end := w.start, w.end
+		if start.Before(from) {
+			start = from
+		}
+		if end.After(to) {
+			end = to
+		}
+		if end.After(start) {
+			sum += end.Sub(start)
+		}
+	}
+	return sum
+}
+
 func ranking(e semconv.IncidentEvent) []ranked {
 	out := []ranked{}
 	for _, c := range e.Incident.Causes {
 		out = append(out, ranked{Entity: bare(c.Entity.Name), Kind: string(c.Kind), Score: c.Confidence})
 	}
 	return out
+}
+
+// record joins the recorded minutes where they overlap or follow one another.
+func (d *day) record() {
+	for _, m := range d.Minutes {
+		if m.Traces.First.IsZero() {
+			continue
+		}
+		// A minute's first and last trace are told to the second.
+		d.recorded = append(d.recorded, window{m.Traces.First, m.Traces.Last.Add(2 * time.Second)})
+	}
+	slices.SortFunc(d.recorded, func(a, b window) int { return a.start.Compare(b.start) })
+	joined := d.recorded[:0]
+	for _, w := range d.recorded {
+		if n := len(joined); n > 0 && !w.start.After(joined[n-1].end) {
+			if w.end.After(joined[n-1].end) {
+				joined[n-1].end = w.end
+			}
+			continue
+		}
+		joined = append(joined, w)
+	}
+	d.recorded = joined
 }
 
 // rankOf returns the place of a service, behind all that have the same score.
@@ -184,8 +259,8 @@ func bare(name string) string { return name[strings.LastIndex(name, "/")+1:] }
 
 // counts are the figures of one row of the summary.
 type counts struct {
-	faults, detected, first, three, laterFirst, laterThree int
-	delays                                                 []float64
+	faults, detected, opened, first, three, laterFirst, laterThree int
+	delays                                                         []float64
 }
 
 func (c *counts) add(r *result) {
@@ -194,6 +269,9 @@ func (c *counts) add(r *result) {
 		return
 	}
 	c.detected++
+	if r.Opened {
+		c.opened++
+	}
 	c.delays = append(c.delays, *r.Delay)
 	if r.rank == 1 {
 		c.first++
@@ -215,7 +293,7 @@ func (c *counts) row(name string) string {
 		slices.Sort(c.delays)
 		median = fmt.Sprintf("%.0f s", c.delays[len(c.delays)/2])
 	}
-	return fmt.Sprintf("%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t", name, c.faults, percent(c.detected, c.faults), median,
+	return fmt.Sprintf("%s\t%d\t%s\t%d\t%s\t%s\t%s\t%s\t%s\t", name, c.faults, percent(c.detected, c.faults), c.opened, median,
 		percent(c.first, c.detected), percent(c.three, c.detected), percent(c.laterFirst, c.detected), percent(c.laterThree, c.detected))
 }
 
@@ -240,7 +318,7 @@ func summarize(w io.Writer, d *day, events []semconv.IncidentEvent, results []re
 		frequency[r.Service]++
 	}
 	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
-	fmt.Fprintf(t, "%s\tfaults\tdetected in %s\tmedian delay\ttop-1 at opening\ttop-3\ttop-1 at 90 s\ttop-3\t\n", d.System, detectWithin)
+	fmt.Fprintf(t, "%s\tfaults\tdetected in %s\topened\tmedian delay\ttop-1 at once\ttop-3\ttop-1 at %s\ttop-3\t\n", d.System, detectWithin, laterWithin)
 	for _, kind := range sortedKeys(byType) {
 		fmt.Fprintln(t, byType[kind].row(kind))
 	}
@@ -260,25 +338,42 @@ func summarize(w io.Writer, d *day, events []semconv.IncidentEvent, results []re
 		percent(most[0], len(results)), percent(three, len(results)))
 
 	opened, matched, calm := 0, 0, 0
+	var lone, metricsOnly int
 	for _, e := range events {
-		if e.Name != semconv.EventIncidentOpened {
+		if e.Name != semconv.EventIncidentOpened || e.Incident.Reopened > 0 {
 			continue
 		}
 		opened++
-		if d.during(e.Incident.DetectedAt) {
+		switch {
+		case d.during(e.Incident.DetectedAt):
 			matched++
+		case d.seen(e.Incident.DetectedAt.Add(-metricsInterval), e.Incident.DetectedAt) == 0:
+			metricsOnly++
+		default:
+			lone++
 		}
 		if d.faultFree(e.Incident.DetectedAt) {
 			calm++
 		}
 	}
-	fmt.Fprintf(w, "incidents: %d opened, %d of them during a fault or within 3 minutes of its end, %d in windows that are known to be free of faults\n", opened, matched, calm)
-	var free time.Duration
+	var free, recorded time.Duration
 	for _, f := range d.FaultFree {
 		free += f.End.Sub(f.Start)
 	}
-	fmt.Fprintf(w, "fault-free windows with traces or logs: %s in all\n", free)
+	for _, w := range d.recorded {
+		recorded += w.end.Sub(w.start)
+	}
+	span := time.Duration(0)
+	if n := len(d.recorded); n > 0 {
+		span = d.recorded[n-1].end.Sub(d.recorded[0].start)
+	}
+	fmt.Fprintf(w, "incidents: %d opened, %d of them during a fault or within 3 minutes of its end, %d with no fault near (%.1f an hour from the first trace to the last, %s of which %s are recorded), %d where only metrics are recorded\n",
+		opened, matched, lone, float64(lone)/max(span.Hours(), 1), span.Round(time.Minute), recorded.Round(time.Minute), metricsOnly)
+	fmt.Fprintf(w, "%d of them in windows that are known to be free of faults, %s in all\n", calm, free)
 }
+
+// metricsInterval is the distance of the samples of metrics.
+const metricsInterval = time.Minute
 
 func (d *day) during(t time.Time) bool {
 	for i := range d.Faults {

@@ -77,6 +77,9 @@ type Config struct {
 
 	// Limits bound the memory.
 	Limits LimitsConfig `mapstructure:"limits"`
+
+	// Without is a part of the diagnosis that a benchmark leaves out; a configuration cannot.
+	Without Part `mapstructure:"-"`
 }
 
 // DecisionDetail is how much is said about decisions.
@@ -138,7 +141,7 @@ func createDefaultConfig() component.Config {
 		Lateness:         3 * time.Second,
 		IdleAfter:        10 * time.Second,
 		MaxClockSkew:     90 * time.Second,
-		OpenSurprise:     9,
+		OpenSurprise:     8,
 		MinScore:         0.99,
 		MinDeviation:     6,
 		MinUtilization:   0.5,

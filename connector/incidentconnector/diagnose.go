@@ -164,7 +164,7 @@ func (e *engine) rank(i *incident, buckets int) []rootcause.Candidate {
 			edge.Seconds = max(0, edge.Seconds-max(impact.WorstSeconds, unflagged*edge.SecondsNoise))
 			edge.ClientSeconds = max(0, edge.ClientSeconds-max(impact.WorstClientSeconds, unflagged*edge.ClientNoise))
 		}
-		edges = append(edges, edge)
+		edges = append(edges, e.cfg.Without.weighed(edge, impact.Requests))
 		if slow[k] || failing[k] || abnormal(&edge) {
 			i.flow.note(client, server, k.Client == entryNode)
 		}
@@ -177,7 +177,7 @@ func (e *engine) rank(i *incident, buckets int) []rootcause.Candidate {
 		list = append(list, *n)
 	}
 	slices.SortFunc(list, func(a, b rootcause.Node) int { return cmp.Compare(a.Name, b.Name) })
-	return rootcause.Rank(list, edges)
+	return e.cfg.Without.ranked(list, edges)
 }
 
 // internalEvidence returns how much a series speaks against its entity itself. What calls take and how many there are the
