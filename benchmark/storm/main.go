@@ -42,14 +42,14 @@ func main() {
 
 func run(ctx context.Context, sizes []size, w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "services\tedges\tseries\tcalm bucket\tintake\tdiagnosis\tallocations\tallocated\theap before\tpeak heap\tbuckets\tincidents\tcause\t")
+	fmt.Fprintln(t, "services\tedges\tseries\tcalm bucket\tintake\tdiagnosis\tprocessor\tallocations\tallocated\theap before\tpeak heap\tbuckets\tincidents\tcause\t")
 	for _, s := range sizes {
 		m, err := measure(ctx, s)
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(t, "%d\t%d\t%d\t%s\t%s\t%s\t%d\t%.1f MiB\t%.1f MiB\t%.1f MiB\t%d\t%d\t%s\t\n", s.services, s.edges, s.series,
-			round(m.calm), round(m.intake), round(m.diagnosis), m.mallocs, mib(m.allocated), mib(m.held), mib(m.peak), m.buckets, m.incidents, m.cause)
+		fmt.Fprintf(t, "%d\t%d\t%d\t%s\t%s\t%s\t%s\t%d\t%.1f MiB\t%.1f MiB\t%.1f MiB\t%d\t%d\t%s\t\n", s.services, s.edges, s.series,
+			round(m.calm), round(m.intake), round(m.diagnosis), round(m.cpu), m.mallocs, mib(m.allocated), mib(m.held), mib(m.peak), m.buckets, m.incidents, m.cause)
 	}
 	return t.Flush()
 }

@@ -9,6 +9,7 @@ import (
 	"runtime/metrics"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
@@ -33,6 +34,8 @@ type measured struct {
 	// calm is what it takes to judge a bucket before the storm, intake to take the storm in, diagnosis to judge its
 	// buckets until the incident is told of.
 	calm, intake, diagnosis time.Duration
+	// cpu is the processor time of the whole process in the time of the diagnosis.
+	cpu time.Duration
 	// mallocs and allocated are what the diagnosis allocates, held what the heap holds before it, peak the most that it
 	// holds during it.
 	mallocs, allocated, held, peak uint64
@@ -196,9 +199,13 @@ func (w *world) scores(at time.Time, storm bool) pmetric.Metrics {
 		for i := range w.series / w.services {
 			metric := [...]string{"container.cpu.utilization", "jvm.memory.used", "http.server.request.duration", "db.client.connection.count", "disk.io"}[i%5]
 			attrs := []string{semconv.AttrAnomalyMetric, metric, semconv.AttrAnomalySignal, "value", "series", strconv.Itoa(i)}
-			gauge(metric, 0.5, "series", strconv.Itoa(i))
+			gauge(metric, 0.4, "series", strconv.Itoa(i))
 			gauge(semconv.MetricAnomalyScore, 0.999, attrs...)
-			gauge(semconv.MetricAnomalyDeviation, 12, attrs...)
+			deviation := 7.0
+			if service == w.failed {
+				deviation = 25
+			}
+			gauge(semconv.MetricAnomalyDeviation, deviation, attrs...)
 		}
 	}
 	return md
@@ -262,7 +269,9 @@ func measure(ctx context.Context, s size) (m measured, err error) {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		peak := watchHeap()
+		used := processorTime()
 		m.diagnosis += feed(last)
+		m.cpu += processorTime() - used
 		m.peak = max(m.peak, peak(), before.HeapAlloc)
 		runtime.ReadMemStats(&after)
 		m.mallocs += after.Mallocs - before.Mallocs
@@ -277,6 +286,15 @@ func measure(ctx context.Context, s size) (m measured, err error) {
 		m.cause += " instead of " + name(w.failed)
 	}
 	return m, err
+}
+
+// processorTime is what the process has used so far; 0 where the system does not say.
+func processorTime() time.Duration {
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		return 0
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
 // events keeps what the sink has got.

@@ -8,12 +8,16 @@ import (
 // people the wrong way.
 const leastConfidence = 0.4
 
+// rivals is how many candidates, the likeliest ones, share the probability. In a storm there is a little evidence against
+// hundreds, which together must not outweigh what stands out.
+const rivals = 5
+
 // calibrate makes of the evidence against the candidates that are left the probability that each is the cause. No
 // candidate's is above that of the one before it, nor above what those before it leave. It returns none where even the first
 // is too unlikely.
 func calibrate(candidates []rootcause.Candidate) []rootcause.Candidate {
 	total := 0.0
-	for _, c := range candidates {
+	for _, c := range candidates[:min(len(candidates), rivals)] {
 		total += c.Evidence
 	}
 	calibration := rootcause.Calibration()

@@ -32,15 +32,17 @@ func TestCalibrate(t *testing.T) {
 }
 
 func TestAbstains(t *testing.T) {
-	alike := make([]rootcause.Candidate, 12)
-	for i := range alike {
-		alike[i].Evidence = 3
-	}
-	assert.Empty(t, calibrate(alike), "one of twelve that are alike is a guess")
-	two := calibrate(alike[:2])
+	weak := []rootcause.Candidate{{Evidence: 0.15}, {Evidence: 0.1}, {Evidence: 0.1}}
+	assert.Empty(t, calibrate(weak), "little against several is a guess")
+	assert.Empty(t, calibrate(nil))
+	two := calibrate([]rootcause.Candidate{{Evidence: 3}, {Evidence: 3}})
 	require.Len(t, two, 2)
 	assert.Greater(t, two[0].Confidence, leastConfidence)
-	assert.Empty(t, calibrate(nil))
-	clear := calibrate([]rootcause.Candidate{{Evidence: 12}, {Evidence: 0.1}})
-	assert.Greater(t, clear[0].Confidence, 0.95)
+	assert.Greater(t, calibrate([]rootcause.Candidate{{Evidence: 12}, {Evidence: 0.1}})[0].Confidence, 0.95)
+	storm := make([]rootcause.Candidate, 1000)
+	for i := range storm {
+		storm[i].Evidence = 1
+	}
+	storm[0].Evidence = 8
+	assert.Greater(t, calibrate(storm)[0].Confidence, sureEnough, "many that say little do not outweigh one that says much")
 }

@@ -179,7 +179,7 @@ func (e *engine) consider(group []*symptom, now time.Time) *incident {
 
 // sureEnough is the confidence in the top cause below which an incident waits for one more bucket before it is opened: who
 // acts on an event acts on its first cause.
-const sureEnough = 0.75
+const sureEnough = 0.8
 
 // open makes an incident of a group of symptoms, goes on with one that was resolved a moment ago, or returns nil to wait
 // for more evidence.
