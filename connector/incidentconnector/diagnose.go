@@ -212,8 +212,16 @@ func (e *engine) describeCause(i *incident, c rootcause.Candidate, buckets int) 
 			mine = append(mine, s)
 		}
 	}
+	cause.Kind = kindOfCause(mine, c, e.changedBefore(entity), e.surges(entity, 1) || e.surges(entity, buckets))
+	// What makes the cause what it is comes first.
+	of := func(s *symptom) int {
+		if s.kind == cause.Kind {
+			return 0
+		}
+		return 1
+	}
 	slices.SortStableFunc(mine, func(a, b *symptom) int {
-		return cmp.Or(cmp.Compare(b.weight(), a.weight()), compareSymptoms(a, b))
+		return cmp.Or(cmp.Compare(of(a), of(b)), cmp.Compare(b.weight(), a.weight()), compareSymptoms(a, b))
 	})
 	for _, s := range chosen(mine) {
 		cause.Evidence = append(cause.Evidence, e.evidence(s))
@@ -221,7 +229,6 @@ func (e *engine) describeCause(i *incident, c rootcause.Candidate, buckets int) 
 	if c.OwnFailures+c.OwnSeconds+c.NetworkSeconds > 0 {
 		cause.Evidence = append(cause.Evidence, ownImpact(i, c))
 	}
-	cause.Kind = kindOfCause(mine, c, e.changedBefore(entity), e.surges(entity, 1) || e.surges(entity, buckets))
 	if c := e.preceding[entity]; c != nil {
 		change := c.Change
 		cause.Change = &change
