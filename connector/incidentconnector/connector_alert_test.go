@@ -68,3 +68,18 @@ func TestAlertsAreBounded(t *testing.T) {
 	assert.Len(t, e.alerts.times, maxAlerts)
 	w.stop()
 }
+
+// TestWithoutParts leaves the calls of a failing service out of the ranking.
+func TestWithoutParts(t *testing.T) {
+	for part, named := range map[Part]bool{"": true, PartLogs: true, PartResources: true, PartExplainAway: true, PartTrafficWeights: true, PartGraph: false} {
+		w := newWorld(t, func(cfg *Config) { cfg.Without = part })
+		w.play(0, 60, calm)
+		w.play(60, 70, stockFails)
+		w.stop()
+		found := false
+		for _, e := range w.events() {
+			found = found || e.Incident.Cause().Entity.Name == "stock"
+		}
+		assert.Equal(t, named, found, part)
+	}
+}
