@@ -11,11 +11,10 @@ import (
 	"github.com/paramedic-otel/paramedic/semconv"
 )
 
-// remembered makes the incident connector keep its state, every second.
+// remembered makes the incident connector store what it learns every second.
 const remembered = `
 connectors:
   incident:
-    storage: file_storage/remediation
     state:
       interval: 1s
 `

@@ -23,7 +23,7 @@ processors:
     state:
       interval: 1s
 service:
-  extensions: [health_check, file_storage/remediation, file_storage/anomaly]
+  extensions: [health_check, file_storage, file_storage/anomaly]
 `
 
 // TestLearntSurvivesKill kills the collector after it has learnt. The next one must judge the first points that it gets: no
