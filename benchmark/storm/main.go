@@ -1,5 +1,5 @@
 // Command storm measures what an incident storm costs the incident connector: at one moment five series of each service are
-// abnormal and most edges of a large service graph fail, for one service deep in the graph has failed.
+// abnormal and calls fail on most edges of a large service graph, for a service that all others call has failed.
 //
 //	go run ./benchmark/storm
 package main

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"runtime"
 	"runtime/metrics"
@@ -48,7 +49,7 @@ const (
 	// learnt is the number of buckets of normal operation before the storm.
 	learnt = 60
 	// calls is the number of calls on an edge in a bucket.
-	calls = 20
+	calls = 40
 	// most is how many buckets of the storm are judged at most.
 	most = 5
 	// layers is the depth of the graph: each service calls services of the next layer.
@@ -70,15 +71,15 @@ type world struct {
 	size
 	edges  [][2]int
 	failed int
-	// broken are the services that fail because one they depend on does.
-	broken []bool
-	bucket time.Duration
+	// failing is the share of the requests to each service that fail in the storm.
+	failing []float64
+	bucket  time.Duration
 }
 
-// newWorld lays out a graph in layers and lets a service in the last layer but one fail.
+// newWorld lays out a graph in layers and lets a service of the last layer fail that all services of the others call.
 func newWorld(s size, bucket time.Duration) *world {
 	rng := rand.New(rand.NewPCG(1, uint64(s.services)))
-	w := &world{size: s, bucket: bucket, broken: make([]bool, s.services)}
+	w := &world{size: s, bucket: bucket, failing: make([]float64, s.services)}
 	layer := func(i int) (from, to int) { return i * s.services / layers, (i + 1) * s.services / layers }
 	layerOf := func(service int) int {
 		for i := range layers {
@@ -90,6 +91,11 @@ func newWorld(s size, bucket time.Duration) *world {
 	}
 	seen := map[[2]int]bool{}
 	_, last := layer(layers - 2)
+	w.failed = last
+	for client := range last {
+		w.edges = append(w.edges, [2]int{client, w.failed})
+		seen[[2]int{client, w.failed}] = true
+	}
 	for len(w.edges) < s.edges {
 		client := len(w.edges) % last
 		from, to := layer(layerOf(client) + 1)
@@ -99,14 +105,23 @@ func newWorld(s size, bucket time.Duration) *world {
 			w.edges = append(w.edges, e)
 		}
 	}
-	from, _ := layer(layers - 2)
-	w.failed = from
-	w.broken[w.failed] = true
-	for i := layers - 3; i >= 0; i-- {
-		for _, e := range w.edges {
-			if layerOf(e[0]) == i && w.broken[e[1]] {
-				w.broken[e[0]] = true
-			}
+	// A request fails when one of the calls that it takes does. Callees have higher numbers than their callers.
+	in, out := make([]int, s.services), make([][]int, s.services)
+	for i := range s.services / layers {
+		in[i]++
+	}
+	for _, e := range w.edges {
+		in[e[1]]++
+		out[e[0]] = append(out[e[0]], e[1])
+	}
+	w.failing[w.failed] = 1
+	for i := s.services - 1; i >= 0; i-- {
+		failed := 0.0
+		for _, callee := range out[i] {
+			failed += w.failing[callee]
+		}
+		if in[i] > 0 && i != w.failed {
+			w.failing[i] = min(1, failed/float64(in[i]))
 		}
 	}
 	return w
@@ -159,15 +174,15 @@ func (w *world) graph(end time.Time, storm bool) pmetric.Metrics {
 	}
 	for _, e := range w.edges {
 		failures := 0
-		if storm && w.broken[e[1]] {
-			failures = calls / 2
+		if storm {
+			failures = int(math.Round(calls * w.failing[e[1]]))
 		}
 		edge(name(e[0]), name(e[1]), failures)
 	}
 	for i := range w.services / layers {
 		failures := 0
-		if storm && w.broken[i] {
-			failures = calls / 2
+		if storm {
+			failures = int(math.Round(calls * w.failing[i]))
 		}
 		edge(semconv.GraphUser, name(i), failures)
 	}

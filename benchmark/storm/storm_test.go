@@ -13,7 +13,7 @@ func sized(services int) size {
 }
 
 // TestGrowth asserts that a storm over four times as many services allocates little more than four times as much, and is
-// still one incident with a cause.
+// still one incident with the right cause.
 func TestGrowth(t *testing.T) {
 	small, err := measure(t.Context(), sized(60))
 	require.NoError(t, err)
@@ -21,7 +21,7 @@ func TestGrowth(t *testing.T) {
 	require.NoError(t, err)
 	for _, m := range []measured{small, large} {
 		assert.Equal(t, 1, m.incidents)
-		assert.NotEmpty(t, m.cause)
+		assert.NotContains(t, m.cause, "instead")
 		assert.LessOrEqual(t, m.buckets, 3)
 	}
 	assert.Less(t, float64(large.mallocs), 4*1.5*float64(small.mallocs))
@@ -32,7 +32,7 @@ func TestRun(t *testing.T) {
 	var out strings.Builder
 	require.NoError(t, run(t.Context(), []size{sized(20)}, &out))
 	assert.Contains(t, out.String(), "diagnosis")
-	assert.Contains(t, out.String(), "service-00013", "the first of the last layer but one")
+	assert.Contains(t, out.String(), "service-00016", "the first of the last layer")
 }
 
 func BenchmarkStorm(b *testing.B) {
