@@ -115,7 +115,8 @@ func TestSilenceHolds(t *testing.T) {
 		on, off []string
 	}{
 		"fixed": {
-			SilenceConfig{Start: "2026-03-02T10:00:00Z", End: "2026-03-02T11:00:00+01:00"}, nil,
+			SilenceConfig{Start: "2026-03-02T10:00:00Z", End: "2026-03-02T11:00:00+01:00"},
+			nil,
 			[]string{"2026-03-02T10:00:00Z"},
 		},
 		"fixed, the end is excluded": {
@@ -135,7 +136,8 @@ func TestSilenceHolds(t *testing.T) {
 		},
 		"for a week from Monday": {
 			SilenceConfig{At: "00:00", Duration: 7 * 24 * time.Hour, Weekdays: []string{"mon"}},
-			[]string{"2026-03-02T00:00:00Z", "2026-03-08T23:59:59Z", "2026-03-09T00:00:00Z"}, nil,
+			[]string{"2026-03-02T00:00:00Z", "2026-03-08T23:59:59Z", "2026-03-09T00:00:00Z"},
+			nil,
 		},
 		"local time, before and after summer time begins": {
 			SilenceConfig{At: "02:30", Duration: time.Hour, TimeZone: "Europe/Berlin"},

@@ -148,16 +148,15 @@ func (d *deltas) forget(before pcommon.Timestamp) {
 	}
 }
 
-// ingestGraph counts one service graph metric and returns its newest time.
-func (e *engine) ingestGraph(m pmetric.Metric, resource [16]byte, apply func(*edgehealth.Sample, *reading)) (newest time.Time) {
+// ingestGraph counts one service graph metric.
+func (e *engine) ingestGraph(m pmetric.Metric, resource [16]byte, apply func(*edgehealth.Sample, *reading)) {
 	seconds := 1.0
 	if m.Unit() == "ms" {
 		seconds = 1e-3
 	}
-	point := func(attrs pcommon.Map, start, at pcommon.Timestamp, temporality pmetric.AggregationTemporality, r *reading) {
-		if t := at.AsTime(); t.After(newest) {
-			newest = t
-		}
+	// One of each serves all points, for they are handed on by their address.
+	r, s := &reading{}, &edgehealth.Sample{}
+	point := func(attrs pcommon.Map, start, at pcommon.Timestamp, temporality pmetric.AggregationTemporality) {
 		if !(r.count >= 0) || r.count > maxAmount || !(math.Abs(r.sum) <= maxAmount) {
 			e.refusals.invalid++
 			return
@@ -185,29 +184,28 @@ func (e *engine) ingestGraph(m pmetric.Metric, resource [16]byte, apply func(*ed
 				return
 			}
 		}
-		var s edgehealth.Sample
-		apply(&s, r)
+		*s = edgehealth.Sample{}
+		apply(s, r)
 		bucket := max(e.bucketOf(t), e.next)
 		if e.clock.started() && e.bucketOf(t) < e.next {
 			e.refusals.late++
 		}
-		if !e.edges.Observe(key, bucket, &s) {
+		if !e.edges.Observe(key, bucket, s) {
 			e.refusals.limit++
-		} else if !e.objectives.observe(key, t, &s, e.cfg.Limits.Edges) {
+		} else if !e.objectives.observe(key, t, s, e.cfg.Limits.Edges) {
 			e.refusals.limit++
 		}
 	}
-
 	e.exemplarsOf(m)
 	switch m.Type() {
 	case pmetric.MetricTypeSum:
 		for _, p := range m.Sum().DataPoints().All() {
-			r := reading{count: numberOf(p)}
-			point(p.Attributes(), p.StartTimestamp(), p.Timestamp(), m.Sum().AggregationTemporality(), &r)
+			*r = reading{count: numberOf(p)}
+			point(p.Attributes(), p.StartTimestamp(), p.Timestamp(), m.Sum().AggregationTemporality())
 		}
 	case pmetric.MetricTypeHistogram:
 		for _, p := range m.Histogram().DataPoints().All() {
-			r := reading{count: float64(p.Count()), sum: p.Sum() * seconds}
+			*r = reading{count: float64(p.Count()), sum: p.Sum() * seconds}
 			lower := 0.0
 			for i := range p.BucketCounts().Len() {
 				upper := math.Inf(1)
@@ -219,11 +217,11 @@ func (e *engine) ingestGraph(m pmetric.Metric, resource [16]byte, apply func(*ed
 				}
 				lower = upper
 			}
-			point(p.Attributes(), p.StartTimestamp(), p.Timestamp(), m.Histogram().AggregationTemporality(), &r)
+			point(p.Attributes(), p.StartTimestamp(), p.Timestamp(), m.Histogram().AggregationTemporality())
 		}
 	case pmetric.MetricTypeExponentialHistogram:
 		for _, p := range m.ExponentialHistogram().DataPoints().All() {
-			r := reading{count: float64(p.Count()), sum: p.Sum() * seconds}
+			*r = reading{count: float64(p.Count()), sum: p.Sum() * seconds}
 			r.latency.Add(0, float64(p.ZeroCount()))
 			width := math.Exp2(-float64(p.Scale()))
 			for i := range p.Positive().BucketCounts().Len() {
@@ -232,10 +230,9 @@ func (e *engine) ingestGraph(m pmetric.Metric, resource [16]byte, apply func(*ed
 					r.latency.Add(middle*seconds, float64(n))
 				}
 			}
-			point(p.Attributes(), p.StartTimestamp(), p.Timestamp(), m.ExponentialHistogram().AggregationTemporality(), &r)
+			point(p.Attributes(), p.StartTimestamp(), p.Timestamp(), m.ExponentialHistogram().AggregationTemporality())
 		}
 	}
-	return newest
 }
 
 func numberOf(p pmetric.NumberDataPoint) float64 {

@@ -52,14 +52,20 @@ func (e *engine) ingestDeployment(at time.Time, note resourceNote, resource pcom
 		}
 		return true
 	case isDeployment(attrs):
-		if !unfinished(attrs) {
+		entity, ok := e.deployed(note, attrs)
+		if note.met && entity == note.entity && !reportsDeployment(attrs) {
+			// An ordinary record of a service that says which deployment it is of, as its resource could.
+			if id := str(attrs, semconv.AttrDeploymentID); id != "" {
+				e.noteVersion(entity.Name, versionKey{attribute: semconv.AttrDeploymentID}, semconv.ChangeVersion, bounded(id), at)
+			}
+			return false
+		}
+		if ok && !unfinished(attrs) {
 			kind := bounded(str(attrs, semconv.AttrDeploymentChangeKind))
 			if kind == "" {
 				kind = semconv.ChangeVersion
 			}
-			if entity, ok := e.deployed(note, attrs); ok {
-				e.noteChange(at, entity, kind, deploymentSummary(attrs), false)
-			}
+			e.noteChange(at, entity, kind, deploymentSummary(attrs), false)
 		}
 		return true
 	}
@@ -90,6 +96,16 @@ func isDeployment(attrs pcommon.Map) bool {
 		}
 	}
 	return cicd && (str(attrs, attrPipelineTaskType) == "deploy" || str(attrs, attrPipelineAction) == "SYNC")
+}
+
+// reportsDeployment reports whether attributes of a record say how a deployment went, or which run of a pipeline it was.
+func reportsDeployment(attrs pcommon.Map) bool {
+	for _, key := range []string{attrDeploymentStatus, attrPipelineName, attrPipelineRunID, attrPipelineTaskType, attrPipelineAction} {
+		if str(attrs, key) != "" {
+			return true
+		}
+	}
+	return false
 }
 
 // unfinished reports whether a deployment has not happened: it is still to come, or was left out.

@@ -52,6 +52,7 @@ type engine struct {
 	gaps       gaps
 
 	edges     *edgehealth.Model
+	edgeKeys  *edgeKeys
 	flow      *logflow.Model
 	deltas    *deltas
 	signals   *signals
@@ -108,6 +109,7 @@ func newEngine(cfg *Config, set connector.Settings) (*engine, error) {
 			MaxServices: cfg.Limits.Services, MaxContexts: cfg.Limits.LogContexts,
 			MaxTemplates: cfg.Limits.LogTemplates, Templates: logtemplate.DefaultLimits(),
 		}, learning),
+		edgeKeys:   newEdgeKeys(cfg.Limits.Edges),
 		deltas:     newDeltas(cfg.Limits.Series),
 		signals:    newSignals(cfg),
 		selection:  selection,
@@ -196,26 +198,24 @@ func (e *engine) Shutdown(ctx context.Context) error {
 }
 
 func (e *engine) consumeMetrics(ctx context.Context, md pmetric.Metrics) {
-	e.consume(ctx, func() time.Time { return newestMetric(md) }, func() time.Time { return e.ingestMetrics(md) })
+	e.consume(ctx, metricTimes(md), func() { e.ingestMetrics(md) })
 	e.telemetry.builder.ConnectorIncidentReceivedItems.Add(ctx, int64(md.DataPointCount()), e.telemetry.metrics...)
 }
 
 func (e *engine) consumeLogs(ctx context.Context, ld plog.Logs) {
-	e.consume(ctx, func() time.Time { return newestRecord(ld) }, func() time.Time { return e.ingestLogs(ld) })
+	e.consume(ctx, recordTimes(ld), func() { e.ingestLogs(ld) })
 	e.telemetry.builder.ConnectorIncidentReceivedItems.Add(ctx, int64(ld.LogRecordCount()), e.telemetry.logs...)
 }
 
-// consume takes one batch in, which ingest does and returns its newest time, and judges the buckets that it completes. peek
-// returns that time beforehand.
-func (e *engine) consume(ctx context.Context, peek, ingest func() time.Time) {
+// consume takes one batch in, and judges the buckets that it completes.
+func (e *engine) consume(ctx context.Context, each eachTime, ingest func()) {
 	e.mu.Lock()
 	var events []semconv.IncidentEvent
-	if e.resumption.pending {
-		if newest := peek(); !newest.IsZero() {
-			events = e.resume(newest)
-		}
+	newest := e.clock.timeOf(each)
+	if e.resumption.pending && !newest.IsZero() {
+		events = e.resume(newest)
 	}
-	newest := ingest()
+	ingest()
 	if !newest.IsZero() {
 		if !e.clock.started() {
 			e.next = e.bucketOf(newest) - 1

@@ -118,40 +118,6 @@ func pointEntity(resource semconv.Entity, known bool, attrs pcommon.Map) (semcon
 	return resource, known
 }
 
-// edgeKey derives both ends of an edge from the attributes of a service graph point.
-func (e *engine) edgeKey(attrs pcommon.Map) (edgehealth.Key, bool) {
-	client, server := str(attrs, semconv.AttrGraphClient), str(attrs, semconv.AttrGraphServer)
-	if client == "" || server == "" {
-		return edgehealth.Key{}, false
-	}
-	namespace := str(attrs, semconv.AttrGraphClientNamespace)
-	virtual := str(attrs, semconv.AttrGraphVirtualNode)
-	connection := str(attrs, semconv.AttrGraphConnectionType)
-	key := edgehealth.Key{
-		Client: serviceNode(e.directory.qualify(serviceName(namespace, client))),
-		Server: serviceNode(e.directory.qualify(serviceName(str(attrs, semconv.AttrGraphServerNamespace), server))),
-	}
-	if virtual == "client" || (client == semconv.GraphUser && connection == semconv.ConnectionVirtual) {
-		key.Client = virtualNode(semconv.EntityExternal, client)
-	}
-	known, isKnown := e.directory.serviceAt(namespace, server)
-	switch {
-	case isKnown && (virtual == "server" || connection == semconv.ConnectionDatabase):
-		key.Server = serviceNode(known)
-	case connection == semconv.ConnectionDatabase:
-		key.Server = virtualNode(semconv.EntityDatabase, server)
-	case virtual == "server" && connection == semconv.ConnectionMessaging:
-		key.Server = virtualNode(semconv.EntityMessaging, server)
-	case virtual == "server":
-		key.Server = virtualNode(semconv.EntityExternal, server)
-	}
-	return key, true
-}
-
-func virtualNode(entityType semconv.EntityType, name string) edgehealth.Node {
-	return edgehealth.Node(semconv.Entity{Type: entityType, Name: bounded(name)}.String())
-}
-
 // directory knows the services that were seen and how to act on them.
 type directory struct {
 	limit int
@@ -167,29 +133,17 @@ type directory struct {
 	// records is when log records of each last came, errors are examples of those.
 	records map[string]time.Time
 	errors  map[string]*logExamples
+	// traced are those that make spans, by which the service graph knows them.
+	traced map[string]bool
+	// changes counts whatever changes what names mean.
+	changes int
 }
 
 func newDirectory(limit int) *directory {
 	return &directory{
 		limit: limit, resources: map[string]map[string]string{}, seen: map[string]time.Time{}, namespaced: map[string][]string{}, versions: map[string]*versions{},
-		records: map[string]time.Time{}, errors: map[string]*logExamples{},
+		records: map[string]time.Time{}, errors: map[string]*logExamples{}, traced: map[string]bool{},
 	}
-}
-
-// serviceAt returns the known service that a caller in a namespace reaches under an address: a peer that sends no spans
-// of its own, such as a database or a crashed service, is named by its address in the graph. The address may be a host
-// name, of which the first label counts, and a database name may follow it.
-func (d *directory) serviceAt(namespace, address string) (string, bool) {
-	host, _, _ := strings.Cut(address, "/")
-	host, _, _ = strings.Cut(host, ":")
-	label, _, _ := strings.Cut(host, ".")
-	for _, candidate := range []string{host, label} {
-		name := serviceName(namespace, candidate)
-		if _, ok := d.resources[name]; ok && candidate != "" {
-			return name, true
-		}
-	}
-	return "", false
 }
 
 // qualify returns the one service that a name without a namespace can mean: some producers of service graphs leave
@@ -243,6 +197,8 @@ func (d *directory) forget(before time.Time) {
 		delete(d.seen, name)
 		delete(d.records, name)
 		delete(d.errors, name)
+		delete(d.traced, name)
+		d.changes++
 		bare := bareName(name)
 		if d.namespaced[bare] = slices.DeleteFunc(d.namespaced[bare], func(n string) bool { return n == name }); len(d.namespaced[bare]) == 0 {
 			delete(d.namespaced, bare)
@@ -281,6 +237,7 @@ func (d *directory) see(name string, at time.Time, resource pcommon.Map) (isKnow
 
 func (d *directory) add(name string, resource map[string]string) {
 	d.resources[name] = resource
+	d.changes++
 	if bare := bareName(name); bare != name {
 		d.namespaced[bare] = append(d.namespaced[bare], name)
 	}
@@ -308,10 +265,10 @@ func str(m pcommon.Map, key string) string {
 	return ""
 }
 
-// bounded cuts a name that telemetry brought in to a sane length and makes it valid text.
+// bounded cuts a name that telemetry brought in to a sane length and makes it valid text. What is cut off is not kept in memory.
 func bounded(s string) string {
 	if len(s) > maxNameBytes {
-		s = s[:maxNameBytes]
+		s = strings.Clone(s[:maxNameBytes])
 	}
 	return strings.ToValidUTF8(s, "\uFFFD")
 }

@@ -4,8 +4,6 @@ import (
 	"slices"
 	"time"
 
-	"go.opentelemetry.io/collector/pdata/plog"
-	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.uber.org/zap"
 
 	"github.com/paramedic-otel/paramedic/internal/excess"
@@ -113,36 +111,4 @@ func (e *engine) abandon() []semconv.IncidentEvent {
 	e.signals.clear()
 	clear(e.symptoms)
 	return events
-}
-
-// newestMetric returns the newest time of a batch, zero when it has none.
-func newestMetric(md pmetric.Metrics) (newest time.Time) {
-	for _, rm := range md.ResourceMetrics().All() {
-		for _, sm := range rm.ScopeMetrics().All() {
-			for _, m := range sm.Metrics().All() {
-				if t := newestOf(m); t.After(newest) {
-					newest = t
-				}
-			}
-		}
-	}
-	return newest
-}
-
-// newestRecord returns the newest time of a batch, zero when it has none.
-func newestRecord(ld plog.Logs) (newest time.Time) {
-	for _, rl := range ld.ResourceLogs().All() {
-		for _, sl := range rl.ScopeLogs().All() {
-			for _, lr := range sl.LogRecords().All() {
-				ts := lr.Timestamp()
-				if ts == 0 {
-					ts = lr.ObservedTimestamp()
-				}
-				if t := ts.AsTime(); ts != 0 && t.After(newest) {
-					newest = t
-				}
-			}
-		}
-	}
-	return newest
 }

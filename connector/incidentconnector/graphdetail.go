@@ -151,11 +151,11 @@ func (d *details) failures(key edgehealth.Key, at time.Time) string {
 	return " (" + strings.Join(parts, ", ") + ")"
 }
 
-// ingestOperations takes a metric of the operations of edges in and returns its newest time.
-func (e *engine) ingestOperations(m pmetric.Metric, resource [16]byte) time.Time {
+// ingestOperations takes a metric of the operations of edges in.
+func (e *engine) ingestOperations(m pmetric.Metric, resource [16]byte) {
 	if m.Name() != semconv.MetricGraphOperationRequestTotal || m.Type() != pmetric.MetricTypeSum {
 		e.exemplarsOf(m)
-		return newestOf(m)
+		return
 	}
 	for _, p := range m.Sum().DataPoints().All() {
 		attrs := p.Attributes()
@@ -203,7 +203,6 @@ func (e *engine) ingestOperations(m pmetric.Metric, resource [16]byte) time.Time
 		}
 	}
 	e.exemplarsOf(m)
-	return newestOf(m)
 }
 
 // failureSummary says that the calls of an edge fail.

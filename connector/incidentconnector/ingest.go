@@ -25,13 +25,8 @@ var graphMetrics = map[string]func(*edgehealth.Sample, *reading){
 	},
 }
 
-// ingestMetrics takes a batch in and returns its newest time.
-func (e *engine) ingestMetrics(md pmetric.Metrics) (newest time.Time) {
-	later := func(t time.Time) {
-		if t.After(newest) {
-			newest = t
-		}
-	}
+// ingestMetrics takes a batch in. Of metrics that are not named here only the times count.
+func (e *engine) ingestMetrics(md pmetric.Metrics) {
 	for _, rm := range md.ResourceMetrics().All() {
 		if ours(rm) {
 			continue
@@ -44,56 +39,21 @@ func (e *engine) ingestMetrics(md pmetric.Metrics) (newest time.Time) {
 			for _, m := range sm.Metrics().All() {
 				switch apply := graphMetrics[m.Name()]; {
 				case apply != nil:
-					later(e.ingestGraph(m, source, apply))
+					e.ingestGraph(m, source, apply)
 				case m.Name() == semconv.MetricAnomalyScore || m.Name() == semconv.MetricAnomalyDeviation:
-					later(e.ingestAnomaly(m, sm, rm, source, note))
+					e.ingestAnomaly(m, sm, rm, source, note)
 				case operationMetrics[m.Name()]:
-					later(e.ingestOperations(m, source))
+					e.ingestOperations(m, source)
 				case m.Name() == semconv.MetricLogPatternCount:
-					later(e.ingestPatterns(m, source, note))
-				default:
-					// Other metrics only show how late it is.
-					later(newestOf(m))
+					e.ingestPatterns(m, source, note)
 				}
 			}
 		}
 	}
-	return newest
 }
 
-// newestOf returns the newest time of a metric's points.
-func newestOf(m pmetric.Metric) time.Time {
-	var newest pcommon.Timestamp
-	switch m.Type() {
-	case pmetric.MetricTypeGauge:
-		for _, p := range m.Gauge().DataPoints().All() {
-			newest = max(newest, p.Timestamp())
-		}
-	case pmetric.MetricTypeSum:
-		for _, p := range m.Sum().DataPoints().All() {
-			newest = max(newest, p.Timestamp())
-		}
-	case pmetric.MetricTypeHistogram:
-		for _, p := range m.Histogram().DataPoints().All() {
-			newest = max(newest, p.Timestamp())
-		}
-	case pmetric.MetricTypeExponentialHistogram:
-		for _, p := range m.ExponentialHistogram().DataPoints().All() {
-			newest = max(newest, p.Timestamp())
-		}
-	case pmetric.MetricTypeSummary:
-		for _, p := range m.Summary().DataPoints().All() {
-			newest = max(newest, p.Timestamp())
-		}
-	}
-	if newest == 0 {
-		return time.Time{}
-	}
-	return newest.AsTime()
-}
-
-// ingestLogs takes a batch in and returns its newest time.
-func (e *engine) ingestLogs(ld plog.Logs) (newest time.Time) {
+// ingestLogs takes a batch in.
+func (e *engine) ingestLogs(ld plog.Logs) {
 	for _, rl := range ld.ResourceLogs().All() {
 		resource := rl.Resource().Attributes()
 		_, note := e.read(resource)
@@ -102,16 +62,10 @@ func (e *engine) ingestLogs(ld plog.Logs) (newest time.Time) {
 		}
 		for _, sl := range rl.ScopeLogs().All() {
 			for _, lr := range sl.LogRecords().All() {
-				ts := lr.Timestamp()
-				if ts == 0 {
-					ts = lr.ObservedTimestamp()
-				}
+				ts := timeOfRecord(lr)
 				if ts == 0 {
 					e.refusals.invalid++
 					continue
-				}
-				if t := ts.AsTime(); t.After(newest) {
-					newest = t
 				}
 				at, skewed := e.clock.place(ts.AsTime())
 				if skewed {
@@ -134,7 +88,6 @@ func (e *engine) ingestLogs(ld plog.Logs) (newest time.Time) {
 			}
 		}
 	}
-	return newest
 }
 
 // severityError is the first severity number that means an error.

@@ -15,12 +15,11 @@ import (
 	"github.com/paramedic-otel/paramedic/semconv"
 )
 
-// ingestPatterns takes counts of log records by template in and returns their newest time. Where the records themselves come
+// ingestPatterns takes counts of log records by template in. Where the records themselves come
 // as well, they say the same and more, and the counts are not read.
-func (e *engine) ingestPatterns(m pmetric.Metric, resource [16]byte, note resourceNote) time.Time {
-	newest := newestOf(m)
+func (e *engine) ingestPatterns(m pmetric.Metric, resource [16]byte, note resourceNote) {
 	if m.Type() != pmetric.MetricTypeSum || !note.met || e.recordsCome(note.entity.Name) {
-		return newest
+		return
 	}
 	for _, p := range m.Sum().DataPoints().All() {
 		template := str(p.Attributes(), semconv.AttrLogRecordTemplate)
@@ -50,7 +49,6 @@ func (e *engine) ingestPatterns(m pmetric.Metric, resource [16]byte, note resour
 			Error: isErrorSeverity(p.Attributes()),
 		})
 	}
-	return newest
 }
 
 // recordsCome reports whether log records of a service itself have come lately.

@@ -60,10 +60,12 @@ func (p *peers) at(address string) (semconv.Entity, bool) {
 // peerAt returns the service or the node of the service graph that a database, a queue or another server is.
 func (e *engine) peerAt(peer semconv.Entity) semconv.Entity {
 	if peer.Type != semconv.EntityMessaging {
-		if name, ok := e.directory.serviceAt("", peer.Name); ok {
-			return semconv.Entity{Type: semconv.EntityService, Name: name}
+		name, ok := e.directory.serviceAt("", peer.Name)
+		if !ok {
+			name = e.directory.qualify(firstLabel(peer.Name))
+			ok = e.directory.resources[name] != nil
 		}
-		if name := e.directory.qualify(firstLabel(peer.Name)); e.directory.resources[name] != nil {
+		if ok && (peer.Type != semconv.EntityDatabase || !e.directory.traced[name]) {
 			return semconv.Entity{Type: semconv.EntityService, Name: name}
 		}
 	}

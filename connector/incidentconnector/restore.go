@@ -259,6 +259,11 @@ func (l *loader) finish(ctx context.Context) {
 		e.logger.Warn("stored state could not be used and will be learnt anew", zap.Int64("shards", l.rejected), zap.Error(l.broken))
 	}
 	known := e.edges.Restored(l.whole)
+	e.edges.Edges(func(key edgehealth.Key) {
+		if caller := entityOf(key.Client); caller.Type == semconv.EntityService {
+			e.directory.trace(caller.Name)
+		}
+	})
 	if !l.whole || l.restored[kindContexts] == 0 {
 		e.flow.ForgetSteps()
 	}

@@ -1,8 +1,11 @@
 package incidentconnector
 
 import (
+	"bytes"
+	"cmp"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -49,20 +52,52 @@ type signal struct {
 
 func newSignals(cfg *Config) *signals { return &signals{cfg: cfg, held: map[signalKey]*signal{}} }
 
+// strongestFirst returns the keys of what is held, those that may open an incident first: where there is no room for all
+// symptoms, it is for them.
+func (s *signals) strongestFirst(opens func(*signal) bool) []signalKey {
+	type ranked struct {
+		key     signalKey
+		opens   bool
+		spreads float64
+	}
+	all := make([]ranked, 0, len(s.held))
+	for key, held := range s.held {
+		all = append(all, ranked{key, opens(held), held.spreads()})
+	}
+	slices.SortFunc(all, func(a, b ranked) int {
+		if a.opens != b.opens {
+			if a.opens {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Or(cmp.Compare(b.spreads, a.spreads), compareSignals(&a.key, &b.key))
+	})
+	keys := make([]signalKey, len(all))
+	for i := range all {
+		keys[i] = all[i].key
+	}
+	return keys
+}
+
+func compareSignals(a, b *signalKey) int {
+	return cmp.Or(
+		compareEntities(a.entity, b.entity), cmp.Compare(a.metric, b.metric), cmp.Compare(a.signal, b.signal),
+		bytes.Compare(a.point[:], b.point[:]), bytes.Compare(a.source[:], b.source[:]),
+	)
+}
+
 func (s *signals) clear() { clear(s.held) }
 
-// ingestAnomaly takes the points of anomaly.score and anomaly.deviation and returns the newest time.
-func (e *engine) ingestAnomaly(m pmetric.Metric, sm pmetric.ScopeMetrics, rm pmetric.ResourceMetrics, source [16]byte, note resourceNote) (newest time.Time) {
+// ingestAnomaly takes the points of anomaly.score and anomaly.deviation.
+func (e *engine) ingestAnomaly(m pmetric.Metric, sm pmetric.ScopeMetrics, rm pmetric.ResourceMetrics, source [16]byte, note resourceNote) {
 	if m.Type() != pmetric.MetricTypeGauge {
-		return newest
+		return
 	}
 	resource := rm.Resource().Attributes()
 	for _, p := range m.Gauge().DataPoints().All() {
 		entity, ok := pointEntity(note.entity, note.named, p.Attributes())
 		at, skewed := e.clock.place(p.Timestamp().AsTime())
-		if t := p.Timestamp().AsTime(); t.After(newest) {
-			newest = t
-		}
 		value := numberOf(p)
 		metric := str(p.Attributes(), semconv.AttrAnomalyMetric)
 		switch {
@@ -100,7 +135,6 @@ func (e *engine) ingestAnomaly(m pmetric.Metric, sm pmetric.ScopeMetrics, rm pme
 			held.utilization = scoredValue(rm, metric, p)
 		}
 	}
-	return newest
 }
 
 // isUtilization reports whether a metric says what share of a resource is in use.

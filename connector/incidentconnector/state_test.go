@@ -25,6 +25,7 @@ var whereKept = map[string]string{
 	"outbox": "life", "clock": "life: the watermark; what made it doubt is found again",
 	"alerts":  "waits for the end of one bucket",
 	"arrived": "begins with the start", "idleFrom": "begins with the start", "next": "life", "rewinds": "life", "newcomers": "settled with the next bucket",
+	"edgeKeys":   "found again with the next point of each edge",
 	"resumption": "about the restart itself", "gaps": "life", "edges": "kindEdges", "flow": "kindServices, kindContexts",
 	"deltas": "kindSeries", "signals": "kindSignals", "directory": "kindDirectory",
 	"resources": "what was read lately and is read again with the next batch", "relations": "kindRelations",
@@ -65,6 +66,7 @@ var containers = map[reflect.Type]map[string]string{
 	reflect.TypeFor[directory](): {
 		"limit": "configuration", "names": "kindDirectory", "resources": "kindDirectory", "namespaced": "made of the names", "seen": "kindDirectory",
 		"versions": "kindDirectory", "records": "kindDirectory", "errors": "kindDirectory",
+		"traced": "made of the callers in kindEdges, and of the next points", "changes": "counts what the names mean from the start on",
 	},
 	reflect.TypeFor[relations]():  {"limit": "configuration", "links": "kindRelations", "count": "counted again"},
 	reflect.TypeFor[objects]():    {"limit": "configuration", "workloads": "kindObjects", "configMaps": "kindObjects", "replicaSets": "kindObjects"},

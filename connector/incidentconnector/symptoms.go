@@ -214,7 +214,8 @@ func (e *engine) noteFlow(now time.Time, findings []logflow.Finding) {
 
 // noteSignals turns series with a high score into symptoms, and forgets those that have come back or gone silent.
 func (e *engine) noteSignals(now time.Time) {
-	for key, s := range e.signals.held {
+	for _, key := range e.signals.strongestFirst(e.opensAlone) {
+		s := e.signals.held[key]
 		if !s.onset.Before(now) && s.run > 0 {
 			// It began after the bucket that is judged.
 			continue
