@@ -15,9 +15,11 @@ import (
 const stateVersion = 2
 
 const (
-	// maxStored bounds how many things of a kind are read, maxStoredText the length of a text.
+	// maxStored bounds how many things of a kind are read, maxStoredText the length of a text, maxStoredJSON that of an
+	// incident or an event.
 	maxStored     = 1 << 20
 	maxStoredText = 1 << 20
+	maxStoredJSON = 16 << 20
 )
 
 // life is what goes on: all that an incident needs to go on as the same one, and the events that nobody was told of yet. It
@@ -445,11 +447,13 @@ func codeList[S ~[]T, T any](c *binarystate.Codec, list *S, code func(*T)) {
 func codeJSON(c *binarystate.Codec, v any) {
 	var text string
 	if !c.Reading() {
-		// Only what is no number cannot be written. It is left out: it must not spoil the rest.
-		b, _ := json.Marshal(v) //nolint:errchkjson // see above
-		text = string(b)
+		// Only what is no number cannot be written. It is left out, and so is what is too long, half of which is of no use:
+		// it must not spoil the rest.
+		if b, _ := json.Marshal(v); len(b) <= maxStoredJSON { //nolint:errchkjson // see above
+			text = string(b)
+		}
 	}
-	c.String(&text, maxStoredText)
+	c.String(&text, maxStoredJSON)
 	if c.Reading() && text != "" && json.Unmarshal([]byte(text), v) != nil {
 		c.Fail(binarystate.ErrInvalid)
 	}

@@ -5,6 +5,7 @@ import (
 	"math"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -235,6 +236,25 @@ func TestNumbersThatAreNone(t *testing.T) {
 	again.code(r, 1)
 	require.NoError(t, r.Close())
 	assert.Empty(t, again.state.ID, "it is left out")
+}
+
+// TestStoredOddities has what is stored be larger than it may be, or point to what is not there.
+func TestStoredOddities(t *testing.T) {
+	large := storedIncident{incident: incident{state: semconv.Incident{ID: "one", Title: strings.Repeat("x", maxStoredJSON)}}}
+	w := binarystate.NewWriter(nil)
+	large.code(w, 1)
+	var again storedIncident
+	r := binarystate.NewCodecReader(w.Written())
+	again.code(r, 1)
+	require.NoError(t, r.Close(), "it is left out, and the rest is read")
+	assert.Empty(t, again.state.ID)
+
+	loose := storedIncident{incident: incident{state: semconv.Incident{ID: "one"}}, members: []int{0}}
+	w = binarystate.NewWriter(nil)
+	loose.code(w, 1)
+	r = binarystate.NewCodecReader(w.Written())
+	again.code(r, 0)
+	require.ErrorIs(t, r.Close(), binarystate.ErrInvalid, "there are no symptoms")
 }
 
 func FuzzStoredState(f *testing.F) {

@@ -85,10 +85,10 @@ func (c *Codec) Int64s(vs ...*int64) {
 	}
 }
 
-// Count takes a number that must lie between 0 and most.
+// Count takes a number that must lie between 0 and most. No number does where most is negative.
 func (c *Codec) Count(n, most int) int {
-	v := c.uvarint(uint64(n)) //nolint:gosec // counts are not negative
-	if v > uint64(most) {     //nolint:gosec // neither are bounds
+	v := c.uvarint(uint64(n))         //nolint:gosec // counts are not negative
+	if most < 0 || v > uint64(most) { //nolint:gosec // checked
 		c.Fail(ErrInvalid)
 		return 0
 	}
