@@ -118,15 +118,19 @@ func (c *ObjectiveConfig) Validate() error {
 	if len(c.Burns) > maxBurns {
 		fail("burns must be at most %d, got %d", maxBurns, len(c.Burns))
 	}
+	note := ""
+	if len(c.Burns) == 0 {
+		note = "; these are the burns by default, set others"
+	}
 	for i, b := range full.Burns {
 		if !(b.Rate > 0) {
 			fail("burns::%d: rate must be greater than 0, got %v", i, b.Rate)
 		}
 		if b.Short < time.Minute || b.Long <= b.Short || b.Long > full.Window {
-			fail("burns::%d: short must be at least 1m, less than long, and long at most the window (%s), got %s and %s", i, full.Window, b.Short, b.Long)
+			fail("burns::%d: short must be at least 1m, less than long, and long at most the window (%s), got %s and %s%s", i, full.Window, b.Short, b.Long, note)
 		}
-		if c.Target > 0 && c.Target < 1 && b.Rate*(1-c.Target) > 1 {
-			fail("burns::%d: rate must be at most %.4g for a target of %v, got %v; no share of bad calls reaches it", i, 1/(1-c.Target), c.Target, b.Rate)
+		if c.Target > 0 && c.Target < 1 && b.Rate*(1-c.Target) > 1+burnrate.Tolerance {
+			fail("burns::%d: rate must be at most %.4g for a target of %v, got %v; no share of bad calls reaches it%s", i, 1/(1-c.Target), c.Target, b.Rate, note)
 		}
 	}
 	return errors.Join(errs...)

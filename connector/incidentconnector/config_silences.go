@@ -9,6 +9,8 @@ import (
 	// Time zones are known wherever the collector runs.
 	_ "time/tzdata"
 
+	"go.opentelemetry.io/collector/confmap"
+
 	"github.com/paramedic-otel/paramedic/semconv"
 )
 
@@ -47,6 +49,18 @@ type MatchersConfig struct {
 }
 
 var weekdayNames = []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}
+
+// Unmarshal reads the silence. Times that YAML takes for such, because they are not quoted, are as good as text.
+func (c *SilenceConfig) Unmarshal(conf *confmap.Conf) error {
+	for _, name := range []string{"start", "end"} {
+		if t, ok := conf.Get(name).(time.Time); ok {
+			if err := conf.Merge(confmap.NewFromStringMap(map[string]any{name: t.Format(time.RFC3339Nano)})); err != nil {
+				return err
+			}
+		}
+	}
+	return conf.Unmarshal(c)
+}
 
 func (c *SilenceConfig) start() time.Time { return parsedTime(c.Start) }
 func (c *SilenceConfig) end() time.Time   { return parsedTime(c.End) }
@@ -132,7 +146,7 @@ func (c *MatchersConfig) Validate() error {
 		{"kinds", c.Kinds, []string{
 			string(semconv.CauseLatency), string(semconv.CauseErrors), string(semconv.CauseTraffic), string(semconv.CauseCPU),
 			string(semconv.CauseMemory), string(semconv.CauseDisk), string(semconv.CauseNetwork), string(semconv.CauseCrash),
-			string(semconv.CauseChange), string(semconv.CauseUnknown),
+			string(semconv.CauseChange), string(semconv.CauseSaturation), string(semconv.CauseUnknown),
 		}},
 		{"severities", c.Severities, []string{string(semconv.SeverityCritical), string(semconv.SeverityMajor), string(semconv.SeverityMinor)}},
 	} {

@@ -95,7 +95,11 @@ func TestConfig(t *testing.T) {
 			"burns::0: short must be at least 1m, less than long, and long at most the window (59m0s), got 59s and 1h0m0s",
 		},
 		"objective_unreachable": {"objectives::0: burns::0: rate must be at most 10 for a target of 0.9, got 11; no share of bad calls reaches it"},
-		"objective_burns":       {"objectives::0: burns must be at most 4, got 5"},
+		"objective_defaults": {
+			"objectives::0: burns::0: rate must be at most 10 for a target of 0.9, got 14.4; no share of bad calls reaches it; these are the burns by default, set others",
+			"objectives::1: burns::1: short must be at least 1m, less than long, and long at most the window (1h0m0s), got 30m0s and 6h0m0s; these are the burns by default, set others",
+		},
+		"objective_burns": {"objectives::0: burns must be at most 4, got 5"},
 		"silence_empty": {
 			"silences::0: name must not be empty; events say which silence it was",
 			"start and end, or at and duration, must be set",
@@ -114,7 +118,7 @@ func TestConfig(t *testing.T) {
 		},
 		"silence_matchers": {
 			`silences::0::matchers: entity_types must be among service, k8s.pod, container, k8s.deployment, k8s.statefulset, k8s.daemonset, k8s.node, host, database, messaging, external, got "x"`,
-			`kinds must be among latency, errors, traffic, cpu, memory, disk, network, crash, change, unknown, got "y"`,
+			`kinds must be among latency, errors, traffic, cpu, memory, disk, network, crash, change, saturation, unknown, got "y"`,
 			`severities must be among critical, major, minor, got "z"`,
 			"entities must not be empty patterns",
 		},
@@ -151,7 +155,7 @@ func TestConfig(t *testing.T) {
 				Weekdays: []string{"mon", "sun"}, Duration: 90 * time.Minute, TimeZone: "Europe/Berlin",
 				Matchers: MatchersConfig{
 					EntityTypes: []string{"service"}, Entities: []string{"batch/*"}, Resource: map[string]string{"k8s.namespace.name": "b*"},
-					Kinds: []string{"cpu"}, Severities: []string{"minor"},
+					Kinds: []string{"cpu", "saturation"}, Severities: []string{"minor"},
 				},
 			}},
 			Limits: LimitsConfig{1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 10, 14, 15, 16},

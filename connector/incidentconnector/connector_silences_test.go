@@ -144,6 +144,16 @@ func TestSilenceHolds(t *testing.T) {
 			[]string{"2026-03-28T01:45:00Z", "2026-03-30T00:45:00Z"},
 			[]string{"2026-03-28T00:45:00Z", "2026-03-30T01:45:00Z"},
 		},
+		"on Sundays, on one of which the clocks skip that time at midnight": {
+			SilenceConfig{At: "00:30", Duration: time.Hour, TimeZone: "America/Santiago", Weekdays: []string{"sun"}},
+			[]string{"2026-08-30T04:30:00Z", "2026-09-06T04:30:00Z", "2026-09-06T05:29:59Z", "2026-09-13T03:30:00Z"},
+			[]string{"2026-09-05T04:30:00Z", "2026-09-06T03:30:00Z", "2026-09-06T04:29:59Z", "2026-09-06T05:30:00Z", "2026-09-07T03:30:00Z"},
+		},
+		"local time that summer time skips or has twice": {
+			SilenceConfig{At: "02:30", Duration: time.Hour, TimeZone: "Europe/Berlin"},
+			[]string{"2026-03-29T01:30:00Z", "2026-03-29T02:29:59Z", "2026-10-25T00:30:00Z", "2026-10-25T01:29:59Z"},
+			[]string{"2026-03-29T01:29:59Z", "2026-03-29T02:30:00Z", "2026-10-25T00:29:59Z", "2026-10-25T01:30:00Z"},
+		},
 		"recurring within bounds": {
 			SilenceConfig{At: "10:00", Duration: time.Hour, Start: "2026-03-03T00:00:00Z", End: "2026-03-04T00:00:00Z"},
 			[]string{"2026-03-03T10:30:00Z"},

@@ -44,12 +44,28 @@ func (s *silence) holds(at time.Time) bool {
 	hour, minute := c.clock()
 	local := at.In(s.location)
 	for back := range int(c.Duration/(24*time.Hour)) + 2 {
-		begin := time.Date(local.Year(), local.Month(), local.Day()-back, hour, minute, 0, 0, s.location)
-		if !at.Before(begin) && at.Before(begin.Add(c.Duration)) && c.recursOn(begin.Weekday()) {
+		wanted := time.Date(local.Year(), local.Month(), local.Day()-back, hour, minute, 0, 0, time.UTC)
+		begin := onClock(wanted, s.location)
+		if !at.Before(begin) && at.Before(begin.Add(c.Duration)) && c.recursOn(wanted.Weekday()) {
 			return true
 		}
 	}
 	return false
+}
+
+// onClock returns when the clocks of a place show a time, for the first time where they are put back, and where they skip it
+// as much later as they are put forward (RFC 5545, section 3.3.5).
+func onClock(wanted time.Time, location *time.Location) time.Time {
+	_, offset := wanted.Add(-24 * time.Hour).In(location).Zone()
+	asBefore := wanted.Add(-time.Duration(offset) * time.Second).In(location)
+	at := time.Date(wanted.Year(), wanted.Month(), wanted.Day(), wanted.Hour(), wanted.Minute(), 0, 0, location)
+	shows := func(t time.Time) bool {
+		return t.Day() == wanted.Day() && t.Hour() == wanted.Hour() && t.Minute() == wanted.Minute()
+	}
+	if shows(asBefore) || !shows(at) {
+		return asBefore
+	}
+	return at
 }
 
 // covers reports whether something with these properties is matched. What is not known does not match.

@@ -18,6 +18,10 @@ import (
 // Cells is into how many equal parts each window is cut; a window is exact to one of them.
 const Cells = 60
 
+// Tolerance is by how much, as a share of it, a rate may miss its limit through rounding: the share of bad events that a
+// target allows is the difference of two numbers.
+const Tolerance = 1e-9
+
 // Window counts events over a time that moves on. The zero value with a Length is empty and ready; all fields are plain
 // so that they can be stored. It is not safe for concurrent use.
 type Window struct {
@@ -173,7 +177,7 @@ func (t *Tracker) Judge(now time.Time) Verdict {
 		if i == 0 {
 			v.Burn, v.Share = long, share(bad, total)
 		}
-		if long < p.Burn || short < p.Burn || badLong < p.MinBad {
+		if least := p.Burn * (1 - Tolerance); long < least || short < least || badLong < p.MinBad {
 			t.Settled[i] = time.Time{}
 			continue
 		}
@@ -181,7 +185,7 @@ func (t *Tracker) Judge(now time.Time) Verdict {
 			continue
 		}
 		v.Policy, v.Burn, v.Share = i, long, share(bad, total)
-		v.Since = t.Short[i].Since(now, t.Allowed*p.Burn)
+		v.Since = t.Short[i].Since(now, t.Allowed*p.Burn*(1-Tolerance))
 	}
 	return v
 }

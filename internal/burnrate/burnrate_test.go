@@ -189,3 +189,14 @@ func TestAddAllocatesNothing(t *testing.T) {
 		tr.Judge(now)
 	}))
 }
+
+// TestEverythingFails has a rate that only a total failure reaches: 1 less the target is not exact.
+func TestEverythingFails(t *testing.T) {
+	for _, c := range []struct{ target, rate float64 }{{0.9, 10}, {0.95, 20}, {0.99, 100}, {0.999, 1000}} {
+		tr := New(c.target, month, []Policy{{Long: time.Hour, Short: 5 * time.Minute, Burn: c.rate}})
+		now := play(tr, epoch, 2*time.Hour, 1)
+		v := tr.Judge(now.Add(-time.Second))
+		assert.Zero(t, v.Policy, "%v: %+v", c.target, v)
+		assert.True(t, v.Since.Before(now.Add(-4*time.Minute)), c.target)
+	}
+}
