@@ -46,7 +46,7 @@ func (v *view) Shutdown(ctx context.Context) error {
 	engine := v.lease.Engine()
 	engine.intake.stop(v)
 	if v.nextMetrics != nil {
-		engine.measures.flush(ctx)
+		engine.measures.drain(ctx)
 		engine.measures.close(v)
 		return v.lease.Shutdown(ctx)
 	}

@@ -133,13 +133,17 @@ func (e *engine) decide(now time.Time, i *incident, s *symptom, v verdict, r rea
 	d.untold = append(d.untold, made)
 }
 
-// decideOnce is decide for what is decided anew at each bucket: it notes a change alone.
+// decideOnce is decide for what is decided anew at each bucket, whether to join an open incident and whether to open one: it
+// notes a change of either alone.
 func (e *engine) decideOnce(now time.Time, s *symptom, v verdict, r reason, detail string, args ...any) {
-	kind := decisionKind{v, r}
-	if s.decided == kind {
+	kind, last := decisionKind{v, r}, &s.decided.opening
+	if v == verdictNotJoined {
+		last = &s.decided.joining
+	}
+	if *last == kind {
 		return
 	}
-	s.decided = kind
+	*last = kind
 	e.decide(now, nil, s, v, r, detail, args...)
 }
 

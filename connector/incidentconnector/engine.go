@@ -160,6 +160,7 @@ func (e *engine) rewind() (events []semconv.IncidentEvent) {
 	e.ended = nil
 	e.objectives.clear()
 	e.hearing = hearing{}
+	e.gaps = nil
 	e.alerts = alerts{}
 	return events
 }
@@ -221,9 +222,13 @@ func (e *engine) consume(ctx context.Context, each eachTime, ingest func()) {
 			e.next = e.bucketOf(newest) - 1
 			e.warmFrom = newest
 		}
+		before := e.clock.watermark
 		if e.clock.observe(newest) {
 			e.logger.Warn("data lie constantly in the past, going back in time", zap.Time("newest", newest))
 			events = append(events, e.rewind()...)
+		} else if ahead := e.clock.watermark.Sub(before); !before.IsZero() && ahead > e.cfg.MaxClockSkew && e.warmingUp(before) {
+			// Nothing was learnt in the time that was jumped over.
+			e.warmFrom = e.warmFrom.Add(ahead)
 		}
 		e.arrived, e.idleFrom = time.Now(), e.clock.watermark
 		e.hearing.hear(e.clock.watermark, e.cfg.Bucket)

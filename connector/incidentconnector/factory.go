@@ -68,5 +68,8 @@ func (f *factory) newView(set connector.Settings, cfg component.Config, v view) 
 		return nil, err
 	}
 	v.lease = lease
+	if v.next != nil {
+		lease.Engine().outbox.want()
+	}
 	return &v, nil
 }

@@ -92,7 +92,7 @@ func (l *lifeTimes) note(i *incident) {
 // measure makes the metrics when it is time to. There is nothing to make for nobody.
 func (e *engine) measure(now time.Time) {
 	l := &e.times
-	if l.since.IsZero() || now.Before(l.since) {
+	if l.since.IsZero() || now.Before(l.measured) {
 		*l = lifeTimes{since: now, measured: now}
 		return
 	}
@@ -195,7 +195,9 @@ const maxMeasures = 64
 type measures struct {
 	telemetry *instruments
 
-	mu sync.Mutex
+	// sending is held while metrics are handed over, so that they stay in order. It is locked before mu.
+	sending sync.Mutex
+	mu      sync.Mutex
 	// mu guards everything below.
 	ways    []*view
 	waiting []pmetric.Metrics
@@ -233,8 +235,22 @@ func (m *measures) add(md pmetric.Metrics) {
 	m.waiting = append(m.waiting, md)
 }
 
-// flush hands over what waits.
+// flush hands over what waits. When that is under way already it leaves the rest to the next one, so that a slow consumer
+// holds up nobody else.
 func (m *measures) flush(ctx context.Context) {
+	if m.sending.TryLock() {
+		m.send(ctx)
+	}
+}
+
+// drain is a flush that waits for its turn.
+func (m *measures) drain(ctx context.Context) {
+	m.sending.Lock()
+	m.send(ctx)
+}
+
+func (m *measures) send(ctx context.Context) {
+	defer m.sending.Unlock()
 	m.mu.Lock()
 	waiting, dropped := m.waiting, m.dropped
 	var next consumer.Metrics

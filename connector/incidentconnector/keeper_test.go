@@ -40,13 +40,14 @@ func bareEngine() *engine {
 	e := template()
 	return &engine{
 		cfg: e.cfg, id: e.id, logger: e.logger, telemetry: e.telemetry, selection: e.selection, clock: clock{maxSkew: time.Minute},
-		outbox: &outbox{limit: 10, telemetry: e.telemetry, logger: e.logger},
+		outbox: &outbox{wanted: true, limit: 10, telemetry: e.telemetry, logger: e.logger},
 		edges:  edgehealth.New(entryNode, edgehealth.Limits{MaxEdges: 10}, excess.Learning{HalfLife: 10, NormalAfter: 10}),
 		flow: logflow.New(logflow.Limits{
 			MaxServices: 10, MaxContexts: 10, MaxTemplates: 100, Templates: logtemplate.DefaultLimits(),
 		}, excess.Learning{HalfLife: 10, NormalAfter: 10}),
 		deltas: newDeltas(10), signals: newSignals(e.cfg), directory: newDirectory(10), resources: newResources(10),
 		relations: newRelations(10), happenings: newHappenings(10), objects: newObjects(10), details: newDetails(10), symptoms: map[symptomKey]*symptom{},
+		objectives: newObjectives(e.cfg), decisions: newDecisions(e.cfg), measures: &measures{telemetry: e.telemetry},
 	}
 }
 

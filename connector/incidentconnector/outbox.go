@@ -26,6 +26,8 @@ type outbox struct {
 	sending sync.Mutex
 	mu      sync.Mutex
 	// mu guards everything below.
+	// wanted says that there is a pipeline that takes events, though it may not be open yet or any more.
+	wanted  bool
 	ways    []*view
 	waiting []semconv.IncidentEvent
 	// inHand is the event that is being handed over.
@@ -36,6 +38,13 @@ type outbox struct {
 	kept          bool
 	added, stored int64
 	since         time.Time
+}
+
+// want says that somebody will take events. Without, none are kept.
+func (o *outbox) want() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.wanted = true
 }
 
 func (o *outbox) open(v *view) {
@@ -69,6 +78,9 @@ func (o *outbox) add(ctx context.Context, events []semconv.IncidentEvent) {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if !o.wanted {
+		return
+	}
 	if o.unstored() == 0 {
 		o.since = time.Now()
 	}
@@ -109,6 +121,11 @@ func (o *outbox) restore(events []semconv.IncidentEvent) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	events = slices.DeleteFunc(events, func(e semconv.IncidentEvent) bool { return e.Incident.ID == "" })
+	if !o.wanted {
+		// The pipeline that took them was removed.
+		o.telemetry.droppedEvents(context.Background(), int64(len(events)))
+		return
+	}
 	o.waiting = append(o.waiting, events[max(0, len(events)-o.limit):]...)
 }
 

@@ -131,6 +131,8 @@ func (e *engine) part(i *incident, other semconv.Entity, now time.Time) []semcon
 	e.incidents = append(e.incidents, n)
 	e.diagnose(n, now)
 	e.diagnose(i, now)
+	e.hush(n, now)
+	e.hush(i, now)
 	e.decide(now, i, leading(leave), verdictSplit, reasonIndependent, "%s and %s explain different symptoms", first, other)
 	e.decide(now, n, leading(leave), verdictOpened, reasonParted, "it was a part of %s", i.state.ID)
 	e.logger.Info("incident split", zap.String("incident_id", i.state.ID), zap.String("new_incident_id", n.state.ID))

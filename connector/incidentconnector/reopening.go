@@ -57,6 +57,11 @@ func (e *engine) reopen(i *incident, lead *symptom, now time.Time) bool {
 		i.changeable = ended.changeable
 		i.state = ended.state
 		i.state.Status, i.state.Resolution, i.state.ResolvedAt = semconv.StatusOpen, "", time.Time{}
+		i.state.UnknownSince = time.Time{}
+		if i.state.Revision > 0 {
+			// It was told of before: what kept it back then does not now.
+			i.state.SilencedBy = ""
+		}
 		i.state.DetectedAt = now
 		i.state.Reopened++
 		i.flaps = ended.flaps

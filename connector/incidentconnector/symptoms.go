@@ -76,8 +76,8 @@ type symptom struct {
 	incident *incident
 	// early symptoms were there when the incident was opened.
 	early bool
-	// decided is what was last noted about why it is not in an incident.
-	decided decisionKind
+	// decided is what was last noted about why it joined no open incident, and about why it opened none.
+	decided struct{ joining, opening decisionKind }
 	// waited is set when the symptom could have opened an incident, but its cause was not clear yet.
 	waited bool
 }
