@@ -150,7 +150,7 @@ func (e *engine) rank(i *incident, buckets int) []rootcause.Candidate {
 		impact := e.edges.Impact(k, buckets)
 		first, _ := e.edges.FirstSeen(k)
 		edge := rootcause.Edge{
-			Client: client.String(), Server: server.String(), FailureNoise: impact.FailureNoise, SecondsNoise: impact.SecondsNoise,
+			Client: client.String(), Server: server.String(), Requests: impact.Requests, FailureNoise: impact.FailureNoise, SecondsNoise: impact.SecondsNoise,
 			ClientNoise: impact.ClientNoise, ClientOnly: impact.ClientOnly, Failures: impact.Failures, Seconds: impact.Seconds, ClientSeconds: impact.ClientSeconds,
 			Missing: missing[k], New: failing[k] && first >= onsetBucket-1,
 		}

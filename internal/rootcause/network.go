@@ -1,10 +1,41 @@
 package rootcause
 
-import "slices"
+import (
+	"math"
+	"slices"
+)
 
-// chargeNetwork finds the edges whose caller waits longer than its callee takes, and charges that time to the end of which
-// the greater part of the edges that both sides measure is like that, then to the one that most of them share, else to the
-// callee. Where only the caller measures, the time is lost on the way if most other callers of the same callee do not wait,
+// lossy is what the edges of a node that both sides measure say of whether time is lost on the way.
+type lossy struct {
+	// losing is on how many of them it is. The others would each have shown a certain loss of one call: made and got hold
+	// these, in order, for the calls that the node makes and gets.
+	losing    int
+	made, got []float64
+}
+
+// share estimates what part of a node's edges lose time, but for one of those that do, given how many of them do not though
+// they would show it. It is the posterior mean with Jeffreys' prior: nothing known is one half.
+func (l *lossy) share(silent int) float64 {
+	others := float64(l.losing - 1)
+	return (others + 0.5) / (others + float64(silent) + 1)
+}
+
+// asCaller and asCallee are that share where one call loses so much, for the two ends of an edge. A caller that starves lets
+// no caller of its own wait longer than it takes itself: what it gets does not clear it.
+func (l *lossy) asCaller(loss float64) float64 { return l.share(below(l.made, loss)) }
+
+func (l *lossy) asCallee(loss float64) float64 {
+	return l.share(below(l.made, loss) + below(l.got, loss))
+}
+
+func below(sorted []float64, limit float64) int {
+	n, _ := slices.BinarySearch(sorted, limit)
+	return n
+}
+
+// chargeNetwork finds the edges whose caller waits longer than its callee takes, and charges that time to the end whose other
+// edges lose time too, rather than not though it would show, else to the callee: a caller that starves, or whose network is
+// slow, waits for all its callees, a callee lets all its callers wait. Where only the caller measures, the time is lost on the way if most other callers of the same callee do not wait,
 // and this one waits for others too, or is itself waited for longer than it takes; it is then taken from the edge. It
 // returns the edges that remain.
 func (g *graph) chargeNetwork(edges []Edge) []Edge {
@@ -24,9 +55,9 @@ func (g *graph) chargeNetwork(edges []Edge) []Edge {
 		server, haveServer := g.index[e.Server]
 		return client, server, haveClient && haveServer
 	}
-	// shared counts the edges of a node that lose time on the way, measured those of which it is known, and late those on
-	// which anything of its answers is lost, if it were the smaller part of what the caller waits.
-	shared, measured, late := make([]int, len(g.nodes)), make([]int, len(g.nodes)), make([]int, len(g.nodes))
+	// around is what the measured edges of a node say of it, and late counts those on which anything of its answers is lost,
+	// if it were the smaller part of what the caller waits.
+	around, late := make([]lossy, len(g.nodes)), make([]int, len(g.nodes))
 	for i := range edges {
 		e := &edges[i]
 		client, server, ok := known(e)
@@ -42,15 +73,20 @@ func (g *graph) chargeNetwork(edges []Edge) []Edge {
 		if e.ClientOnly {
 			continue
 		}
-		measured[client]++
-		measured[server]++
-		if g.ratio(e.ClientSeconds-e.Seconds, e.ClientNoise*e.ClientNoise+e.SecondsNoise*e.SecondsNoise) > 0 {
+		square := e.ClientNoise*e.ClientNoise + e.SecondsNoise*e.SecondsNoise
+		if g.ratio(e.ClientSeconds-e.Seconds, square) > 0 {
 			late[server]++
+			around[client].losing++
+			around[server].losing++
+			continue
 		}
-		if seconds, _ := lost(e); seconds > 0 {
-			shared[client]++
-			shared[server]++
-		}
+		least := g.Significant * math.Sqrt(square) / max(e.Requests, 1)
+		around[client].made = append(around[client].made, least)
+		around[server].got = append(around[server].got, least)
+	}
+	for i := range around {
+		slices.Sort(around[i].made)
+		slices.Sort(around[i].got)
 	}
 	remaining := slices.Clone(edges)
 	for i := range remaining {
@@ -70,9 +106,8 @@ func (g *graph) chargeNetwork(edges []Edge) []Edge {
 			continue
 		}
 		charged := server
-		// Shares are compared as products, to stay exact.
-		ofClient, ofServer := shared[client]*measured[server], shared[server]*measured[client]
-		if ofClient > ofServer || ofClient == ofServer && shared[client] > shared[server] {
+		lossOfOne := seconds / max(e.Requests, 1)
+		if around[client].asCaller(lossOfOne) > around[server].asCallee(lossOfOne) {
 			charged = client
 		}
 		g.nodes[charged].network += seconds

@@ -60,6 +60,8 @@ type Node struct {
 // Edge is what the calls of one node to another had to bear beyond the normal.
 type Edge struct {
 	Client, Server string
+	// Requests is how many calls there were; 0 where that is not known.
+	Requests float64
 	// Failures and Seconds as the callee saw them, ClientSeconds as the caller did.
 	Failures, Seconds, ClientSeconds float64
 	// FailureNoise, SecondsNoise and ClientNoise are what they vary by in normal operation.
