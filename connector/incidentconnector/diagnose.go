@@ -199,12 +199,7 @@ func (e *engine) describeCause(i *incident, c rootcause.Candidate, buckets int) 
 	entity := entityOf(edgehealth.Node(c.Name))
 	cause := semconv.Cause{
 		Entity: entity, Kind: semconv.CauseUnknown, Confidence: clamp(c.Confidence), Share: clamp(c.Share),
-		Resource: map[string]string{},
-	}
-	for k, v := range e.directory.resources[entity.Name] {
-		if entity.Type == semconv.EntityService {
-			cause.Resource[k] = v
-		}
+		Resource: e.targetOf(entity),
 	}
 	mine := make([]*symptom, 0, len(i.symptoms))
 	for _, s := range i.symptoms {

@@ -2,6 +2,7 @@ package incidentconnector
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -68,6 +69,16 @@ func (r *relations) of(entity semconv.Entity, types ...semconv.EntityType) []sem
 
 func compareEntities(a, b semconv.Entity) int {
 	return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.Name, b.Name))
+}
+
+// since returns how many entities of a type an entity has belonged to since a time.
+func (r *relations) since(entity semconv.Entity, entityType semconv.EntityType, since time.Time) (n int) {
+	for other, seen := range r.links[entity] {
+		if other.Type == entityType && !seen.Before(since) {
+			n++
+		}
+	}
+	return n
 }
 
 // forget drops what was not seen since a time: pods come and go.
@@ -194,6 +205,29 @@ func (e *engine) servicesNamed(entity semconv.Entity) []semconv.Entity {
 
 // maxNameCuts is how many parts Kubernetes adds to a workload's name for that of a pod: that of its replica set and its own.
 const maxNameCuts = 2
+
+// targetOf returns the attributes by which an action finds a service: of its pods, nodes and hosts only where it has but one, for
+// which of several is meant nobody knows. It is empty for other entities.
+func (e *engine) targetOf(entity semconv.Entity) map[string]string {
+	target := map[string]string{}
+	if entity.Type != semconv.EntityService {
+		return target
+	}
+	maps.Copy(target, e.directory.resources[entity.Name])
+	since := e.clock.watermark.Add(-e.cfg.StaleAfter)
+	for entityType, attributes := range map[semconv.EntityType][]string{
+		semconv.EntityPod:  {semconv.AttrK8sPodName, semconv.AttrK8sPodUID, semconv.AttrHostName},
+		semconv.EntityNode: {semconv.AttrK8sNodeName, semconv.AttrHostName},
+		semconv.EntityHost: {semconv.AttrHostName},
+	} {
+		if e.relations.since(entity, entityType, since) > 1 {
+			for _, attribute := range attributes {
+				delete(target, attribute)
+			}
+		}
+	}
+	return target
+}
 
 // runsOn reports whether an entity, or a pod of it, is on a node or a host.
 func (e *engine) runsOn(entity, machine semconv.Entity) bool {

@@ -271,10 +271,15 @@ func (e *engine) observePod(at time.Time, object kubeObject) {
 			})
 		}
 		restarts := integer(container, "restartCount")
+		// What has ended is the current state until the container is started anew, which counts as a restart.
+		ended := func(state pcommon.Map, restarts int64) {
+			end, _ := childOf(state, "terminated")
+			tell("terminated", str(end, "reason"), fmt.Sprintf("container %s ended with code %d", name, integer(end, "exitCode")), restarts, timeOf(end, "finishedAt"))
+		}
 		last, _ := childOf(container, "lastState")
-		ended, _ := childOf(last, "terminated")
-		tell("terminated", str(ended, "reason"), fmt.Sprintf("container %s ended with code %d", name, integer(ended, "exitCode")), restarts, timeOf(ended, "finishedAt"))
+		ended(last, restarts)
 		state, _ := childOf(container, "state")
+		ended(state, restarts+1)
 		waiting, _ := childOf(state, "waiting")
 		tell("waiting", str(waiting, "reason"), str(waiting, "message"), restarts+1, time.Time{})
 	})
