@@ -263,6 +263,47 @@ func TestSharedNode(t *testing.T) {
 	}
 }
 
+// TestPodsMove moves the pods of two services to another node before something else uses up the one that they were on.
+func TestPodsMove(t *testing.T) {
+	for name, c := range map[string]struct {
+		to   string
+		want []semconv.Entity
+	}{
+		"they stay":  {"node-1", []semconv.Entity{{Type: semconv.EntityNode, Name: "node-1"}}},
+		"they moved": {"node-2", []semconv.Entity{service("mail"), service("stock"), {Type: semconv.EntityNode, Name: "node-1"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, nil)
+			w.play(0, 120, func(i int) []any {
+				on, slow := "node-1", 0.0
+				if i >= 60 {
+					on = c.to
+				}
+				front, orders, stock := shop()
+				if i >= 100 {
+					slow = 0.8
+				}
+				stock.took, stock.waited, orders.took, orders.waited, front.took = stock.took+slow, stock.waited+slow, orders.took+slow, orders.waited+slow, front.took+slow
+				data := []any{
+					graph(at(i), front, orders, stock, call{client: "user", server: "portal", n: 40, took: 0.05 + slow},
+						call{client: "portal", server: "mail", n: 40, took: 0.02 + slow, waited: 0.021 + slow}),
+					running(i, pod("stock", on), pod("mail", on)),
+				}
+				if i >= 100 {
+					data = append(data, scored(i, 100, map[string]string{semconv.AttrK8sNodeName: "node-1"}, "k8s.node.cpu.utilization", 20, 0.98))
+				}
+				return data
+			})
+			var got []semconv.Entity
+			for _, i := range w.last() {
+				got = append(got, i.Cause().Entity)
+			}
+			assert.ElementsMatch(t, c.want, got)
+			w.stop()
+		})
+	}
+}
+
 // TestNodeNotReady has Kubernetes say that a node is not ready while the calls to two services on it fail.
 func TestNodeNotReady(t *testing.T) {
 	calls := func(i int, failed float64) any {

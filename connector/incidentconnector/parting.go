@@ -86,11 +86,12 @@ func onsetAmong(symptoms []*symptom) time.Time {
 // shareMachine reports whether one of two entities runs on the other, both run on a pod, node or host that is in trouble
 // itself, or both have symptoms of one kind on the same node.
 func (e *engine) shareMachine(a, b semconv.Entity, of map[semconv.Entity][]*symptom) bool {
-	if e.relations.related(a, b) {
+	if e.relations.related(a, b) || e.runsOn(a, b) || e.runsOn(b, a) {
 		return true
 	}
+	on := func(entity, under semconv.Entity) bool { return e.relations.related(entity, under) || e.runsOn(entity, under) }
 	for under, symptoms := range of {
-		if e.relations.related(a, under) && e.relations.related(b, under) && slices.ContainsFunc(symptoms, func(s *symptom) bool { return s.opens }) {
+		if on(a, under) && on(b, under) && slices.ContainsFunc(symptoms, func(s *symptom) bool { return s.opens }) {
 			return true
 		}
 	}

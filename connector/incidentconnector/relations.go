@@ -39,7 +39,27 @@ func (r *relations) see(a, b semconv.Entity, at time.Time) bool {
 	}
 	r.set(a, b, at)
 	r.set(b, a, at)
+	if a.Type == semconv.EntityNode && b.Type == semconv.EntityPod {
+		a, b = b, a
+	}
+	if a.Type == semconv.EntityPod && b.Type == semconv.EntityNode {
+		r.leave(a, b, at)
+	}
 	return true
+}
+
+// leave notes that a pod is on a node, and so on none of those where it was seen before.
+func (r *relations) leave(pod, node semconv.Entity, at time.Time) {
+	for other, seen := range r.links[pod] {
+		if other.Type != semconv.EntityNode || other == node || seen.After(at) {
+			continue
+		}
+		delete(r.links[pod], other)
+		if delete(r.links[other], pod); len(r.links[other]) == 0 {
+			delete(r.links, other)
+		}
+		r.count--
+	}
 }
 
 func (r *relations) set(a, b semconv.Entity, at time.Time) {
@@ -124,11 +144,15 @@ func resourceEntities(resource pcommon.Map) (out []semconv.Entity) {
 	return out
 }
 
-// relate notes that the entities of one resource belong together.
+// relate notes that the entities of one resource belong together. What a pod is of is on a node only as long as the pod is.
 func (e *engine) relate(resource pcommon.Map, at time.Time) {
 	entities := resourceEntities(resource)
+	hasPod := slices.ContainsFunc(entities, func(entity semconv.Entity) bool { return entity.Type == semconv.EntityPod })
 	for i, a := range entities {
 		for _, b := range entities[:i] {
+			if hasPod && isMachine(a) && b.Type != semconv.EntityPod {
+				continue
+			}
 			if !e.relations.see(a, b, at) {
 				e.refusals.limit++
 			}
@@ -214,17 +238,18 @@ func (e *engine) targetOf(entity semconv.Entity) map[string]string {
 		return target
 	}
 	maps.Copy(target, e.directory.resources[entity.Name])
-	since := e.clock.watermark.Add(-e.cfg.StaleAfter)
-	for entityType, attributes := range map[semconv.EntityType][]string{
-		semconv.EntityPod:  {semconv.AttrK8sPodName, semconv.AttrK8sPodUID, semconv.AttrHostName},
-		semconv.EntityNode: {semconv.AttrK8sNodeName, semconv.AttrHostName},
-		semconv.EntityHost: {semconv.AttrHostName},
-	} {
-		if e.relations.since(entity, entityType, since) > 1 {
-			for _, attribute := range attributes {
-				delete(target, attribute)
-			}
+	forget := func(attributes ...string) {
+		for _, attribute := range attributes {
+			delete(target, attribute)
 		}
+	}
+	if e.relations.since(entity, semconv.EntityPod, e.clock.watermark.Add(-e.cfg.StaleAfter)) > 1 {
+		forget(semconv.AttrK8sPodName, semconv.AttrK8sPodUID, semconv.AttrHostName)
+	}
+	machines := map[semconv.Entity]bool{}
+	e.machinesUnder(entity, func(machine semconv.Entity) { machines[machine] = true })
+	if len(machines) > 1 {
+		forget(semconv.AttrK8sNodeName, semconv.AttrHostName)
 	}
 	return target
 }
