@@ -7,6 +7,10 @@ const (
 	MetricGraphRequestTotal = "traces_service_graph_request_total"
 	// MetricGraphRequestFailedTotal counts failed requests of an edge; monotonic sum without a unit.
 	MetricGraphRequestFailedTotal = "traces_service_graph_request_failed_total"
+	// MetricGraphUnseenRequestTotal counts those of the requests of an edge that nobody saw, since the sampled ones stand for more
+	// than one each; monotonic sum without a unit, with the attributes of [MetricGraphRequestTotal]. Absent without sampling.
+	// What is left when it is taken away from the requests is how many are the evidence for everything else.
+	MetricGraphUnseenRequestTotal = "traces_service_graph_unseen_request_total"
 	// MetricGraphRequestServer is a histogram in seconds: the duration as the callee saw it.
 	MetricGraphRequestServer = "traces_service_graph_request_server"
 	// MetricGraphRequestClient is a histogram in seconds: the duration as the caller saw it.

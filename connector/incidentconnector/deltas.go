@@ -9,6 +9,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
 	"github.com/paramedic-otel/paramedic/internal/edgehealth"
+	"github.com/paramedic-otel/paramedic/semconv"
 )
 
 // maxAmount bounds counts and sums of seconds: nothing real is larger, and sums of it stay exact.
@@ -73,6 +74,10 @@ func newDeltas(limit int) *deltas {
 // flushed notes a point of a producer and returns when it sent all its series the time before; 0 when that is not known.
 func (d *deltas) flushed(key seriesKey, at pcommon.Timestamp) pcommon.Timestamp {
 	k := flushKey{key.metric, key.resource}
+	if k.metric == semconv.MetricGraphUnseenRequestTotal {
+		// It is sent with all requests, once there are any.
+		k.metric = semconv.MetricGraphRequestTotal
+	}
 	f, known := d.flushes[k]
 	switch {
 	case !known && len(d.flushes) >= d.limit:

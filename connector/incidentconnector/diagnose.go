@@ -154,7 +154,7 @@ func (e *engine) rank(i *incident, buckets int) []rootcause.Candidate {
 			ClientNoise: impact.ClientNoise, ClientOnly: impact.ClientOnly, Failures: impact.Failures, Seconds: impact.Seconds, ClientSeconds: impact.ClientSeconds,
 			Missing: missing[k], New: failing[k] && first >= onsetBucket-1,
 		}
-		if last := e.edges.Impact(k, 1); last.Failures >= minHopeless && last.Failures >= hopeless*last.Requests {
+		if last := e.edges.Impact(k, 1); last.Failures >= minHopeless*last.Weight && last.Failures >= hopeless*last.Requests {
 			// Calls that wait for an answer in vain are counted when they are given up; all will fail.
 			edge.Failures += max(0, impact.ExpectedRequests-impact.Requests)
 		}
@@ -293,16 +293,18 @@ func kindOfCause(symptoms []*symptom, c rootcause.Candidate, changed, surges boo
 
 // surges reports whether an entity got far more requests than usual in the last buckets.
 func (e *engine) surges(entity semconv.Entity, buckets int) bool {
-	requests, usual, known := 0.0, 0.0, 0.0
+	requests, usual, known, weight := 0.0, 0.0, 0.0, 1.0
 	e.edges.Edges(func(k edgehealth.Key) {
 		if entityOf(k.Server) == entity {
 			impact := e.edges.Impact(k, buckets)
 			// Who fails is asked again: that is no surge.
 			requests += impact.Requests - impact.Failures
 			usual += impact.UsualRequests
-			known = max(known, impact.UsualBuckets)
+			known, weight = max(known, impact.UsualBuckets), max(weight, impact.Weight)
 		}
 	})
+	// By chance vary those that were seen, of which each stands for some.
+	requests, usual = requests/weight, usual/weight
 	return known >= surgeBuckets && requests >= surgeRatio*usual && requests-usual >= max(surgeRequests, surgeSpread*math.Sqrt(usual))
 }
 
@@ -326,8 +328,9 @@ func (e *engine) unclear(symptoms []*symptom, buckets int) bool {
 			return
 		}
 		impact := e.edges.Impact(k, buckets)
-		failures[k.Client] -= impact.Failures
-		missed[k.Client] = max(missed[k.Client], impact.ExpectedRequests-impact.Requests)
+		// All are in requests that were seen.
+		failures[k.Client] -= impact.Failures / impact.Weight
+		missed[k.Client] = max(missed[k.Client], (impact.ExpectedRequests-impact.Requests)/impact.Weight)
 	})
 	for node, unexplained := range failures {
 		if unexplained >= minUnexplained && missed[node] >= max(minMissed, missedShare*unexplained) {

@@ -307,7 +307,7 @@ func (e *engine) judgeBucket(bucket int64) []semconv.IncidentEvent {
 	}
 	edgeFindings := e.edges.Close(bucket, least)
 	for _, name := range e.directory.names {
-		e.flow.NoteRequests(name, bucket, e.edges.Requests(serviceNode(name)))
+		e.flow.NoteRequests(name, bucket, e.edges.Seen(serviceNode(name)))
 	}
 	flowFindings := e.flow.Close(bucket, least)
 

@@ -17,6 +17,7 @@ import (
 var graphMetrics = map[string]func(*edgehealth.Sample, *reading){
 	semconv.MetricGraphRequestTotal:       func(s *edgehealth.Sample, r *reading) { s.Requests = r.count },
 	semconv.MetricGraphRequestFailedTotal: func(s *edgehealth.Sample, r *reading) { s.Failed = r.count },
+	semconv.MetricGraphUnseenRequestTotal: func(s *edgehealth.Sample, r *reading) { s.Unseen = r.count },
 	semconv.MetricGraphRequestServer: func(s *edgehealth.Sample, r *reading) {
 		s.ServerSeconds, s.ServerLatency = r.sum, r.latency
 	},

@@ -160,6 +160,42 @@ func TestSamplingWeights(t *testing.T) {
 	assert.EqualValues(t, 12, weigh(1000, strings.Split(strings.Repeat("ot=th:4,", 9), ",")[:9]...))
 }
 
+// Whoever judges by weighted counts can tell how many calls they are made of.
+func TestUnseenRequests(t *testing.T) {
+	const unseen = semconv.MetricGraphUnseenRequestTotal
+	in := []ptrace.Traces{batch(
+		sp{svc: "a", trace: 1, id: 1, kind: kindServer, state: "ot=th:8"},
+		sp{svc: "a", trace: 2, id: 1, kind: kindServer, state: "ot=th:8"},
+		sp{svc: "a", trace: 3, id: 1, kind: kindServer, state: "ot=th:c", status: ptrace.StatusCodeError},
+		sp{svc: "b", trace: 4, id: 1, kind: kindServer},
+	), batch(sp{svc: "a", trace: 5, id: 1, kind: kindServer, state: "ot=th:8", at: 8 * time.Second})}
+	for name, c := range map[string]struct {
+		change func(*Config)
+		want   []string
+	}{
+		"cumulative":     {func(*Config) {}, []string{"5s=5", "8s=6"}},
+		"delta":          {func(c *Config) { c.Temporality = TemporalityDelta }, []string{"5s=5", "8s=1"}},
+		"not told apart": {func(c *Config) { c.FailedAttribute = false }, []string{"5s=5", "8s=6"}},
+		"a ratio": {func(c *Config) {
+			c.SamplingRatio, c.MaxSamplingWeight = 0.5, 2
+		}, []string{"5s=3", "8s=4"}},
+		"without weights": {func(c *Config) { c.MaxSamplingWeight = 1 }, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sink := run(t, c.change, in...)
+			got := history(sink, unseen, "user > a virtual_node no client")
+			assert.Equal(t, c.want, got)
+			assert.Equal(t, name == "a ratio", len(history(sink, unseen, "user > b virtual_node no client")) > 0)
+		})
+	}
+	failed := map[bool]int64{}
+	points(run(t, nil, in[0]).AllMetrics(), unseen, func(p pmetric.NumberDataPoint) {
+		v, _ := p.Attributes().Get(semconv.AttrGraphFailed)
+		failed[v.Bool()] = p.IntValue()
+	})
+	assert.Equal(t, map[bool]int64{false: 2, true: 3}, failed)
+}
+
 func TestBuckets(t *testing.T) {
 	in := func() ptrace.Traces {
 		return batch(

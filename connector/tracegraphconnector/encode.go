@@ -89,6 +89,7 @@ func (e *encoder) encode(at int64, edges []servicegraph.Edge) pmetric.Metrics {
 			failedExemplar(dp.Exemplars().AppendEmpty(), &x)
 		}
 	}
+	e.unseen(sm, at, edges)
 	server, client := serverView, clientView
 	e.durations(sm, semconv.MetricGraphRequestServer, "Duration of the requests of an edge as the callee saw them.", at, edges, &server)
 	e.durations(sm, semconv.MetricGraphRequestClient, "Duration of the requests of an edge as the caller saw them.", at, edges, &client)
@@ -96,6 +97,36 @@ func (e *encoder) encode(at int64, edges []servicegraph.Edge) pmetric.Metrics {
 		e.operationMetrics(sm, at, edges)
 	}
 	return md
+}
+
+// unseen appends how many of the requests nobody saw, for the edges with calls that stand for more than one.
+func (e *encoder) unseen(sm pmetric.ScopeMetrics, at int64, edges []servicegraph.Edge) {
+	n := 0
+	for i := range edges {
+		if edges[i].Totals.Unseen > 0 {
+			n++
+		}
+	}
+	if n == 0 {
+		return
+	}
+	points := e.sum(sm.Metrics().AppendEmpty(), semconv.MetricGraphUnseenRequestTotal,
+		"Requests of an edge that nobody saw: sampled ones stand for them.", n)
+	for i := range edges {
+		edge, t := &edges[i], edges[i].Totals
+		switch {
+		case t.Unseen == 0:
+		case !e.splitFailed:
+			e.edgeAttributes(e.number(points, edge.Start, at, t.Unseen).Attributes(), edge, 0)
+		default:
+			if succeeded := t.Unseen - t.UnseenFailed; succeeded > 0 {
+				e.attributes(e.number(points, edge.SucceededStart, at, succeeded).Attributes(), edge, false)
+			}
+			if t.UnseenFailed > 0 {
+				e.attributes(e.number(points, edge.FailedStart, at, t.UnseenFailed).Attributes(), edge, true)
+			}
+		}
+	}
 }
 
 func (e *encoder) sum(m pmetric.Metric, name, description string, n int) pmetric.NumberDataPointSlice {

@@ -6,5 +6,5 @@ func (m *Model) Counts(key Key, n int) (requests, failed float64) {
 	if e == nil {
 		return 0, 0
 	}
-	return sumLast(&e.requests, &m.timeline, n), sumLast(&e.failures.Events, &m.timeline, n)
+	return e.sumAll(&e.requests, &m.timeline, n), e.sumAll(&e.failures.Events, &m.timeline, n)
 }

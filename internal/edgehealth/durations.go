@@ -145,8 +145,9 @@ func (d *durations) countSlow(bin int) {
 }
 
 // excess returns the seconds of the last n closed buckets beyond the normal, how many of them are those of the worst bucket
-// alone where there are many, and what they vary by in normal operation.
-func (d *durations) excess(tl *excess.Timeline, n int) (seconds, worst, noise float64) {
+// alone where there are many, and what they vary by in normal operation. Each request that was seen stands for as many as weight
+// says.
+func (d *durations) excess(tl *excess.Timeline, n int, weight float64) (seconds, worst, noise float64) {
 	normal := d.before(tl, n+1)
 	requests := sumLast(&d.requests, tl, n)
 	if normal.requests <= 0 || requests <= 0 {
@@ -160,7 +161,7 @@ func (d *durations) excess(tl *excess.Timeline, n int) (seconds, worst, noise fl
 		worst = max(worst, float64(d.seconds[slot])-float64(d.requests[slot])*normal.mean())
 	}
 	seconds = max(0, sumLast(&d.seconds, tl, n)-expected)
-	return seconds, min(worst, seconds), noise
+	return weight * seconds, weight * min(worst, seconds), weight * noise
 }
 
 func countFrom(l *[bins]uint16, bin int) float32 {

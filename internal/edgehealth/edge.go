@@ -18,6 +18,12 @@ type edge struct {
 	key         Key
 	first, last int64
 
+	// sampling tells, of a bucket that is open, how many requests nobody saw, and of a closed one for how many more than one each
+	// that was seen stands; see sampling.go. It is 0 without sampling. weightNow is the weight in the newest bucket with requests,
+	// less one.
+	sampling  excess.Counts
+	weightNow float64
+
 	requests excess.Counts
 	failures excess.Track
 	calls    excess.Track
@@ -38,6 +44,7 @@ func newEdge(key Key, bucket int64) *edge {
 
 func (e *edge) add(slot int, s *Sample) {
 	e.requests[slot] += float32(s.Requests)
+	e.sampling[slot] += float32(s.Unseen)
 	e.failures.Events[slot] += float32(s.Failed)
 	e.calls.Events[slot] += float32(s.Requests)
 	e.server.add(slot, s.ServerSeconds, &s.ServerLatency)
@@ -48,14 +55,14 @@ func (e *edge) retire(slot int, exposure *excess.Counts, l excess.Learning) {
 	requests := float64(e.requests[slot])
 	if requests > 0 && e.normalAt(slot) {
 		keep := math.Exp2(-1 / l.HalfLife)
-		e.busy = e.busy*keep + 1
+		e.busy = e.busy*keep + 1/e.weight(slot)
 		e.busyRequests = e.busyRequests*keep + requests
 	}
 	e.failures.Retire(slot, requests, l)
 	e.calls.Retire(slot, float64(exposure[slot]), l)
 	e.server.retire(slot, l)
 	e.client.retire(slot, l)
-	e.requests[slot] = 0
+	e.requests[slot], e.sampling[slot] = 0, 0
 }
 
 // normalAt reports whether nothing was abnormal about the edge in a slot.
@@ -65,7 +72,7 @@ func (e *edge) normalAt(slot int) bool {
 
 // clear forgets the counts that are in the ring.
 func (e *edge) clear() {
-	e.requests = excess.Counts{}
+	e.requests, e.sampling = excess.Counts{}, excess.Counts{}
 	e.failures.Clear()
 	e.calls.Clear()
 	e.server.clear()
@@ -106,7 +113,8 @@ func (e *edge) judge(m *Model, minSurprise float64, findings []Finding) []Findin
 	}
 	report(&e.client.slow, &e.client.requests, v, Finding{Kind: kind, Normal: normal, Now: now})
 
-	exposure := m.exposure(e)
+	var scratch excess.Counts
+	exposure := m.exposure(e, &scratch)
 	e.calls.Load(w, tl, exposure)
 	above := e.calls.Above(w, excess.Options{MinEvents: 12, MinRatio: 2})
 	below := e.calls.Below(w, excess.Options{MinEvents: 8, MinRatio: 4})
@@ -130,7 +138,7 @@ func (e *edge) judge(m *Model, minSurprise float64, findings []Finding) []Findin
 func (e *edge) judgeSurge(w *excess.Window, tl *excess.Timeline, time *excess.Counts) excess.Verdict {
 	for slot, n := range e.requests {
 		if n > 0 {
-			time[slot] = 1
+			time[slot] = float32(1 / e.weight(slot))
 		}
 	}
 	e.calls.Load(w, tl, time)
@@ -138,25 +146,30 @@ func (e *edge) judgeSurge(w *excess.Window, tl *excess.Timeline, time *excess.Co
 }
 
 func (e *edge) impact(tl *excess.Timeline, exposure *excess.Counts, n int) Impact {
-	out := Impact{Requests: sumLast(&e.requests, tl, n)}
+	out := Impact{Requests: e.sumAll(&e.requests, tl, n), Weight: 1 + e.weightNow}
+	if seen := sumLast(&e.requests, tl, n); seen > 0 {
+		out.Weight = out.Requests / seen
+	}
 	usual := excess.Cell{Events: e.busyRequests, Exposure: e.busy}
 	calls := e.calls.Past()
 	for i := int64(n) + 1; i < excess.Lookback; i++ {
 		slot := excess.SlotOf(tl.Next() - 1 - i)
 		if e.requests[slot] > 0 && e.normalAt(slot) {
 			usual.Events += float64(e.requests[slot])
-			usual.Exposure++
+			usual.Exposure += 1 / e.weight(slot)
 		}
 		calls.Events += float64(e.requests[slot])
 		calls.Exposure += float64(exposure[slot])
 	}
-	out.UsualRequests, out.UsualBuckets = excess.Expected(float64(n), usual), usual.Exposure
-	out.ExpectedRequests = excess.Expected(sumLast(exposure, tl, n), calls)
-	expected := excess.Expected(out.Requests, e.failures.Past())
-	out.Failures = max(0, sumLast(&e.failures.Events, tl, n)-expected)
-	out.FailureNoise = math.Sqrt(expected*e.failures.Dispersion() + 1)
-	out.ClientSeconds, out.WorstClientSeconds, out.ClientNoise = e.client.excess(tl, n)
-	out.Seconds, out.WorstSeconds, out.SecondsNoise = e.server.excess(tl, n)
+	// All that follows was counted in requests that were seen, but for the buckets.
+	w := out.Weight
+	out.UsualRequests, out.UsualBuckets = excess.Expected(float64(n), usual), w*usual.Exposure
+	out.ExpectedRequests = w * excess.Expected(sumLast(exposure, tl, n), calls)
+	expected := excess.Expected(sumLast(&e.requests, tl, n), e.failures.Past())
+	out.Failures = w * max(0, sumLast(&e.failures.Events, tl, n)-expected)
+	out.FailureNoise = w * math.Sqrt(expected*e.failures.Dispersion()+1)
+	out.ClientSeconds, out.WorstClientSeconds, out.ClientNoise = e.client.excess(tl, n, w)
+	out.Seconds, out.WorstSeconds, out.SecondsNoise = e.server.excess(tl, n, w)
 	if sumLast(&e.server.requests, tl, n) == 0 {
 		out.Seconds, out.WorstSeconds, out.SecondsNoise, out.ClientOnly = out.ClientSeconds, out.WorstClientSeconds, out.ClientNoise, true
 	}

@@ -24,6 +24,8 @@ type Key struct {
 // Sample is what happened on an edge since the last sample.
 type Sample struct {
 	Requests, Failed float64
+	// Unseen are those of the requests that nobody saw: sampled ones stand for them.
+	Unseen float64
 	// ServerSeconds and ClientSeconds are sums of durations as the callee and the caller saw them.
 	ServerSeconds, ClientSeconds float64
 	// ServerLatency and ClientLatency count the requests by duration.
@@ -74,13 +76,17 @@ type Model struct {
 	// entry is the node that stands for callers outside the graph.
 	entry  Node
 	window excess.Window
+	// sampled is set once an edge had requests that nobody saw, and unseen how many came to each node, or left the entry node,
+	// in the bucket that was closed last.
+	sampled bool
+	unseen  map[Node]float64
 	// oldest is the first bucket that was not closed when the oldest of the restored edges was written.
 	oldest int64
 }
 
 // New returns an empty Model. The node entry stands for callers outside the graph.
 func New(entry Node, limits Limits, learning excess.Learning) *Model {
-	return &Model{limits: limits, learning: learning, entry: entry, edges: map[Key]*edge{}, incoming: map[Node]*excess.Counts{}}
+	return &Model{limits: limits, learning: learning, entry: entry, edges: map[Key]*edge{}, incoming: map[Node]*excess.Counts{}, unseen: map[Node]float64{}}
 }
 
 // Len returns the number of edges.
@@ -101,6 +107,7 @@ func (m *Model) Observe(key Key, bucket int64, s *Sample) bool {
 	}
 	slot := m.timeline.Slot(bucket)
 	e.add(slot, s)
+	m.sampled = m.sampled || s.Unseen > 0
 	if s.Requests > 0 {
 		e.last = max(e.last, bucket)
 		m.node(key.Server)[slot] += float32(s.Requests)
@@ -161,17 +168,30 @@ func (m *Model) Settle(n Node) {
 	}
 }
 
+// retire learns the counts of a slot, while the next bucket is being closed, which makes counts what was seen.
 func (m *Model) retire(slot int) {
+	var scratch excess.Counts
 	for _, e := range m.sorted {
-		e.retire(slot, m.exposure(e), m.learning)
+		e.retire(slot, m.exposure(e, &scratch), m.learning)
 	}
+	m.unweigh(excess.SlotOf(m.timeline.Next()))
 	for _, c := range m.incoming {
 		c[slot] = 0
 	}
 }
 
-// exposure returns what the calls of an edge are measured on: the requests that its caller got.
-func (m *Model) exposure(e *edge) *excess.Counts { return m.node(e.key.Client) }
+// exposure returns what the calls of an edge are measured on: the requests that its caller got. They are in the measure of the
+// edge's own counts, for which scratch is used where it has to be.
+func (m *Model) exposure(e *edge, scratch *excess.Counts) *excess.Counts {
+	incoming := m.node(e.key.Client)
+	if !m.sampled {
+		return incoming
+	}
+	for slot, n := range incoming {
+		scratch[slot] = float32(float64(n) / e.weight(slot))
+	}
+	return scratch
+}
 
 // Forget drops an edge and all that was learnt of it.
 func (m *Model) Forget(key Key) {
@@ -234,6 +254,9 @@ func (m *Model) Edges(visit func(Key)) {
 
 // Impact is what an edge had to bear in a window, beyond what was normal.
 type Impact struct {
+	// Weight is how many requests one that was seen stands for, at least 1: what differs by less than that differs by less than
+	// one request as far as anybody knows.
+	Weight float64
 	// Requests, how many there would usually have been in that time, and how many for what the caller got to do.
 	Requests, UsualRequests, ExpectedRequests float64
 	// UsualBuckets is how many buckets the usual number is known from.
@@ -255,7 +278,8 @@ func (m *Model) Impact(key Key, n int) Impact {
 	if e == nil {
 		return Impact{}
 	}
-	return e.impact(&m.timeline, m.exposure(e), n)
+	var scratch excess.Counts
+	return e.impact(&m.timeline, m.exposure(e, &scratch), n)
 }
 
 // FirstSeen returns the bucket in which an edge was first seen.

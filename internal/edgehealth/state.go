@@ -10,7 +10,7 @@ import (
 )
 
 // ModelVersion is the version of what is learnt of an edge: state of another one means something else and is not read.
-const ModelVersion = 1 + 100*excess.ModelVersion
+const ModelVersion = 2 + 100*excess.ModelVersion
 
 // ErrNoRoom says that a model holds as many edges as it may.
 var ErrNoRoom = errors.New("no room for another edge")
@@ -57,14 +57,19 @@ func (m *Model) RestoreEdge(data []byte) error {
 	m.insert(e)
 	m.node(e.key.Client)
 	m.node(e.key.Server)
-	for slot, n := range e.requests {
-		if n > 0 {
-			m.node(e.key.Server)[slot] += n
-			if e.key.Client == m.entry {
-				m.node(m.entry)[slot] += n
-			}
+	for b := m.timeline.Next() - excess.Lookback; b < m.timeline.Next()+excess.Lookahead; b++ {
+		slot := excess.SlotOf(b)
+		n := e.requests[slot]
+		if b < m.timeline.Next() {
+			n = float32(float64(n) * e.weight(slot))
+		}
+		m.sampled = m.sampled || e.sampling[slot] > 0
+		m.node(e.key.Server)[slot] += n
+		if e.key.Client == m.entry {
+			m.node(m.entry)[slot] += n
 		}
 	}
+	m.sampled = m.sampled || e.weightNow > 0
 	return nil
 }
 
@@ -112,7 +117,7 @@ func (m *Model) drop(slot int) {
 }
 
 func (e *edge) drop(slot int) {
-	e.requests[slot] = 0
+	e.requests[slot], e.sampling[slot] = 0, 0
 	e.failures.Drop(slot)
 	e.calls.Drop(slot)
 	e.server.drop(slot)
@@ -137,12 +142,14 @@ func codeEdge(c *binarystate.Codec, at *excess.Timeline, e *edge) {
 func (e *edge) code(c *binarystate.Codec) {
 	c.Int64s(&e.first, &e.last)
 	c.Counts(e.requests[:])
+	c.Counts(e.sampling[:])
+	c.Float64s(&e.weightNow)
 	e.failures.Code(c)
 	e.calls.Code(c)
 	c.Float64s(&e.busy, &e.busyRequests)
 	e.server.code(c)
 	e.client.code(c)
-	if c.Reading() && (e.busy < 0 || e.busyRequests < 0) {
+	if c.Reading() && (e.busy < 0 || e.busyRequests < 0 || e.weightNow < 0) {
 		c.Fail(binarystate.ErrInvalid)
 	}
 }

@@ -30,6 +30,8 @@ const (
 // Totals are the counts of an edge.
 type Totals struct {
 	Requests, Failed int64
+	// Unseen and UnseenFailed are those of them that nobody saw: by which calls that were sampled stand for more than one.
+	Unseen, UnseenFailed int64
 	// Client and Server are the durations; without those of failed calls when they are kept apart.
 	Client, Server Histogram
 	// FailedClient and FailedServer are the durations of failed calls.
@@ -166,6 +168,10 @@ func (e *edges) add(ed *edge, c *call, start int64, ahead bool) {
 		if n = int64(rounded); n == 0 {
 			return
 		}
+		t.Unseen += n - 1
+		if c.failed {
+			t.UnseenFailed += n - 1
+		}
 	} else {
 		ed.residual = 0
 	}
@@ -219,6 +225,8 @@ func (e *edges) next(ed *edge, start int64) {
 	explicit := len(e.cfg.Bounds) > 0
 	ed.total.Requests += ed.ahead.Requests
 	ed.total.Failed += ed.ahead.Failed
+	ed.total.Unseen += ed.ahead.Unseen
+	ed.total.UnseenFailed += ed.ahead.UnseenFailed
 	from := ed.ahead.histograms()
 	for i, h := range ed.total.histograms() {
 		h.merge(from[i], explicit)
@@ -241,7 +249,7 @@ func (e *edges) reset(t *Totals) {
 }
 
 func (t *Totals) clear() {
-	t.Requests, t.Failed = 0, 0
+	t.Requests, t.Failed, t.Unseen, t.UnseenFailed = 0, 0, 0, 0
 	for _, h := range t.histograms() {
 		h.reset()
 	}
