@@ -104,7 +104,7 @@ func newTraceGraph(cfg *Config, set connector.Settings, next consumer.Metrics) (
 		set.Logger.Info("setting of the servicegraph connector has no use here and is ignored", zap.String("setting", key))
 	}
 	c.graph = servicegraph.New(graphConfig, c.enqueue)
-	c.encoder = newEncoder(cfg, set.Resource, graphConfig.Bounds)
+	c.encoder = newEncoder(cfg, set.ID.Name(), set.Resource, graphConfig.Bounds)
 	var err error
 	if c.tel, err = newInstruments(set.TelemetrySettings, c); err != nil {
 		return nil, err

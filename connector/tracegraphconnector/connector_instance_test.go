@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/connector/connectortest"
 	"go.opentelemetry.io/collector/consumer/consumertest"
@@ -14,7 +15,7 @@ import (
 	"github.com/paramedic-otel/paramedic/connector/tracegraphconnector/internal/metadata"
 )
 
-// TestInstanceOfTheCollector asserts that two instances do not write the same cumulative series.
+// TestInstanceOfTheCollector asserts that two instances, or two components of one, do not write the same cumulative series.
 func TestInstanceOfTheCollector(t *testing.T) {
 	own := pcommon.NewResource()
 	own.Attributes().PutStr("service.name", "otelcol")
@@ -22,16 +23,20 @@ func TestInstanceOfTheCollector(t *testing.T) {
 	nameless := pcommon.NewResource()
 	nameless.Attributes().PutStr("service.instance.id", "")
 	for name, tc := range map[string]struct {
-		own  pcommon.Resource
-		want map[string]any
+		own       pcommon.Resource
+		component string
+		want      map[string]any
 	}{
-		"present": {own, map[string]any{"service.instance.id": "one"}},
-		"absent":  {pcommon.NewResource(), map[string]any{}},
-		"empty":   {nameless, map[string]any{}},
-		"none":    {pcommon.Resource{}, map[string]any{}},
+		"present":           {own, "", map[string]any{"service.instance.id": "one"}},
+		"absent":            {pcommon.NewResource(), "", map[string]any{}},
+		"empty":             {nameless, "", map[string]any{}},
+		"none":              {pcommon.Resource{}, "", map[string]any{}},
+		"several in one":    {own, "staging", map[string]any{"service.instance.id": "one/staging"}},
+		"several in a none": {pcommon.Resource{}, "staging", map[string]any{"service.instance.id": "staging"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			set := connectortest.NewNopSettings(metadata.Type)
+			set.ID = component.NewIDWithName(metadata.Type, tc.component)
 			set.Resource = tc.own
 			sink := new(consumertest.MetricsSink)
 			cfg := createDefaultConfig().(*Config)

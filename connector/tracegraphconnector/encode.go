@@ -15,7 +15,7 @@ const scopeName = "traces_service_graph"
 
 // encoder writes edges as metrics.
 type encoder struct {
-	// instance tells the series of one collector from those of another; it may be empty.
+	// instance tells the series of one collector, and of one component in it, from those of another; it may be empty.
 	instance    string
 	bounds      []float64
 	temporality pmetric.AggregationTemporality
@@ -29,9 +29,9 @@ type encoder struct {
 	clientDimensions, serverDimensions []string
 }
 
-func newEncoder(cfg *Config, own pcommon.Resource, bounds []float64) encoder {
+func newEncoder(cfg *Config, name string, own pcommon.Resource, bounds []float64) encoder {
 	e := encoder{
-		instance: instanceOf(own), bounds: bounds, temporality: pmetric.AggregationTemporalityCumulative,
+		instance: instanceOf(own, name), bounds: bounds, temporality: pmetric.AggregationTemporalityCumulative,
 		offset: int64(cfg.MetricsTimestampOffset), splitFailed: cfg.FailedAttribute, operations: cfg.Operations.Enabled,
 		virtualLabel: cfg.VirtualNodeExtraLabel,
 	}
@@ -45,16 +45,19 @@ func newEncoder(cfg *Config, own pcommon.Resource, bounds []float64) encoder {
 	return e
 }
 
-// instanceOf returns the service.instance.id among the attributes of the collector's own telemetry, or nothing.
-func instanceOf(own pcommon.Resource) string {
-	if own == (pcommon.Resource{}) {
-		return "" // nobody set it, and it must not be read
+// instanceOf returns the service.instance.id among the attributes of the collector's own telemetry, and the name of the component,
+// if it has one: one collector may have several. It may be empty.
+func instanceOf(own pcommon.Resource, name string) string {
+	var instance string
+	if own != (pcommon.Resource{}) { // nobody set that one, and it must not be read
+		if id, ok := own.Attributes().Get(semconv.AttrServiceInstanceID); ok {
+			instance = id.AsString()
+		}
 	}
-	id, ok := own.Attributes().Get(semconv.AttrServiceInstanceID)
-	if !ok {
-		return ""
+	if instance != "" && name != "" {
+		instance += "/"
 	}
-	return id.AsString()
+	return instance + name
 }
 
 func (e *encoder) encode(at int64, edges []servicegraph.Edge) pmetric.Metrics {

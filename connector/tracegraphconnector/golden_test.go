@@ -8,6 +8,7 @@ import (
 	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/golden"
 	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/pdatatest/pmetrictest"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/confmap/confmaptest"
 	"go.opentelemetry.io/collector/connector/connectortest"
@@ -36,7 +37,9 @@ func TestGolden(t *testing.T) {
 			require.NoError(t, err)
 
 			sink := new(consumertest.MetricsSink)
-			c, err := NewFactory().CreateTracesToMetrics(t.Context(), connectortest.NewNopSettings(metadata.Type), cfg, sink)
+			set := connectortest.NewNopSettings(metadata.Type)
+			set.ID = component.NewID(metadata.Type)
+			c, err := NewFactory().CreateTracesToMetrics(t.Context(), set, cfg, sink)
 			require.NoError(t, err)
 			require.NoError(t, c.Start(t.Context(), componenttest.NewNopHost()))
 			require.NoError(t, c.ConsumeTraces(t.Context(), in))
