@@ -31,8 +31,31 @@ const (
 	attrDBCollection
 	attrDBSummary
 
-	// firstOfCallers is the first of those that say something of the other side of a call: of no use on a server's span.
-	firstOfCallers = attrPeerName
+	numAttributes
+	// lastOfServers is the last of those that are of use on a server's span: the others name the other side of a call.
+	lastOfServers = attrMessagingName
+)
+
+// attributeSet is a set of attributes.
+type attributeSet uint32
+
+func setOf(ids ...spanAttribute) (s attributeSet) {
+	for _, id := range ids {
+		s |= 1 << id
+	}
+	return s
+}
+
+var (
+	// messagingAttributes say that a span is about messages, databaseAttributes that a client's is about a database.
+	messagingAttributes = setOf(attrMessagingSystem, attrDestination)
+	databaseAttributes  = setOf(attrDBSystem, attrDBName)
+	// peerAttributes name the other side of a call, the first of them before the others, as their order here has it.
+	peerAttributes = setOf(attrPeerName, attrPeerService, attrAddress, attrNetPeer, attrHost, attrNetworkPeer, attrSockPeer)
+	// hostAttributes are those of them that name a database's host.
+	hostAttributes = setOf(attrPeerName, attrPeerService, attrAddress, attrNetPeer)
+	// namingAttributes make the operation something else than an HTTP request or what the span's name says.
+	namingAttributes = setOf(attrRPCMethod) | messagingAttributes | databaseAttributes
 )
 
 // attributeNames are the keys of the attributes in the semantic conventions of today and of before.
@@ -78,27 +101,47 @@ var attributeNames = []struct {
 	{"db.query.summary", attrDBSummary},
 }
 
-// attributeTable leads from a hash of a key to its place in attributeNames, 0 where there is none. No two keys share a hash
-// with attributeFactor.
-var attributeTable, attributeFactor = makeAttributeTable()
+// attributeTable finds attributes by their keys. It looks at as little of a key as it can, which is elsewhere in memory.
+type attributeTable struct {
+	// lengths has a bit for the length of each key.
+	lengths uint64
+	// places leads from a hash of a key to its place in attributeNames, 0 where there is none. No two keys share a hash.
+	places [1 << attributeBits]uint8
+}
 
 const attributeBits = 9
 
-func makeAttributeTable() (table [1 << attributeBits]uint8, factor uint32) {
-	for factor = 0x9e3779b1; ; factor += 2 {
-		table = [1 << attributeBits]uint8{}
-		free := true
-		for i, a := range attributeNames[1:] {
-			at := &table[attributeHash(a.key, factor)]
-			if free = free && *at == 0; !free {
-				break
-			}
-			*at = uint8(i + 1)
+var (
+	attributeFactor = findAttributeFactor()
+	// ofAll has all attributes, ofServers those that are of use on a server's span.
+	ofAll, ofServers = makeAttributeTable(numAttributes - 1), makeAttributeTable(lastOfServers)
+)
+
+// findAttributeFactor returns a factor with which no two keys share a hash.
+func findAttributeFactor() uint32 {
+	for factor := uint32(0x9e3779b1); ; factor += 2 {
+		seen, free := [1 << attributeBits]bool{}, true
+		for _, a := range attributeNames[1:] {
+			at := &seen[attributeHash(a.key, factor)]
+			free = free && !*at
+			*at = true
 		}
 		if free {
-			return table, factor
+			return factor
 		}
 	}
+}
+
+// makeAttributeTable returns a table of the attributes up to the given one.
+func makeAttributeTable(last spanAttribute) *attributeTable {
+	t := new(attributeTable)
+	for i, a := range attributeNames {
+		if a.id != attrNone && a.id <= last {
+			t.lengths |= 1 << len(a.key)
+			t.places[attributeHash(a.key, attributeFactor)] = uint8(i)
+		}
+	}
+	return t
 }
 
 // attributeHash is of the length of a key of two bytes or more, its first byte and its last but one, by which the names differ.
@@ -107,12 +150,12 @@ func attributeHash(key string, factor uint32) uint32 {
 	return (uint32(n) | uint32(key[0])<<8 | uint32(key[n-2])<<16) * factor >> (32 - attributeBits)
 }
 
-// attributeOf returns the attribute of a key, attrNone for all that are not read.
-func attributeOf(key string) spanAttribute {
-	if len(key) < 2 {
+// find returns the attribute of a key, attrNone for all that are not in the table.
+func (t *attributeTable) find(key string) spanAttribute {
+	if t.lengths>>len(key)&1 == 0 {
 		return attrNone
 	}
-	if a := &attributeNames[attributeTable[attributeHash(key, attributeFactor)]]; a.key == key {
+	if a := &attributeNames[t.places[attributeHash(key, attributeFactor)]]; a.key == key {
 		return a.id
 	}
 	return attrNone

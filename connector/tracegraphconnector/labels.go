@@ -2,8 +2,10 @@ package tracegraphconnector
 
 import (
 	"strconv"
+	"strings"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/paramedic-otel/paramedic/internal/operation"
 	"github.com/paramedic-otel/paramedic/internal/servicegraph"
@@ -56,19 +58,34 @@ func (c *labelCache) known(value string) (servicegraph.LabelID, bool) {
 	return cell.id, value != "" && cell.value == value
 }
 
-// cellOf hashes a string, eight bytes at a time. Whoever makes strings fall into one cell only costs time, and not much.
+// cellOf hashes a string by its length and its first, last and middle eight bytes. Whoever makes strings fall into one cell
+// only costs time, and not much.
 func cellOf[T ~string | ~[]byte](value T) uint64 {
 	const odd = 0x9e3779b97f4a7c15
-	h := uint64(len(value))
-	for ; len(value) >= 8; value = value[8:] {
+	n := len(value)
+	h := uint64(n)
+	switch {
+	case n >= 16:
+		h = ((h^word(value))*odd ^ word(value[n/2-4:])) * odd
+		h ^= h>>32 ^ word(value[n-8:])
+	case n >= 8:
 		h = (h ^ word(value)) * odd
-		h ^= h >> 32
-	}
-	for i := range len(value) {
-		h = h<<8 ^ h>>56 ^ uint64(value[i])
+		h ^= h>>32 ^ word(value[n-8:])
+	default:
+		for i := range n {
+			h = h<<8 ^ h>>56 ^ uint64(value[i])
+		}
 	}
 	return h * odd >> 32
 }
+
+// joinedCell is an operation whose name is joined of two parts, a method and a route.
+type joinedCell struct {
+	method, route string
+	id            servicegraph.LabelID
+}
+
+const joinedCells = 256
 
 func word[T ~string | ~[]byte](b T) uint64 {
 	_ = b[7]
@@ -85,6 +102,7 @@ type labeller struct {
 	operations bool
 
 	sets, names, versions, failures labelCache
+	joined                          []joinedCell
 	buf                             []byte
 }
 
@@ -93,10 +111,14 @@ func newLabeller(cfg *Config, graph *servicegraph.Graph) labeller {
 		dimensions: cfg.Dimensions, maxLength: cfg.MaxNameLength, operations: cfg.Operations.Enabled,
 		sets: newLabelCache(graph.Dimensions, 256), names: newLabelCache(graph.Operations, 1024),
 		versions: newLabelCache(graph.Versions, 64), failures: newLabelCache(graph.Failures, 64),
+		joined: make([]joinedCell, joinedCells),
 	}
 }
 
 func (l *labeller) begin() {
+	if l.names.epoch != l.names.table.Epoch() {
+		clear(l.joined)
+	}
 	for _, c := range []*labelCache{&l.sets, &l.names, &l.versions, &l.failures} {
 		c.begin()
 	}
@@ -112,15 +134,20 @@ func (l *labeller) version(version string) uint16 {
 }
 
 // label adds to a span what its series are told apart by.
-func (l *labeller) label(s *servicegraph.Span, from *origin, attrs pcommon.Map, d *details) {
+func (l *labeller) label(s *servicegraph.Span, from *origin, span ptrace.Span, d *details) {
 	if len(l.dimensions) > 0 {
-		s.Dimensions = l.set(from.attributes, attrs)
+		s.Dimensions = l.set(from.attributes, span.Attributes())
 	}
 	if !l.operations {
 		return
 	}
 	s.Version = from.version
-	s.Operation = uint16(l.operation(&d.op))
+	if d.seen&namingAttributes != 0 {
+		f := d.fields(span.Name(), s.Kind)
+		s.Operation = uint16(l.operation(&f))
+	} else {
+		s.Operation = uint16(l.request(span.Name(), d))
+	}
 	if s.Flags&servicegraph.FlagFailed != 0 {
 		s.Failure = uint8(l.failure(d))
 	}
@@ -128,14 +155,30 @@ func (l *labeller) label(s *servicegraph.Span, from *origin, attrs pcommon.Map, 
 
 // operation returns the number of an operation's name.
 func (l *labeller) operation(f *operation.Fields) servicegraph.LabelID {
-	if f.Plain() {
-		// The name of an operation that is a span's name needs no second look.
-		if id, ok := l.names.known(f.Name); ok {
-			return id
-		}
-	}
 	l.buf = operation.Append(l.buf[:0], f)
 	return l.names.id(l.buf)
+}
+
+// request is operation for a span that has none of the namingAttributes.
+func (l *labeller) request(name string, d *details) servicegraph.LabelID {
+	route := d.text(attrHTTPRoute)
+	if route == "" {
+		// The name of an operation that is a span's name needs no second look.
+		if id, ok := l.names.known(name); ok {
+			return id
+		}
+		return l.operation(&operation.Fields{Name: name})
+	}
+	method := d.text(attrHTTPMethod)
+	cell := &l.joined[(cellOf(route)+uint64(len(method)))%joinedCells]
+	if cell.route == route && cell.method == method {
+		return cell.id
+	}
+	id := l.operation(&operation.Fields{Name: name, HTTPMethod: method, HTTPRoute: route})
+	if id > servicegraph.LabelOther && len(method)+len(route) <= l.maxLength {
+		*cell = joinedCell{method: strings.Clone(method), route: strings.Clone(route), id: id}
+	}
+	return id
 }
 
 // set returns the number of the values of the dimensions; a resource's come before a span's.
@@ -155,16 +198,18 @@ func (l *labeller) set(resource, span pcommon.Map) servicegraph.LabelID {
 
 // failure returns the number of the kind of failure of a failed span.
 func (l *labeller) failure(d *details) servicegraph.LabelID {
+	errorType, statusName := d.text(attrErrorType), d.text(attrRPCStatusName)
+	httpStatus, rpcStatus := d.number(attrHTTPStatus), d.number(attrRPCStatus)
 	l.buf = l.buf[:0]
 	switch {
-	case d.errorType != "":
-		l.buf = operation.AppendNormal(l.buf, d.errorType)
-	case d.httpStatus >= 400 && d.httpStatus < 600:
-		l.buf = strconv.AppendInt(l.buf, d.httpStatus, 10)
-	case d.rpcStatusName != "" && d.rpcStatusName != "OK":
-		l.buf = operation.AppendNormal(l.buf, d.rpcStatusName)
-	case d.rpcStatus > 0 && d.rpcStatus < int64(len(rpcStatusNames)):
-		l.buf = append(l.buf, rpcStatusNames[d.rpcStatus]...)
+	case errorType != "":
+		l.buf = operation.AppendNormal(l.buf, errorType)
+	case httpStatus >= 400 && httpStatus < 600:
+		l.buf = strconv.AppendInt(l.buf, httpStatus, 10)
+	case statusName != "" && statusName != "OK":
+		l.buf = operation.AppendNormal(l.buf, statusName)
+	case rpcStatus > 0 && rpcStatus < int64(len(rpcStatusNames)):
+		l.buf = append(l.buf, rpcStatusNames[rpcStatus]...)
 	}
 	if len(l.buf) == 0 {
 		return servicegraph.LabelOther

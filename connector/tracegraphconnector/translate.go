@@ -29,6 +29,8 @@ type translator struct {
 	// spans are those at hand, and read reads them.
 	spans ptrace.Traces
 	read  func()
+	// details are those of the span at hand.
+	details details
 	// clampedWeights and ignoredLinks are those of the spans at hand.
 	clampedWeights, ignoredLinks int64
 }
@@ -50,7 +52,7 @@ func newTranslator(cfg *Config, graph *servicegraph.Graph) *translator {
 func (t *translator) take(td ptrace.Traces, arrived int64) {
 	t.spans = td
 	t.graph.Take(arrived, t.read)
-	t.spans = ptrace.Traces{}
+	t.spans, t.details = ptrace.Traces{}, details{}
 }
 
 // translate fills the graph's batch with the spans. Nothing of them is kept but copies of new names.
@@ -90,18 +92,20 @@ func (t *translator) span(span ptrace.Span, from *origin) {
 	if state := span.TraceState().AsRaw(); state != "" {
 		s.Weight = t.weight(state)
 	}
-	var d details
+	d := &t.details
 	attrs := span.Attributes()
 	code := span.Status().Code()
 	// A server's other side has no name worth having, so only a missing status makes its attributes of interest for that.
 	if t.labels.operations || s.Kind != servicegraph.KindServer || code == ptrace.StatusCodeUnset {
 		d.read(attrs, s.Kind)
+	} else {
+		d.seen = 0
 	}
 	if code == ptrace.StatusCodeError || code == ptrace.StatusCodeUnset && d.failed() {
 		s.Flags |= servicegraph.FlagFailed
 	}
-	t.peer(s, &d, from.attributes, attrs)
-	if d.operation == "receive" {
+	t.peer(s, d, from.attributes, attrs)
+	if d.text(attrMessagingType) == "receive" {
 		s.Flags |= servicegraph.FlagReceive
 		// Receiving is a client's span by newer conventions; its links make it a consumer's.
 		if s.Kind == servicegraph.KindClient && span.Links().Len() > 0 {
@@ -111,8 +115,7 @@ func (t *translator) span(span ptrace.Span, from *origin) {
 	if s.Kind == servicegraph.KindConsumer {
 		t.links(s, span.Links())
 	}
-	d.complete(span.Name(), s.Kind)
-	t.labels.label(s, from, attrs, &d)
+	t.labels.label(s, from, span, d)
 }
 
 // peer names the other side of a call as far as the span's attributes do.
@@ -127,24 +130,24 @@ func (t *translator) peer(s *servicegraph.Span, d *details, resource, span pcomm
 			return
 		}
 	}
-	if d.msgSystem != "" || d.destination != "" {
+	messaging := d.any(messagingAttributes)
+	if messaging {
 		s.Flags |= servicegraph.FlagMessaging
 	}
 	switch {
-	case s.Kind == servicegraph.KindClient && (d.dbSystem != "" || d.dbName != ""):
-		host := firstOf(d.peerName, d.peerService, d.address, d.netPeer, d.dbSystem)
-		s.Peer = t.graph.Peer(host, d.dbName)
+	case s.Kind == servicegraph.KindClient && d.any(databaseAttributes):
+		s.Peer = t.graph.Peer(firstOf(d.first(hostAttributes), d.text(attrDBSystem)), d.text(attrDBName))
 		s.Flags |= servicegraph.FlagDatabase
 		s.Flags &^= servicegraph.FlagMessaging
 	case s.Kind != servicegraph.KindConsumer && t.peerNames != nil:
 		if name := firstValue(t.peerNames, span); name != "" {
 			s.Peer = t.graph.Peer("", name)
 		}
-	case d.msgSystem != "" || d.destination != "":
-		s.Peer = t.graph.Peer(d.msgSystem, firstOf(d.template, d.destination))
+	case messaging:
+		s.Peer = t.graph.Peer(d.text(attrMessagingSystem), d.place())
 	case s.Kind == servicegraph.KindConsumer:
 	default:
-		if name := firstOf(d.peerName, d.peerService, d.address, d.netPeer, d.host, d.networkPeer, d.sockPeer); name != "" {
+		if name := d.first(peerAttributes); name != "" {
 			s.Peer = t.graph.Peer("", name)
 		}
 	}

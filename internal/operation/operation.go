@@ -55,11 +55,6 @@ func Append(dst []byte, f *Fields) []byte {
 	}
 }
 
-// Plain says that the operation is named by the span's name. If that is as Append leaves it, it is the operation's.
-func (f *Fields) Plain() bool {
-	return f.RPCMethod == "" && !f.Database && f.HTTPRoute == "" && (!f.Messaging || f.MessagingOperation+f.Destination == "")
-}
-
 // join appends a and b with a separator in between if there are both.
 func join(dst []byte, a string, separator byte, b string) []byte {
 	dst = append(dst, a...)

@@ -63,6 +63,7 @@ func (sh *shard) settleSlot(in *Intake, s *slot) {
 func (sh *shard) dropSlot(s *slot) {
 	if s.live > 0 {
 		from := s.from
+		var t together
 		for p := s.head; p != none; p = sh.pageNext[p] {
 			to := int32(pageSize)
 			if p == s.tail {
@@ -75,31 +76,42 @@ func (sh *shard) dropSlot(s *slot) {
 				}
 			}
 			for k := range page {
-				if k == 0 || page[k].group != page[k-1].group {
-					sh.index.askBlock(page[k].group)
+				r := &page[k]
+				if r.state() == stateGone {
+					continue
 				}
-			}
-			for k := 0; k < len(page); {
-				n, next := 0, k
-				for ; next < len(page) && page[next].group == page[k].group; next++ {
-					if page[next].state() != stateGone {
-						n++
-					}
+				if r.group != t.group || t.n == len(t.records) {
+					sh.dropTogether(&t)
+					t.group = r.group
 				}
-				if n > 0 && !sh.index.dropAll(page[k].group, n) {
-					for ; k < next; k++ {
-						if page[k].state() != stateGone {
-							sh.unlink(&page[k], p<<pageBits+from+int32(k))
-						}
-					}
-				}
-				sh.held -= n
-				k = next
+				t.records[t.n] = p<<pageBits + from + int32(k)
+				t.n++
 			}
 			from = 0
 		}
+		sh.dropTogether(&t)
 	}
 	sh.release(s)
+}
+
+// together are records of one group that leave one after the other.
+type together struct {
+	group   uint32
+	n       int
+	records [maxTogether]int32
+}
+
+const maxTogether = 256
+
+// dropTogether forgets records, with their group if it has no others.
+func (sh *shard) dropTogether(t *together) {
+	if t.n > 0 && !sh.index.dropAll(t.group, t.n) {
+		for _, i := range t.records[:t.n] {
+			sh.unlink(sh.rec(i), i)
+		}
+	}
+	sh.held -= t.n
+	t.n = 0
 }
 
 // cover marks the call within which another was made, if there is one, and returns it.
