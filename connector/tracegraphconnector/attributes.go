@@ -59,10 +59,7 @@ var (
 )
 
 // attributeNames are the keys of the attributes in the semantic conventions of today and of before.
-var attributeNames = []struct {
-	key string
-	id  spanAttribute
-}{
+var attributeNames = []attributeEntry{
 	{"", attrNone},
 	{"http.response.status_code", attrHTTPStatus},
 	{"http.status_code", attrHTTPStatus},
@@ -105,17 +102,40 @@ var attributeNames = []struct {
 type attributeTable struct {
 	// lengths has a bit for the length of each key.
 	lengths uint64
-	// places leads from a hash of a key to its place in attributeNames, 0 where there is none. No two keys share a hash.
-	places [1 << attributeBits]uint8
+	// factor makes the hashes of all keys different.
+	factor uint32
+	// entries are the attributes, the first none, and places leads from a hash of a key to its place there.
+	entries [maxAttributeNames]attributeEntry
+	places  [1 << attributeBits]uint8
 }
 
-const attributeBits = 9
+// attributeEntry is an attribute with its key.
+type attributeEntry struct {
+	key string
+	id  spanAttribute
+}
 
-var (
-	attributeFactor = findAttributeFactor()
-	// ofAll has all attributes, ofServers those that are of use on a server's span.
-	ofAll, ofServers = makeAttributeTable(numAttributes - 1), makeAttributeTable(lastOfServers)
+const (
+	attributeBits     = 9
+	maxAttributeNames = 64
 )
+
+// ofAll has all attributes, ofServers those that are of use on a server's span.
+var ofAll, ofServers = makeAttributeTable(numAttributes - 1), makeAttributeTable(lastOfServers)
+
+// makeAttributeTable returns a table of the attributes up to the given one.
+func makeAttributeTable(last spanAttribute) *attributeTable {
+	t := &attributeTable{factor: findAttributeFactor()}
+	for i, a := range attributeNames {
+		if a.id == attrNone || a.id > last {
+			continue
+		}
+		t.lengths |= 1 << len(a.key)
+		t.places[attributeHash(a.key, t.factor)] = uint8(i)
+		t.entries[i] = a
+	}
+	return t
+}
 
 // findAttributeFactor returns a factor with which no two keys share a hash.
 func findAttributeFactor() uint32 {
@@ -132,18 +152,6 @@ func findAttributeFactor() uint32 {
 	}
 }
 
-// makeAttributeTable returns a table of the attributes up to the given one.
-func makeAttributeTable(last spanAttribute) *attributeTable {
-	t := new(attributeTable)
-	for i, a := range attributeNames {
-		if a.id != attrNone && a.id <= last {
-			t.lengths |= 1 << len(a.key)
-			t.places[attributeHash(a.key, attributeFactor)] = uint8(i)
-		}
-	}
-	return t
-}
-
 // attributeHash is of the length of a key of two bytes or more, its first byte and its last but one, by which the names differ.
 func attributeHash(key string, factor uint32) uint32 {
 	n := len(key)
@@ -155,8 +163,8 @@ func (t *attributeTable) find(key string) spanAttribute {
 	if t.lengths>>len(key)&1 == 0 {
 		return attrNone
 	}
-	if a := &attributeNames[t.places[attributeHash(key, attributeFactor)]]; a.key == key {
-		return a.id
+	if e := &t.entries[t.places[attributeHash(key, t.factor)]%maxAttributeNames]; e.key == key {
+		return e.id
 	}
 	return attrNone
 }

@@ -62,8 +62,13 @@ func (t *translator) translate() {
 	for _, rs := range t.spans.ResourceSpans().All() {
 		from := t.origin(rs.Resource().Attributes())
 		for _, ss := range rs.ScopeSpans().All() {
-			for _, span := range ss.Spans().All() {
-				t.span(span, &from)
+			spans := ss.Spans()
+			for i := range spans.Len() {
+				if i+farAhead < spans.Len() {
+					askForSpan(spans.At(i + farAhead))
+					askForAttributes(spans.At(i + nearAhead))
+				}
+				t.span(spans.At(i), &from)
 			}
 		}
 	}
@@ -72,7 +77,7 @@ func (t *translator) translate() {
 func (t *translator) span(span ptrace.Span, from *origin) {
 	trace, id, parent := span.TraceID(), span.SpanID(), span.ParentSpanID()
 	s := t.graph.Add()
-	s.Trace = traceID(trace)
+	s.Trace.Hi, s.Trace.Lo = binary.BigEndian.Uint64(trace[:8]), binary.BigEndian.Uint64(trace[8:])
 	s.ID, s.Parent = binary.BigEndian.Uint64(id[:]), binary.BigEndian.Uint64(parent[:])
 	s.Start = int64(min(uint64(span.StartTimestamp()), math.MaxInt64))
 	s.End = int64(min(uint64(span.EndTimestamp()), math.MaxInt64))
@@ -130,12 +135,16 @@ func (t *translator) peer(s *servicegraph.Span, d *details, resource, span pcomm
 			return
 		}
 	}
-	messaging := d.any(messagingAttributes)
+	messaging, database := false, false
+	if d.seen&namingAttributes != 0 {
+		messaging = d.any(messagingAttributes)
+		database = s.Kind == servicegraph.KindClient && d.any(databaseAttributes)
+	}
 	if messaging {
 		s.Flags |= servicegraph.FlagMessaging
 	}
 	switch {
-	case s.Kind == servicegraph.KindClient && d.any(databaseAttributes):
+	case database:
 		s.Peer = t.graph.Peer(firstOf(d.first(hostAttributes), d.text(attrDBSystem)), d.text(attrDBName))
 		s.Flags |= servicegraph.FlagDatabase
 		s.Flags &^= servicegraph.FlagMessaging

@@ -71,6 +71,11 @@ func (k *edgeKey) bits() uint8 {
 	return uint8((((uint32(k.client)*odd+uint32(k.server))*odd+uint32(k.clientDimensions))*odd + uint32(k.serverDimensions)) * odd >> 24)
 }
 
+func (k *edgeKey) is(o *edgeKey) bool {
+	return k.client == o.client && k.server == o.server && k.connection == o.connection && k.virtual == o.virtual &&
+		k.clientDimensions == o.clientDimensions && k.serverDimensions == o.serverDimensions
+}
+
 type edge struct {
 	key   edgeKey
 	start int64
@@ -106,8 +111,9 @@ type edges struct {
 	// order is sorted for output when sorted is set.
 	order  []*edge
 	sorted bool
-	// recent are edges that were found lately, by a few bits of their keys.
+	// recent are edges that were found lately, by a few bits of their keys, and last is the one found last.
 	recent [256]*edge
+	last   *edge
 	// operations is the number of operations of all edges.
 	operations                         int
 	refusedOperations, refusedVariants int64
@@ -121,11 +127,14 @@ func newEdges(cfg *Config) edges {
 // live counts anew from start, whether it was dropped in the meantime or not; one that does so in the interval ahead, when
 // that interval becomes the oldest open one.
 func (e *edges) get(c *call, start int64, ahead bool) *edge {
-	recent := &e.recent[c.key.bits()]
-	ed := *recent
-	if ed == nil || ed.key != c.key {
-		ed = e.byKey[c.key]
-		*recent = ed
+	ed := e.last
+	if ed == nil || !ed.key.is(&c.key) {
+		recent := &e.recent[c.key.bits()]
+		if ed = *recent; ed == nil || !ed.key.is(&c.key) {
+			ed = e.byKey[c.key]
+			*recent = ed
+		}
+		e.last = ed
 	}
 	if ed != nil {
 		if ed.lastUsed < c.at-int64(e.cfg.EdgeTTL) {
@@ -328,6 +337,7 @@ func (e *edges) sweep(before int64) int64 {
 	dropped := len(e.order) - len(kept)
 	if dropped > 0 {
 		clear(e.recent[:])
+		e.last = nil
 	}
 	clear(e.order[len(kept):])
 	e.order = kept

@@ -61,57 +61,64 @@ func (sh *shard) settleSlot(in *Intake, s *slot) {
 
 // dropSlot forgets all records of a slot, of which none waits, and frees their pages.
 func (sh *shard) dropSlot(s *slot) {
-	if s.live > 0 {
-		from := s.from
-		var t together
-		for p := s.head; p != none; p = sh.pageNext[p] {
-			to := int32(pageSize)
-			if p == s.tail {
-				to = s.to
-			}
-			page := sh.slabs[p>>(slabBits-pageBits)][p<<pageBits&(slabSize-1):][from:to]
-			for k := range page {
-				if k == 0 || page[k].group != page[k-1].group {
-					sh.index.ask(page[k].group)
-				}
-			}
-			for k := range page {
-				r := &page[k]
-				if r.state() == stateGone {
-					continue
-				}
-				if r.group != t.group || t.n == len(t.records) {
-					sh.dropTogether(&t)
-					t.group = r.group
-				}
-				t.records[t.n] = p<<pageBits + from + int32(k)
-				t.n++
-			}
-			from = 0
-		}
-		sh.dropTogether(&t)
+	switch {
+	case s.live == 0:
+	case s.live == s.taken && !s.unlisted:
+		sh.dropRuns(s)
+	default: // some left before, or nobody knows their groups
+		sh.each(s, func(i int32, r *record) {
+			sh.unlink(r, i)
+			sh.held--
+		})
 	}
 	sh.release(s)
 }
 
-// together are records of one group that leave one after the other.
-type together struct {
-	group   uint32
-	n       int
-	records [maxTogether]int32
-}
+// askedRuns is the number of runs whose groups are on their way into the caches at a time.
+const askedRuns = 8
 
-const maxTogether = 256
-
-// dropTogether forgets records, with their group if it has no others.
-func (sh *shard) dropTogether(t *together) {
-	if t.n > 0 && !sh.index.dropAll(t.group, t.n) {
-		for _, i := range t.records[:t.n] {
-			sh.unlink(sh.rec(i), i)
+// dropRuns takes all records of a slot out of the index, where possible with their groups and without a look at them: they were
+// written long ago.
+func (sh *shard) dropRuns(s *slot) {
+	left := false
+	for from := 0; from < len(s.runs); from += askedRuns {
+		runs := s.runs[from:min(from+askedRuns, len(s.runs))]
+		for k := range runs {
+			sh.index.ask(runs[k].group)
+		}
+		for k := range runs {
+			sh.index.askBlock(runs[k].group)
+		}
+		for k := range runs {
+			if run := &runs[k]; sh.index.dropAll(run.group, int(run.n)) {
+				run.n = -run.n
+			} else {
+				left = true
+			}
 		}
 	}
-	sh.held -= t.n
-	t.n = 0
+	if left {
+		sh.unlinkRuns(s)
+	}
+	sh.held -= int(s.live)
+}
+
+// unlinkRuns takes the records of those runs of a slot out of the index whose number is not negative.
+func (sh *shard) unlinkRuns(s *slot) {
+	p, at := s.head, int32(0)
+	for _, run := range s.runs {
+		dropped := run.n < 0
+		for n := max(run.n, -run.n); n > 0; {
+			if at == pageSize {
+				p, at = sh.pageNext[p], 0
+			}
+			here := min(n, pageSize-at)
+			for k := at; !dropped && k < at+here; k++ {
+				sh.unlink(&sh.page(p)[k], p<<pageBits+k)
+			}
+			n, at = n-here, at+here
+		}
+	}
 }
 
 // cover marks the call within which another was made, if there is one, and returns it.

@@ -253,6 +253,14 @@ func (x *index) create(group uint32) []uint64 {
 	return x.lastCells
 }
 
+// filled says that n cells were placed in the group that was created last.
+func (x *index) filled(n int) {
+	x.expected -= n
+	if ref := uint32(x.groups[x.lastAt]) - 1; ref>>classShift >= countedClass {
+		x.blocks[ref>>classShift].used[ref&(1<<classShift-1)] += uint32(n)
+	}
+}
+
 // first is the first choice for a cell in a block of the given size.
 func first(half uint32, size int) int { return int(uint64(half) * uint64(size) >> 32) }
 

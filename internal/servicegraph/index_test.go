@@ -38,7 +38,7 @@ func TestIndexAgainstMap(t *testing.T) {
 				delete(want, n)
 				continue
 			}
-			i = st.take(0)
+			i = st.take(0, n.group)
 			r := st.rec(i)
 			r.key, r.group = n.key, n.group
 			st.index.expected = rng.IntN(40)
@@ -61,7 +61,7 @@ func TestManyGroups(t *testing.T) {
 	st := testStore()
 	var places []int32
 	for k := range uint32(20_000) {
-		i := st.take(0)
+		i := st.take(0, uint32(mix(uint64(k)+77)))
 		r := st.rec(i)
 		r.key, r.group = mix(uint64(k)), uint32(mix(uint64(k)+77))
 		st.index.add(r.group, cellOf(r.key, i, false))

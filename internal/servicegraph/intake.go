@@ -206,6 +206,11 @@ func (in *Intake) deliver() {
 		*at++
 	}
 	clear(in.buckets[:])
+	for k := range maxBuckets {
+		if from[k+1]-from[k] > 1 {
+			in.gather(in.sorted[from[k]:from[k+1]])
+		}
+	}
 	in.items = in.items[:0]
 	var done [maxBuckets]bool
 	left := false
@@ -230,6 +235,27 @@ func (in *Intake) deliver() {
 		if !left {
 			return
 		}
+	}
+}
+
+// gather puts the items of each trace next to each other, in their order. There are few traces.
+func (in *Intake) gather(items []item) {
+	for len(items) > 0 {
+		n, trace := 1, items[0].trace
+		for n < len(items) && items[n].trace == trace {
+			n++
+		}
+		rest := in.items[:0]
+		for k := n; k < len(items); k++ {
+			if items[k].trace == trace {
+				items[n] = items[k]
+				n++
+			} else {
+				rest = append(rest, items[k])
+			}
+		}
+		items = items[n:]
+		copy(items, rest)
 	}
 }
 

@@ -32,13 +32,22 @@ func placeOfName(service bool, a, b string) int {
 
 func ends(s string) uint64 {
 	h := uint64(len(s))
-	if len(s) < 8 {
+	switch {
+	case len(s) >= 8:
+		return (h^word(s))*mixA ^ word(s[len(s)-8:])
+	case len(s) >= 4:
+		return h<<56 ^ uint64(halfWord(s))<<32 ^ uint64(halfWord(s[len(s)-4:]))
+	default:
 		for i := range len(s) {
-			h = h<<8 | h>>56 ^ uint64(s[i])
+			h = h<<8 | uint64(s[i])
 		}
 		return h
 	}
-	return (h^word(s))*mixA ^ word(s[len(s)-8:])
+}
+
+func halfWord(s string) uint32 {
+	_ = s[3]
+	return uint32(s[0]) | uint32(s[1])<<8 | uint32(s[2])<<16 | uint32(s[3])<<24
 }
 
 func word(s string) uint64 {

@@ -89,16 +89,17 @@ func (o *operations) add(id LabelID, start int64, cfg *OperationsConfig) *operat
 }
 
 // variant returns the counts of a kind of failure and a version; those past the limit share theirs.
-func (op *operation) variant(key variantKey, start int64, limit int) (v *variant, refused bool) {
+func (op *operation) variant(failure, version LabelID, start int64, limit int) (v *variant, refused bool) {
 	for i := range op.variants {
-		if op.variants[i].key == key {
+		if k := &op.variants[i].key; k.version == version && k.failure == failure {
 			return &op.variants[i], false
 		}
 	}
+	key := variantKey{failure: failure, version: version}
 	if len(op.variants) >= limit {
 		other := variantKey{failure: min(key.failure, LabelOther), version: min(key.version, LabelOther)}
 		if key != other {
-			v, _ = op.variant(other, start, limit)
+			v, _ = op.variant(other.failure, other.version, start, limit)
 			return v, true
 		}
 	}
@@ -151,7 +152,7 @@ func (e *edges) operation(list *operations, id LabelID, start int64) *operation 
 // addOperation counts n equal calls with their durations in seconds.
 func (e *edges) addOperation(list *operations, c *call, n, start int64, clientSeconds, serverSeconds float64) {
 	op := e.operation(list, c.operation, start)
-	v, refused := op.variant(variantKey{failure: c.failure, version: c.version}, start, e.cfg.Operations.MaxVariants)
+	v, refused := op.variant(c.failure, c.version, start, e.cfg.Operations.MaxVariants)
 	if refused {
 		e.refusedVariants++
 	}
@@ -172,7 +173,7 @@ func (e *edges) mergeOperations(list, from *operations) {
 		o := &(*from)[i]
 		op := e.operation(list, o.id, o.start)
 		for _, ov := range o.variants {
-			v, refused := op.variant(ov.key, ov.start, e.cfg.Operations.MaxVariants)
+			v, refused := op.variant(ov.key.failure, ov.key.version, ov.start, e.cfg.Operations.MaxVariants)
 			if refused {
 				e.refusedVariants++
 			}

@@ -15,9 +15,10 @@ type shard struct {
 	mu sync.Mutex // mu guards everything below.
 
 	store
-	cfg  *Config
-	seed seeds
-	_    [64]byte // keeps neighbours off the last line
+	cfg   *Config
+	seed  seeds
+	fresh fresh
+	_     [64]byte // keeps neighbours off the last line
 }
 
 // enter and leave enclose what an intake does to the store, so that it knows how that changed.
@@ -81,6 +82,10 @@ func (sh *shard) take(in *Intake, items []item) {
 		}
 		in.trace, in.hash = items[k].id(), items[k].trace
 		sh.index.expect(items[k].group(), in.trace, next-k)
+		if sh.index.block(items[k].group()) == nil && sh.takeFresh(in, items[k:next]) {
+			k = next
+			continue
+		}
 		for ; k < next; k++ {
 			it := &items[k]
 			in.place = it.place
@@ -129,7 +134,7 @@ func (sh *shard) insert(in *Intake, s *Span) {
 			return
 		}
 	}
-	i := sh.store.take(s.ended + sh.cfg.timeout(s))
+	i := sh.store.take(s.ended+sh.cfg.timeout(s), group)
 	r := sh.rec(i)
 	sh.fill(i, r, s, extra)
 	r.key, r.parent = key, parent
@@ -204,7 +209,7 @@ func (sh *shard) called(in *Intake, i int32, r *record, s *Span) {
 func (sh *shard) follow(in *Intake, it *item) {
 	in.stats.Links++
 	s := it.span
-	i := sh.store.take(s.ended + sh.cfg.timeout(s))
+	i := sh.store.take(s.ended+sh.cfg.timeout(s), it.group())
 	r := sh.rec(i)
 	sh.fill(i, r, s, markLink)
 	// Nobody looks for it.
@@ -280,25 +285,32 @@ func (sh *shard) pair(in *Intake, i, p int32) {
 		}
 	}
 	a.other = r.svc
+	sh.paired(in, i, p, connection)
+	if a.state() == statePending {
+		in.settled(OutcomePaired)
+		sh.settle(p)
+	}
+	sh.done(in, i, OutcomePaired)
+}
+
+// paired notes the call between two records.
+func (sh *shard) paired(in *Intake, i, p int32, connection Connection) {
+	r, a := sh.rec(i), sh.rec(p)
 	failure := r.failure()
 	if failure == 0 {
 		failure = a.failure()
 	}
 	c := in.call()
-	c.key = edgeKey{
-		client: a.svc, server: r.svc, clientDimensions: a.dimensions, serverDimensions: r.dimensions, connection: connection,
-	}
+	// One by one: copied as a whole right after it was put together, the key would have to wait for that.
+	c.key.client, c.key.server = a.svc, r.svc
+	c.key.clientDimensions, c.key.serverDimensions = a.dimensions, r.dimensions
+	c.key.connection, c.key.virtual = connection, SideNone
 	c.at = max(r.at(sh.near), a.ended(sh.near))
 	c.client, c.server = int64(a.dur), int64(r.dur)
 	c.weight = max(sh.weight(p, a), sh.weight(i, r))
 	c.failed = r.failed() || a.failed()
 	c.operation, c.version, c.failure = LabelID(r.operation), LabelID(r.version), failure
 	sh.identify(in, c, a, r)
-	if a.state() == statePending {
-		in.settled(OutcomePaired)
-		sh.settle(p)
-	}
-	sh.done(in, i, OutcomePaired)
 }
 
 // identify says of which spans a call is made, as far as examples want to know.

@@ -11,6 +11,8 @@ const (
 	pageBits, slabBits = 6, 10
 	pageSize           = 1 << pageBits
 	slabSize           = 1 << slabBits
+	// A slot of more than fewRuns runs lists them while they are of shortRun records or more on average.
+	fewRuns, shortRun = 64, 4
 )
 
 // store holds the records of a shard, with an index of their keys. The records due in one tick fill pages of their own, so
@@ -42,6 +44,18 @@ type slot struct {
 	from, to int32
 	// live counts its records, settled those of them that are.
 	live, settled int32
+	number        int32
+	// taken counts the records that it was given, and runs tells in their order to which groups these belong, unless it is
+	// unlisted.
+	taken    int32
+	runs     []groupRun
+	unlisted bool
+}
+
+// groupRun is a number of records in a row that belong to one group.
+type groupRun struct {
+	group uint32
+	n     int32
 }
 
 func (st *store) init(cfg *Config) {
@@ -51,7 +65,7 @@ func (st *store) init(cfg *Config) {
 	}
 	st.slots = make([]slot, slots)
 	for i := range st.slots {
-		st.slots[i] = slot{head: none, tail: none}
+		st.slots[i] = slot{head: none, tail: none, number: int32(i)}
 	}
 	st.freePage = none
 	st.index = newIndex(cfg.MaxExemplars > 0)
@@ -91,20 +105,34 @@ func (st *store) lookup(group uint32, key uint64) int32 {
 	return none
 }
 
-// take returns a place for a record that is due at the given time. It is in no list and not in the index.
-func (st *store) take(deadline int64) int32 {
-	t := min(max((deadline+tick-1)/tick, st.first), st.first+int64(len(st.slots))-1)
-	at := int32(uint64(t) & uint64(len(st.slots)-1))
-	s := &st.slots[at]
+// slotRange is a slot with the times at which its records are due: later than after, and no later than until.
+type slotRange struct {
+	slot         *slot
+	after, until int64
+}
+
+// slotAt returns the slot of what is due at the given time.
+func (st *store) slotAt(deadline int64) slotRange {
+	t := (deadline + tick - 1) / tick
+	in := min(max(t, st.first), st.first+int64(len(st.slots))-1)
+	return slotRange{slot: &st.slots[uint64(in)&uint64(len(st.slots)-1)], after: (t - 1) * tick, until: t * tick}
+}
+
+// take returns a place for a record of a group that is due at the given time. It is in no list and not in the index.
+func (st *store) take(deadline int64, group uint32) int32 {
+	return st.takeFrom(st.slotAt(deadline).slot, group)
+}
+
+// takeFrom is take, given the slot.
+func (st *store) takeFrom(s *slot, group uint32) int32 {
+	if last := len(s.runs) - 1; last >= 0 && s.runs[last].group == group {
+		s.runs[last].n++
+	} else if !s.unlisted {
+		s.list(group)
+	}
+	s.taken++
 	if s.tail == none || s.to == pageSize {
-		p := st.page()
-		st.pageNext[p], st.pageSlot[p] = none, at
-		if s.tail == none {
-			s.head, s.from = p, 0
-		} else {
-			st.pageNext[s.tail] = p
-		}
-		s.tail, s.to = p, 0
+		st.addPage(s)
 	}
 	i := s.tail<<pageBits + s.to
 	s.to++
@@ -113,8 +141,35 @@ func (st *store) take(deadline int64) int32 {
 	return i
 }
 
-// page returns a page that is not in use.
-func (st *store) page() int32 {
+// list begins a run of records, or gives up listing them when the runs are so short that the list takes more room than it is
+// worth.
+func (s *slot) list(group uint32) {
+	if n := int32(len(s.runs)); n >= fewRuns && s.taken < shortRun*n {
+		s.runs, s.unlisted = s.runs[:0], true
+		return
+	}
+	s.runs = append(s.runs, groupRun{group: group, n: 1})
+}
+
+// addPage gives a slot another page.
+func (st *store) addPage(s *slot) {
+	p := st.newPage()
+	st.pageNext[p], st.pageSlot[p] = none, s.number
+	if s.tail == none {
+		s.head, s.from = p, 0
+	} else {
+		st.pageNext[s.tail] = p
+	}
+	s.tail, s.to = p, 0
+}
+
+// page returns the records of a page.
+func (st *store) page(p int32) []record {
+	return st.slabs[p>>(slabBits-pageBits)][p<<pageBits&(slabSize-1):][:pageSize]
+}
+
+// newPage returns a page that is not in use.
+func (st *store) newPage() int32 {
 	if p := st.freePage; p != none {
 		st.freePage = st.pageNext[p]
 		return p
@@ -229,7 +284,7 @@ func (st *store) stopWaiting(i int32) {
 
 // move puts a record where those of another deadline are, and returns its new place.
 func (st *store) move(i int32, deadline int64) int32 {
-	j := st.take(deadline)
+	j := st.take(deadline, st.rec(i).group)
 	r, to := st.rec(i), st.rec(j)
 	*to = *r
 	st.setWeight(j, to, st.weight(i, r))
@@ -291,7 +346,7 @@ func (st *store) release(s *slot) {
 		st.freePage = p
 		p = next
 	}
-	*s = slot{head: none, tail: none}
+	*s = slot{head: none, tail: none, number: s.number, runs: s.runs[:0]}
 }
 
 // pop takes the oldest record of a slot out of its place, which it leaves to others, and returns it. The record may be gone
