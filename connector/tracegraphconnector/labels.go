@@ -181,7 +181,8 @@ func (l *labeller) request(name string, d *details) servicegraph.LabelID {
 	return id
 }
 
-// set returns the number of the values of the dimensions; a resource's come before a span's.
+// set returns the number of the values of the dimensions; a resource's come before a span's. A set that finds no room is none:
+// its series have the same attributes as those of spans without any of the dimensions, and so must be the same series.
 func (l *labeller) set(resource, span pcommon.Map) servicegraph.LabelID {
 	l.buf = l.buf[:0]
 	for i, name := range l.dimensions {
@@ -193,7 +194,10 @@ func (l *labeller) set(resource, span pcommon.Map) servicegraph.LabelID {
 		}
 		l.buf = servicegraph.AppendDimension(l.buf, i, v.AsString(), l.maxLength)
 	}
-	return l.sets.id(l.buf)
+	if id := l.sets.id(l.buf); id != servicegraph.LabelOther {
+		return id
+	}
+	return 0
 }
 
 // failure returns the number of the kind of failure of a failed span.
