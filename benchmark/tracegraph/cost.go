@@ -47,22 +47,31 @@ func (s *stream) spans() int {
 
 // next sends the batches of a round to a consumer, or only makes them.
 func (s *stream) next(ctx context.Context, to consumer.Traces) error {
+	s.stamp()
+	if to == nil {
+		return nil
+	}
+	return s.send(ctx, to)
+}
+
+// stamp makes the batches of the next round.
+func (s *stream) stamp() {
 	// In the late mode a round has the clients of 20 traces.
 	every := step * time.Duration(s.spans()/spansPerBatch)
 	at := epoch.Add(time.Duration(s.round) * every)
-	for k, b := range []*batch{s.first, s.second} {
-		if b == nil {
-			continue
-		}
-		b.stamp(s.round-k*s.lag+1_000_000, at)
-		if to != nil {
-			if err := to.ConsumeTraces(ctx, b.traces); err != nil {
-				return err
-			}
-		}
+	s.first.stamp(s.round+1_000_000, at)
+	if s.second != nil {
+		s.second.stamp(s.round-s.lag+1_000_000, at)
 	}
 	s.round++
-	return nil
+}
+
+// send sends the batches as they are.
+func (s *stream) send(ctx context.Context, to consumer.Traces) error {
+	if err := to.ConsumeTraces(ctx, s.first.traces); err != nil || s.second == nil {
+		return err
+	}
+	return to.ConsumeTraces(ctx, s.second.traces)
 }
 
 func cpuTime() time.Duration {
@@ -79,19 +88,43 @@ func mallocs() uint64 {
 	return m.Mallocs
 }
 
-// perSpan runs a round of batches and returns the CPU nanoseconds and the allocations of a span.
-func perSpan(ctx context.Context, s *stream, to consumer.Traces, spans int) (cpu, allocs float64, err error) {
-	n := spans / s.spans()
+// perSpan runs rounds of batches and returns the CPU nanoseconds and the allocations of a span. The streams take turns: all of
+// them make their batches, and then all send them.
+func perSpan(ctx context.Context, streams []*stream, to consumer.Traces, spans int) (cpu, allocs float64, err error) {
+	n := spans / (streams[0].spans() * len(streams))
 	runtime.GC()
 	objects, began := mallocs(), cpuTime()
 	for range n {
-		if err := s.next(ctx, to); err != nil {
-			return 0, 0, err
+		round := streams[0].round
+		for k, s := range streams {
+			s.round = round + k
+			s.stamp()
+		}
+		streams[0].round = round + len(streams)
+		for _, s := range streams {
+			if to == nil {
+				continue
+			}
+			if err := s.send(ctx, to); err != nil {
+				return 0, 0, err
+			}
 		}
 	}
 	used := cpuTime() - began
-	total := float64(n * s.spans())
+	total := float64(n * streams[0].spans() * len(streams))
 	return float64(used.Nanoseconds()) / total, float64(mallocs()-objects) / total, nil
+}
+
+// modes are the ways in which the spans of the cost come.
+var modes = []struct {
+	process, name string
+	late          bool
+	// streams is the number of different batches.
+	streams int
+}{
+	{"together", "both sides in one batch", false, 1},
+	{"late", "the callee's side in a batch 1 s later", true, 1},
+	{"cold", "both sides in one batch, of batches that the caches do not hold", false, 100},
 }
 
 // costs are the contestants of the cost, by the names of their processes.
@@ -108,7 +141,7 @@ var costs = []struct {
 // cost measures the CPU time and the allocations of a span, in rounds by turns, the making of the spans taken off. Each
 // connector has a process of its own, so that none has the others' memory to collect.
 func cost(ctx context.Context, o *options, out io.Writer) (err error) {
-	for _, late := range []bool{false, true} {
+	for _, mode := range modes {
 		names := []string{"making"}
 		for _, c := range costs {
 			names = append(names, c.process)
@@ -116,7 +149,7 @@ func cost(ctx context.Context, o *options, out io.Writer) (err error) {
 		all := make([]*process, len(names))
 		cpu, allocs := make([][]float64, len(names)), make([][]float64, len(names))
 		for k, name := range names {
-			if all[k], err = startProcess(ctx, "-cost-of", fmt.Sprintf("%s@%v", name, late), "-spans", fmt.Sprint(o.spans)); err != nil {
+			if all[k], err = startProcess(ctx, "-cost-of", name+"@"+mode.process, "-spans", fmt.Sprint(o.spans)); err != nil {
 				return err
 			}
 			defer func() { err = errors.Join(err, all[k].stop()) }()
@@ -138,11 +171,7 @@ func cost(ctx context.Context, o *options, out io.Writer) (err error) {
 		}
 		making := median(cpu[0])
 		ours := median(cpu[1]) - making
-		mode := "both sides in one batch"
-		if late {
-			mode = "the callee's side in a batch 1 s later"
-		}
-		fmt.Fprintf(out, "\n%s (making the spans: %.0f ns, taken off)\n", mode, making)
+		fmt.Fprintf(out, "\n%s (making the spans: %.0f ns, taken off)\n", mode.name, making)
 		fmt.Fprintf(out, "\tCPU ns/span\tallocations/span\tof tracegraph\n")
 		for k, c := range costs {
 			ns := median(cpu[k+1]) - making
@@ -152,10 +181,15 @@ func cost(ctx context.Context, o *options, out io.Writer) (err error) {
 	return nil
 }
 
-// serveCost runs a round of the contestant "name@late" for each line of standard input.
+// serveCost runs a round of the contestant "name@mode" for each line of standard input.
 func serveCost(ctx context.Context, what string, spans int) error {
-	name, late, _ := strings.Cut(what, "@")
-	s := newStream(late == "true")
+	name, how, _ := strings.Cut(what, "@")
+	var streams []*stream
+	for _, mode := range modes {
+		for k := 0; mode.process == how && k < mode.streams; k++ {
+			streams = append(streams, newStream(mode.late))
+		}
+	}
 	var to consumer.Traces
 	for _, c := range costs {
 		if c.process == name {
@@ -170,7 +204,7 @@ func serveCost(ctx context.Context, what string, spans int) error {
 	fmt.Println("ready")
 	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() {
-		cpu, allocs, err := perSpan(ctx, s, to, spans)
+		cpu, allocs, err := perSpan(ctx, streams, to, spans)
 		if err != nil {
 			return err
 		}

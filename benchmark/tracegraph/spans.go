@@ -72,13 +72,28 @@ func newBatch(s sides) *batch {
 			}
 		}
 	}
-	// Only now do the slices grow no more.
+	b.traces = received(b.traces)
+	for i, rs := range b.traces.ResourceSpans().All() {
+		of[i] = rs.ScopeSpans().At(0).Spans()
+	}
 	var next [services]int
 	for _, o := range order {
 		b.spans = append(b.spans, placed{of[o.service].At(next[o.service]), o.trace, o.call, o.side})
 		next[o.service]++
 	}
 	return b
+}
+
+// received returns spans as a collector receives them, with memory of their own for each key and value.
+func received(td ptrace.Traces) ptrace.Traces {
+	data, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(td)
+	if err == nil {
+		td, err = (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(data)
+	}
+	if err != nil {
+		panic("encode spans and decode them: " + err.Error())
+	}
+	return td
 }
 
 func fill(span ptrace.Span, side int) {
