@@ -1,6 +1,8 @@
 package semconv
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -82,7 +84,7 @@ const (
 	keyEntities     = "entities"
 )
 
-// Encode writes the decision into an empty log record, at debug severity.
+// Encode writes the decision into an empty log record, at debug severity; its body is a line to read.
 func (d Decision) Encode(lr plog.LogRecord) {
 	lr.SetEventName(string(EventIncidentDecision))
 	lr.SetTimestamp(pcommon.NewTimestampFromTime(d.Time))
@@ -95,6 +97,9 @@ func (d Decision) Encode(lr plog.LogRecord) {
 	attrs.PutStr(AttrDecision, d.Verdict)
 	attrs.PutStr(AttrDecisionReason, d.Reason)
 	putText(attrs, AttrDecisionDetail, d.Detail)
+	lr.Body().SetStr(strings.Join(slices.DeleteFunc([]string{d.Verdict, d.Reason, d.Subject, d.Detail}, func(part string) bool {
+		return part == ""
+	}), ": "))
 }
 
 // encodeLife writes the attributes that tell of the less usual turns of an incident's life.

@@ -18,9 +18,11 @@ func TestDecisionRecord(t *testing.T) {
 		"incident.id": "i", "incident.decision.subject": "service:a", "incident.decision": "joined",
 		"incident.decision.reason": "near", "incident.decision.detail": "why",
 	}, lr.Attributes().AsRaw())
+	assert.Equal(t, "joined: near: service:a: why", lr.Body().Str(), "a line to read")
 	assert.False(t, IsIncidentEvent(lr), "it is none of the events of a life")
 
 	bare := plog.NewLogRecord()
 	Decision{Subject: "x", Verdict: "waits", Reason: "unsure"}.Encode(bare)
 	assert.Equal(t, 3, bare.Attributes().Len(), "what is empty is left out")
+	assert.Equal(t, "waits: unsure: x", bare.Body().Str())
 }

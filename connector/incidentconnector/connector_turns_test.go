@@ -135,3 +135,51 @@ func TestMetricsAlone(t *testing.T) {
 	assert.Zero(t, w.count("dropped_events", ""))
 	assert.NotEmpty(t, sink.AllMetrics())
 }
+
+// TestSilentSeriesReopensNothing has a series of the cause fall silent, as one of a pod that is gone does, and the incident
+// resolved by the calls that succeed again: what was said last is no news.
+func TestSilentSeriesReopensNothing(t *testing.T) {
+	w := newWorld(t, nil)
+	w.play(0, 240, calm)
+	w.play(240, 244, stockFails)
+	w.play(244, 260, func(i int) []any {
+		return append(stockFails(i), score(at(i), at(244), map[string]string{semconv.AttrServiceName: "stock"}, "container.cpu.utilization", 1, 20, 0.99))
+	})
+	require.Len(t, w.last(), 1)
+	require.Equal(t, service("stock"), w.one().Cause().Entity)
+	w.play(260, 260+inBuckets(6*time.Minute), calm)
+	w.stop()
+	checkLives(t, w.events())
+	assert.Equal(t, semconv.ResolutionRecovered, w.one().Resolution)
+	assert.Zero(t, w.one().Reopened)
+}
+
+// TestRestartsAreCounted has a count of restarts rise during a fault. It stays where it is afterwards, as abnormal as it was, and
+// says nothing any more until it rises again.
+func TestRestartsAreCounted(t *testing.T) {
+	restarts := func(from, risen, every int, fault func(i int) []any) func(i int) []any {
+		return func(i int) []any {
+			if i < from || i%every != 0 {
+				return fault(i)
+			}
+			n := float64(min((i-from)/12, risen)) + 1
+			return append(fault(i), score(at(i), at(from), map[string]string{semconv.AttrServiceName: "stock"}, "k8s.container.restarts", 1, 40, n))
+		}
+	}
+	for _, every := range []int{1, 6} {
+		w := newWorld(t, nil)
+		w.play(0, 240, calm)
+		w.play(240, 264, restarts(240, 1, every, stockFails))
+		require.Len(t, w.last(), 1)
+		assert.Equal(t, semconv.CauseCrash, w.one().Cause().Kind)
+		w.play(264, 400, restarts(240, 1, every, calm))
+		assert.Equal(t, semconv.ResolutionRecovered, w.one().Resolution, "every %d", every)
+		assert.Less(t, w.one().ResolvedAt, at(264+inBuckets(2*time.Minute)))
+		assert.Zero(t, w.one().Reopened)
+		n := len(w.events())
+		w.play(400, 420, restarts(240, 20, every, calm))
+		assert.Greater(t, len(w.events()), n, "it rises again")
+		w.stop()
+		checkLives(t, w.events())
+	}
+}

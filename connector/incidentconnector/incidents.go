@@ -198,7 +198,8 @@ func (e *engine) open(group []*symptom, lead *symptom, evidence float64, now tim
 		for _, s := range group {
 			s.waited = true
 		}
-		e.decideOnce(now, lead, verdictWaits, why, "%s has a confidence of %.2f", i.state.Cause().Entity, i.state.Cause().Confidence)
+		cause := i.state.Cause()
+		e.decideOnce(now, lead, verdictWaits, why, waitDetails[why], cause.Entity, cause.Confidence)
 		return nil
 	}
 	e.incidents = append(e.incidents, i)
@@ -226,6 +227,13 @@ func (e *engine) open(group []*symptom, lead *symptom, evidence float64, now tim
 // newID returns the identity of an incident. It follows from the data, so that a replay gives the same one.
 func (e *engine) newID(lead *symptom, now time.Time) string {
 	return uuid.NewSHA1(uuid.NameSpaceOID, []byte(e.id.String()+"\x00"+now.Format(time.RFC3339Nano)+"\x00"+lead.entity.String()+"\x00"+lead.key.what+"\x00"+strconv.Itoa(e.rewinds))).String()
+}
+
+// waitDetails say of each reason to wait what it means, given the first cause and its confidence.
+var waitDetails = map[reason]string{
+	reasonUnsure:  "the first cause, %s, has a confidence of %.2f",
+	reasonAwaits:  "it may be %s, with a confidence of %.2f, but calls that would explain it are missing",
+	reasonHearsay: "it may be %s, with a confidence of %.2f, but only one of its callers complains",
 }
 
 // waitsFor says why an incident that could be opened should wait a bucket, or nothing.
@@ -295,6 +303,7 @@ func (e *engine) resolve(i *incident, resolution semconv.Resolution, now time.Ti
 		delete(e.symptoms, s.key)
 		e.settle(s)
 	}
+	e.signals.settle(i.symptoms, now)
 	e.logger.Info("incident resolved", zap.String("incident_id", i.state.ID), zap.String("resolution", string(resolution)))
 	return event
 }

@@ -12,6 +12,8 @@ type kindRule struct {
 	kind  semconv.CauseKind
 	// failure is set where a rise is a failure whoever looks at it, so that it may open an incident.
 	failure bool
+	// counts is set where the value is how often something has happened: it stays when all is well again.
+	counts bool
 	// felt is set where others may be to blame as well, as for whoever waits for a slow answer.
 	felt bool
 }
@@ -19,8 +21,8 @@ type kindRule struct {
 // kindRules are asked in order; the first that fits counts. A name is in lower case, with dots for underscores and slashes
 // and at both ends, so that ".gc." is a whole word.
 var kindRules = []kindRule{
-	{words: []string{"restart"}, kind: semconv.CauseCrash, failure: true},
-	{words: []string{".oom"}, kind: semconv.CauseCrash, failure: true},
+	{words: []string{"restart"}, kind: semconv.CauseCrash, failure: true, counts: true},
+	{words: []string{".oom"}, kind: semconv.CauseCrash, failure: true, counts: true},
 	{words: []string{"crash"}, kind: semconv.CauseCrash, failure: true},
 	{words: []string{"k8s.deployment.available"}, kind: semconv.CauseCrash},
 	{words: []string{"k8s.", ".ready"}, kind: semconv.CauseCrash},
@@ -76,7 +78,7 @@ var kindsOfUnits = map[string]kindRule{
 	"ms":          {kind: semconv.CauseLatency, felt: true},
 	"us":          {kind: semconv.CauseLatency, felt: true},
 	"ns":          {kind: semconv.CauseLatency, felt: true},
-	"{restart}":   {kind: semconv.CauseCrash, failure: true},
+	"{restart}":   {kind: semconv.CauseCrash, failure: true, counts: true},
 	"{error}":     {kind: semconv.CauseErrors, failure: true},
 	"{exception}": {kind: semconv.CauseErrors, failure: true},
 	"{failure}":   {kind: semconv.CauseErrors, failure: true},
@@ -107,6 +109,7 @@ func kindOf(metric string, unit func() string, signal string) kindRule {
 		// How often something is timed is how often it happens.
 		rule.kind = semconv.CauseTraffic
 	}
+	rule.counts = rule.counts && signal == semconv.SignalValue
 	return rule
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -45,6 +46,10 @@ type signal struct {
 	// utilization is the value of a series that is one, else not a number.
 	utilization float64
 	onset, last time.Time
+	// count is the value of a series that counts what happens, rose when that was last another one, and risenAt is run then.
+	count   float64
+	rose    time.Time
+	risenAt int
 	// run is how many samples in a row were abnormal; 0 once the series has come back.
 	run      int
 	resource map[string]string
@@ -85,6 +90,26 @@ func compareSignals(a, b *signalKey) int {
 		compareEntities(a.entity, b.entity), cmp.Compare(a.metric, b.metric), cmp.Compare(a.signal, b.signal),
 		bytes.Compare(a.point[:], b.point[:]), bytes.Compare(a.source[:], b.source[:]),
 	)
+}
+
+// symptom returns the key of the symptom that a series is of an entity.
+func (k *signalKey) symptom(of semconv.Entity) symptomKey {
+	return symptomKey{classSignal, of, fmt.Sprintf("%s\x00%s\x00%x%x", k.metric, k.signal, k.point, k.source)}
+}
+
+// settle forgets the series of symptoms whose incident is over and that were not there any more when it ended: what a series
+// said last, before it fell silent, is no new trouble.
+func (s *signals) settle(symptoms []*symptom, now time.Time) {
+	over := map[symptomKey]bool{}
+	for _, symptom := range symptoms {
+		if symptom.class == classSignal && symptom.lastActive.Before(now) {
+			over[symptom.key] = true
+		}
+	}
+	if len(over) == 0 {
+		return
+	}
+	maps.DeleteFunc(s.held, func(key signalKey, held *signal) bool { return !held.calm(s.cfg) && over[key.symptom(held.subject)] })
 }
 
 func (s *signals) clear() { clear(s.held) }
@@ -133,6 +158,9 @@ func (e *engine) ingestAnomaly(m pmetric.Metric, sm pmetric.ScopeMetrics, rm pme
 		}
 		if held != nil && held.run > 0 && isUtilization(metric) && key.signal != semconv.SignalMissing {
 			held.utilization = scoredValue(rm, metric, p)
+		}
+		if held != nil && held.run > 0 && held.rule.counts {
+			held.noteCount(scoredValue(rm, metric, p))
 		}
 	}
 }
@@ -224,6 +252,20 @@ func (s *signals) score(key signalKey, score float64, at time.Time, p pmetric.Nu
 		}
 	}
 	return held, true
+}
+
+// noteCount notes the value of a series that counts what happens.
+func (s *signal) noteCount(value float64) {
+	if math.IsNaN(value) || !s.rose.IsZero() && value == s.count {
+		return
+	}
+	s.count, s.rose, s.risenAt = value, s.last, s.run
+}
+
+// calm reports whether the series counts something that has not happened any more for a while: the number stays where it is,
+// as far from what it was as it is.
+func (s *signal) calm(cfg *Config) bool {
+	return !s.rose.IsZero() && s.last.Sub(s.rose) >= cfg.ResolveAfter && s.run-s.risenAt > cfg.Persistence
 }
 
 // saturated reports whether the series is the utilization of a resource of which little is left.

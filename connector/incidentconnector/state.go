@@ -12,7 +12,7 @@ import (
 )
 
 // stateVersion is the version of everything stored but the models, which have their own: state of another one is not read.
-const stateVersion = 2
+const stateVersion = 3
 
 const (
 	// maxStored bounds how many things of a kind are read, maxStoredText the length of a text, maxStoredJSON that of an
@@ -194,8 +194,9 @@ func (s *signal) code(c *binarystate.Codec, key *signalKey) {
 	s.rule.code(c)
 	known := !math.IsNaN(s.utilization)
 	c.Flags(&s.chosen, &known)
-	codeNumbers(c, &s.score, &s.deviation, &s.utilization)
-	codeTimes(c, &s.onset, &s.last)
+	codeNumbers(c, &s.score, &s.deviation, &s.utilization, &s.count)
+	codeTimes(c, &s.onset, &s.last, &s.rose)
+	s.risenAt = c.Count(s.risenAt, math.MaxInt32)
 	s.run = c.Count(s.run, math.MaxInt32)
 	codeTexts(c, &s.resource)
 	if c.Reading() {
@@ -209,7 +210,7 @@ func (s *signal) code(c *binarystate.Codec, key *signalKey) {
 // code writes or reads what a rule says, but not the words by which it was found.
 func (r *kindRule) code(c *binarystate.Codec) {
 	codeText(c, &r.kind)
-	c.Flags(&r.failure, &r.felt)
+	c.Flags(&r.failure, &r.felt, &r.counts)
 }
 
 // code writes or reads the last value of a cumulative series.

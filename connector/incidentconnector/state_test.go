@@ -118,7 +118,7 @@ func TestCodecsKnowEveryField(t *testing.T) {
 	}), forgotten)
 	assert.Empty(t, kept(t, func(s *keyedSignal, c *binarystate.Codec) { s.signal.code(c, &s.key) }, func(s *keyedSignal) {
 		s.entity, s.metric, s.signal.signal = s.key.entity, s.key.metric, s.key.signal
-		s.onset, s.last = moment, moment.Add(1)
+		s.onset, s.last, s.rose = moment, moment.Add(1), moment.Add(2)
 	}, "kindRule.words"), forgotten)
 	assert.Empty(t, kept(t, func(p *keyedPoint, c *binarystate.Codec) { p.lastPoint.code(c, &p.key) }, nil, "lastPoint.old"), forgotten)
 	assert.Empty(t, kept(t, (*change).code, func(c *change) { c.Time = moment }), forgotten)

@@ -223,13 +223,19 @@ func (e *engine) noteSignals(now time.Time) {
 		if s.subject == (semconv.Entity{}) {
 			s.subject = e.subject(s.entity)
 		}
-		sk := symptomKey{classSignal, s.subject, fmt.Sprintf("%s\x00%s\x00%x%x", s.metric, s.signal, key.point, key.source)}
+		sk := key.symptom(s.subject)
 		known := e.symptoms[sk]
 		if s.run == 0 || e.gaps.elapsed(s.last, now) > e.cfg.StaleAfter {
 			if known != nil && s.run == 0 {
 				e.quiet(known, now)
 			}
 			delete(e.signals.held, key)
+			continue
+		}
+		if s.calm(e.cfg) {
+			if known != nil {
+				e.quiet(known, now)
+			}
 			continue
 		}
 		if s.run < e.cfg.Persistence && (!s.saturated(e.cfg) || !e.opensAlone(s)) {
