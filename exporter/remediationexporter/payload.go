@@ -71,6 +71,12 @@ type incidentData struct {
 	Impact      impactData             `json:"impact"`
 	Timeline    []timelineData         `json:"timeline"`
 	Changes     []changeData           `json:"changes"`
+	// What follows tells of turns of its life that only some incidents take.
+	Reopened     int64      `json:"reopened,omitempty"`
+	MergedInto   string     `json:"merged_into,omitempty"`
+	SplitFrom    string     `json:"split_from,omitempty"`
+	UnknownSince *time.Time `json:"unknown_since,omitempty"`
+	SilencedBy   string     `json:"silenced_by,omitempty"`
 }
 
 type causeData struct {
@@ -80,6 +86,8 @@ type causeData struct {
 	Share      float64           `json:"share"`
 	Resource   map[string]string `json:"resource,omitempty"`
 	Evidence   []evidenceData    `json:"evidence"`
+	// Change is what was changed of the entity, or of what it runs on, before the trouble.
+	Change *changeData `json:"change,omitempty"`
 }
 
 type evidenceData struct {
@@ -88,11 +96,27 @@ type evidenceData struct {
 	Deviation float64    `json:"deviation"`
 	Score     float64    `json:"score"`
 	Summary   string     `json:"summary"`
+	// Kind is left out when nothing tells, Entity when it is that of the cause.
+	Kind     semconv.CauseKind `json:"kind,omitempty"`
+	Entity   *entityData       `json:"entity,omitempty"`
+	TraceIDs []string          `json:"trace_ids,omitempty"`
 }
 
 type impactData struct {
-	Services []string `json:"services"`
-	Ratio    float64  `json:"ratio"`
+	Services     []string        `json:"services"`
+	Ratio        float64         `json:"ratio"`
+	Entities     int64           `json:"entities,omitempty"`
+	FailureRatio float64         `json:"failure_ratio,omitempty"`
+	Upstream     []string        `json:"upstream,omitempty"`
+	Downstream   []string        `json:"downstream,omitempty"`
+	Objectives   []objectiveData `json:"objectives,omitempty"`
+}
+
+type objectiveData struct {
+	Objective      string  `json:"objective"`
+	Service        string  `json:"service"`
+	BurnRate       float64 `json:"burn_rate"`
+	BudgetConsumed float64 `json:"budget_consumed"`
 }
 
 type timelineData struct {
@@ -104,22 +128,26 @@ type changeData struct {
 	Time    *time.Time `json:"time,omitempty"`
 	Entity  entityData `json:"entity"`
 	Summary string     `json:"summary"`
+	// Kind is left out when nothing tells.
+	Kind string `json:"kind,omitempty"`
 }
 
 // bounds are how much of an incident is put into an event.
 type bounds struct {
 	causes, evidence, resource, names, timeline, changes int
+	// traces is how many examples each evidence keeps.
+	traces int
 	// text is in runes.
 	text int
 }
 
 // levels go from everything to what fits the smallest max_body_size in any case.
 var levels = []bounds{
-	{math.MaxInt, math.MaxInt, math.MaxInt, math.MaxInt, math.MaxInt, math.MaxInt, math.MaxInt},
-	{20, 20, 64, 200, 100, 50, 1024},
-	{10, 5, 32, 50, 20, 10, 256},
-	{3, 2, 16, 10, 5, 3, 128},
-	{1, 0, 0, 0, 0, 0, 64},
+	{math.MaxInt, math.MaxInt, math.MaxInt, math.MaxInt, math.MaxInt, math.MaxInt, math.MaxInt, math.MaxInt},
+	{20, 20, 64, 200, 100, 50, semconv.MaxTraceIDs, 1024},
+	{10, 5, 32, 50, 20, 10, 3, 256},
+	{3, 2, 16, 10, 5, 3, 1, 128},
+	{1, 0, 0, 0, 0, 0, 0, 64},
 }
 
 func newIncidentData(inc *semconv.Incident, b bounds) incidentData {
@@ -127,8 +155,10 @@ func newIncidentData(inc *semconv.Incident, b bounds) incidentData {
 		ID: inc.ID, Revision: inc.Revision, Fingerprint: clip(inc.Fingerprint, b.text), Status: inc.Status, Severity: inc.Severity,
 		Resolution: inc.Resolution, StartedAt: moment(inc.StartedAt), DetectedAt: moment(inc.DetectedAt),
 		ResolvedAt: moment(inc.ResolvedAt), Title: clip(inc.Title, b.text), Causes: []causeData{},
-		EntryPoints: clipAll(inc.EntryPoints, b), Impact: impactData{clipAll(inc.Impact.Services, b), inc.Impact.Ratio},
+		EntryPoints: clipAll(inc.EntryPoints, b), Impact: newImpactData(&inc.Impact, b),
 		Timeline: []timelineData{}, Changes: []changeData{},
+		Reopened: inc.Reopened, MergedInto: clip(inc.MergedInto, b.text), SplitFrom: clip(inc.SplitFrom, b.text),
+		UnknownSince: moment(inc.UnknownSince), SilencedBy: clip(inc.SilencedBy, b.text),
 	}
 	for _, c := range head(inc.Causes, b.causes) {
 		cd := causeData{
@@ -142,7 +172,11 @@ func newIncidentData(inc *semconv.Incident, b bounds) incidentData {
 			cd.Resource[clip(k, b.text)] = clip(c.Resource[k], b.text)
 		}
 		for _, e := range head(c.Evidence, b.evidence) {
-			cd.Evidence = append(cd.Evidence, evidenceData{clip(e.Signal, b.text), moment(e.Onset), e.Deviation, e.Score, clip(e.Summary, b.text)})
+			cd.Evidence = append(cd.Evidence, newEvidenceData(&e, b))
+		}
+		if c.Change != nil && b.changes > 0 {
+			change := newChangeData(c.Change, b)
+			cd.Change = &change
 		}
 		out.Causes = append(out.Causes, cd)
 	}
@@ -150,7 +184,34 @@ func newIncidentData(inc *semconv.Incident, b bounds) incidentData {
 		out.Timeline = append(out.Timeline, timelineData{moment(t.Time), clip(t.Text, b.text)})
 	}
 	for _, c := range head(inc.Changes, b.changes) {
-		out.Changes = append(out.Changes, changeData{moment(c.Time), newEntityData(c.Entity, b), clip(c.Summary, b.text)})
+		out.Changes = append(out.Changes, newChangeData(&c, b))
+	}
+	return out
+}
+
+func newEvidenceData(e *semconv.Evidence, b bounds) evidenceData {
+	out := evidenceData{
+		Signal: clip(e.Signal, b.text), Onset: moment(e.Onset), Deviation: e.Deviation, Score: e.Score,
+		Summary: clip(e.Summary, b.text), Kind: semconv.CauseKind(clip(string(e.Kind), b.text)), TraceIDs: head(e.TraceIDs, b.traces),
+	}
+	if e.Entity != (semconv.Entity{}) {
+		entity := newEntityData(e.Entity, b)
+		out.Entity = &entity
+	}
+	return out
+}
+
+func newChangeData(c *semconv.Change, b bounds) changeData {
+	return changeData{moment(c.Time), newEntityData(c.Entity, b), clip(c.Summary, b.text), clip(c.Kind, b.text)}
+}
+
+func newImpactData(i *semconv.Impact, b bounds) impactData {
+	out := impactData{
+		Services: clipAll(i.Services, b), Ratio: i.Ratio, Entities: i.Entities, FailureRatio: i.FailureRatio,
+		Upstream: clipAll(i.Upstream, b), Downstream: clipAll(i.Downstream, b),
+	}
+	for _, o := range head(i.Objectives, b.names) {
+		out.Objectives = append(out.Objectives, objectiveData{clip(o.Objective, b.text), clip(o.Service, b.text), o.BurnRate, o.BudgetConsumed})
 	}
 	return out
 }
