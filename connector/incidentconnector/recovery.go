@@ -61,6 +61,10 @@ func (h *hearing) silentFor(t time.Time, bucket time.Duration) time.Duration {
 // they are there, and that time counts for nothing.
 func (e *engine) look(i *incident, now time.Time) {
 	silent := e.silence(i, now)
+	if e.gaps.elapsed(now.Add(-silent), now) <= leastGap*e.cfg.Bucket {
+		// Most of it is time in which nobody listened.
+		silent = 0
+	}
 	state := &i.state
 	switch {
 	case silent > 0 && state.UnknownSince.IsZero():

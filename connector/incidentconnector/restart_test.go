@@ -287,3 +287,22 @@ func TestWarmUpGoesOn(t *testing.T) {
 		})
 	}
 }
+
+// TestCrashIsNoSilence has a crash lose what was learnt last during an incident: whoever follows it is not told that nothing is
+// known, for data came all the time.
+func TestCrashIsNoSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &disk{}
+		w := onDisk(t, d, func(c *Config) { c.State.Interval = 10 * time.Minute })
+		w.live(0, 270, whole)
+		require.Len(t, w.last(), 1)
+		d = d.copied()
+		w.stop()
+		w = onDisk(t, d)
+		w.live(274, 276, whole)
+		for _, e := range w.events() {
+			assert.Zero(t, e.Incident.UnknownSince, e.Time)
+		}
+		w.stop()
+	})
+}
