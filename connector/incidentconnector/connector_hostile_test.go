@@ -2,6 +2,8 @@ package incidentconnector
 
 import (
 	"fmt"
+	"math"
+	"math/rand/v2"
 	"runtime"
 	"strings"
 	"testing"
@@ -103,4 +105,124 @@ func TestStrongestScoresHaveRoom(t *testing.T) {
 		require.ElementsMatch(t, []string{"process.errors", "jvm.heap.19", "jvm.heap.18", "jvm.heap.17"}, held)
 		w.stop()
 	}
+}
+
+// TestGarbage feeds records and points with the keys that matter and nonsense below them.
+func TestGarbage(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	var value func(v pcommon.Value, depth int)
+	value = func(v pcommon.Value, depth int) {
+		switch r.IntN(9) {
+		case 0:
+			v.SetStr("\xff\xfe" + string(rune(r.IntN(70000))))
+		case 1:
+			v.SetInt(int64(r.Uint64()))
+		case 2:
+			v.SetDouble([]float64{math.NaN(), math.Inf(1), -1e308, 0}[r.IntN(4)])
+		case 3:
+			v.SetBool(true)
+		case 4:
+			v.SetEmptyBytes().FromRaw([]byte{0, 255})
+		case 5, 6:
+			if depth > 0 {
+				m := v.SetEmptyMap()
+				for _, k := range []string{"metadata", "spec", "status", "name", "namespace", "template", "containers", "object", "type", "involvedObject", "kind", "containerStatuses", "data", "context", "subject"} {
+					if r.IntN(2) == 0 {
+						value(m.PutEmpty(k), depth-1)
+					}
+				}
+			}
+		case 7:
+			if depth > 0 {
+				s := v.SetEmptySlice()
+				for range r.IntN(4) {
+					value(s.AppendEmpty(), depth-1)
+				}
+			}
+		case 8:
+			v.SetStr([]string{"Pod", "Deployment", "ReplicaSet", "DELETED", "x", ""}[r.IntN(6)])
+		}
+	}
+	keys := append([]string{attrK8sResource, attrK8sObjectKind, attrK8sObjectName, attrK8sEventReason, attrDeploymentStatus, attrDeploymentName, attrPipelineTaskType, "severity", semconv.AttrLogRecordTemplate, semconv.AttrDeploymentID, semconv.AttrContainerImageTags}, actionAttributes...)
+	for range 40 {
+		w := newWorld(t, func(c *Config) { c.WarmUp = 0; c.Persistence = 1 })
+		for i := range 30 {
+			ld := plog.NewLogs()
+			for range 5 {
+				rl := ld.ResourceLogs().AppendEmpty()
+				for range r.IntN(6) {
+					value(rl.Resource().Attributes().PutEmpty(keys[r.IntN(len(keys))]), 1)
+				}
+				lr := rl.ScopeLogs().AppendEmpty().LogRecords().AppendEmpty()
+				lr.SetTimestamp(pcommon.Timestamp([]uint64{0, 1, 1<<63 - 1, 1 << 63, math.MaxUint64, uint64(at(i).UnixNano())}[min(r.IntN(12), 5)]))
+				lr.SetEventName([]string{"", "log.pattern.new", "deployment.changed", "alert.raised", "incident.opened", "incident.decision"}[r.IntN(6)])
+				for range r.IntN(6) {
+					value(lr.Attributes().PutEmpty(keys[r.IntN(len(keys))]), 1)
+				}
+				if r.IntN(2) == 0 {
+					lr.Attributes().PutStr(attrK8sResource, []string{"events", "pods", "deployments", "configmaps", "PODS"}[r.IntN(5)])
+				}
+				value(lr.Body(), 6)
+			}
+			w.feed(ld)
+			md := calm(i)[0].(pmetric.Metrics)
+			for range 3 {
+				rm := md.ResourceMetrics().AppendEmpty()
+				for range r.IntN(4) {
+					value(rm.Resource().Attributes().PutEmpty(keys[r.IntN(len(keys))]), 1)
+				}
+				m := rm.ScopeMetrics().AppendEmpty().Metrics().AppendEmpty()
+				m.SetName([]string{semconv.MetricAnomalyScore, semconv.MetricAnomalyDeviation, semconv.MetricGraphRequestTotal, semconv.MetricGraphRequestServer, semconv.MetricGraphOperationRequestTotal, semconv.MetricLogPatternCount}[r.IntN(6)])
+				var p pmetric.NumberDataPoint
+				switch r.IntN(4) {
+				case 0:
+					p = m.SetEmptyGauge().DataPoints().AppendEmpty()
+				case 1:
+					p = m.SetEmptySum().DataPoints().AppendEmpty()
+					m.Sum().SetAggregationTemporality(pmetric.AggregationTemporality(r.IntN(3)))
+				case 2:
+					h := m.SetEmptyExponentialHistogram().DataPoints().AppendEmpty()
+					h.SetScale(int32(r.Uint32()))
+					h.Positive().SetOffset(int32(r.Uint32()))
+					h.Positive().BucketCounts().FromRaw([]uint64{1, math.MaxUint64, 3})
+					h.SetSum(math.NaN())
+					h.Attributes().PutStr("client", "a")
+					h.Attributes().PutStr("server", "b")
+					continue
+				case 3:
+					h := m.SetEmptyHistogram().DataPoints().AppendEmpty()
+					h.BucketCounts().FromRaw([]uint64{1, 2, 3, 4})
+					h.ExplicitBounds().FromRaw([]float64{math.NaN()})
+					h.Attributes().PutStr("client", "a")
+					h.Attributes().PutStr("server", "b")
+					continue
+				}
+				p.SetTimestamp(pcommon.NewTimestampFromTime(at(i)))
+				p.SetDoubleValue([]float64{math.NaN(), 1, 1e300, -3}[r.IntN(4)])
+				for _, k := range []string{"client", "server", "connection_type", "virtual_node", "operation", "error.type", "anomaly.metric", "anomaly.signal", "topic"} {
+					if r.IntN(2) == 0 {
+						value(p.Attributes().PutEmpty(k), 0)
+					}
+				}
+			}
+			w.feed(md)
+		}
+		w.stop()
+	}
+}
+
+// TestDeepObjects has objects of Kubernetes that are nested without end.
+func TestDeepObjects(t *testing.T) {
+	w := newWorld(t, nil)
+	deep := map[string]any{}
+	cur := deep
+	for range 20_000 {
+		next := map[string]any{}
+		cur["spec"] = next
+		cur = next
+	}
+	obj := deployment("stock", "x", func(d map[string]any) { inTemplate(d)["spec"].(map[string]any)["deep"] = deep })
+	w.feed(pulled(t, at(0), "deployments", obj))
+	w.feed(pulled(t, at(0), "configmaps", map[string]any{"metadata": map[string]any{"name": "c"}, "data": deep}))
+	w.stop()
 }
