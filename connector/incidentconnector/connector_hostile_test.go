@@ -50,37 +50,45 @@ func TestOneWrongClockAmongMany(t *testing.T) {
 	}
 }
 
-// TestLongNamesAreNotKept brings names of a megabyte, of which only the beginning is used.
+// TestLongNamesAreNotKept brings names of which only the beginning is used: the rest takes no memory.
 func TestLongNamesAreNotKept(t *testing.T) {
-	w := newWorld(t, nil)
-	w.feed(calm(0)...)
-	heap := func() uint64 {
+	const times, long = 40, 1 << 18
+	assert.Less(t, heldByNames(t, times, long)-heldByNames(t, times, maxNameBytes), float64(times*long)/2, "one long name a time")
+}
+
+// heldByNames returns the bytes that are held after many names of a length have come in every place.
+func heldByNames(t *testing.T, times, length int) float64 {
+	heap := func() float64 {
 		runtime.GC()
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
-		return m.HeapAlloc
+		return float64(m.HeapAlloc)
 	}
 	before := heap()
+	w := newWorld(t, nil)
+	w.feed(calm(0)...)
 	feed := func(n int) {
-		long := fmt.Sprint(n, strings.Repeat("x", 1<<20))
+		name := func() string { return fmt.Sprint(n, strings.Repeat("x", length)) }
 		resource := map[string]string{}
 		for _, key := range actionAttributes {
-			resource[key] = strings.Clone(long)
+			resource[key] = name()
 		}
 		w.feed(
 			running(0, resource),
-			score(at(0), at(0), resource, strings.Clone(long), 1, 20, 1),
-			logs(at(0), record{service: strings.Clone(long), body: strings.Clone(long), severity: plog.SeverityNumberError, span: n + 1}),
-			logs(at(0), record{service: "front", attrs: map[string]string{attrDeploymentStatus: "succeeded", attrDeploymentName: strings.Clone(long)}}),
-			pulled(t, at(0), "events", coreEvent(0, "BackOff", strings.Clone(long), "Pod", strings.Clone(long), 1)),
-			graph(at(0), call{client: strings.Clone(long), server: strings.Clone(long), n: 1, attrs: map[string]string{semconv.AttrGraphServerNamespace: strings.Clone(long)}}),
+			score(at(0), at(0), resource, name(), 1, 20, 1),
+			logs(at(0), record{service: name(), body: name(), severity: plog.SeverityNumberError, span: n + 1}),
+			logs(at(0), record{service: "front", attrs: map[string]string{attrDeploymentStatus: "succeeded", attrDeploymentName: name()}}),
+			pulled(t, at(0), "events", coreEvent(0, "BackOff", name(), "Pod", name(), 1)),
+			graph(at(0), call{client: name(), server: name(), n: 1, attrs: map[string]string{semconv.AttrGraphServerNamespace: name()}}),
+			operations(0, pmetric.AggregationTemporalityDelta, operation{"front", "orders", name(), name(), name(), 1}),
 		)
 	}
-	for n := range 60 {
+	for n := range times {
 		feed(n)
 	}
-	assert.Less(t, float64(heap())-float64(before), 50e6, "60 times a dozen megabytes came in")
+	held := heap() - before
 	w.stop()
+	return held
 }
 
 // TestStrongestScoresHaveRoom has more abnormal series than there is room for symptoms.

@@ -89,7 +89,9 @@ func (e *engine) shareMachine(a, b semconv.Entity, of map[semconv.Entity][]*symp
 	if e.relations.related(a, b) || e.runsOn(a, b) || e.runsOn(b, a) {
 		return true
 	}
-	on := func(entity, under semconv.Entity) bool { return e.relations.related(entity, under) || e.runsOn(entity, under) }
+	on := func(entity, under semconv.Entity) bool {
+		return e.relations.related(entity, under) || e.runsOn(entity, under)
+	}
 	for under, symptoms := range of {
 		if on(a, under) && on(b, under) && slices.ContainsFunc(symptoms, func(s *symptom) bool { return s.opens }) {
 			return true
