@@ -83,10 +83,12 @@ func (e *edge) judge(m *Model, minSurprise float64, findings []Finding) []Findin
 	w, tl := &m.window, &m.timeline
 	report := func(t *excess.Track, exposure *excess.Counts, v excess.Verdict, f Finding) bool {
 		if v.Surprise < minSurprise {
-			t.Calm()
+			t.Calm(tl)
 			return false
 		}
-		t.Flag(tl, v.Window, m.learning)
+		if v.Surprise = t.Flag(tl, v, m.learning); v.Surprise < minSurprise {
+			return false
+		}
 		f.Key, f.Verdict, f.Trend = e.key, v, t.Trend(tl, exposure, v)
 		findings = append(findings, f)
 		return true

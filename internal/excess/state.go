@@ -7,7 +7,7 @@ import (
 )
 
 // ModelVersion is the version of what is learnt: state of another one means something else and must not be read.
-const ModelVersion = 1
+const ModelVersion = 2
 
 // mostLearnt is beyond all that can be learnt: a weight of one for each of many years of buckets, of the largest counts.
 const mostLearnt = 1e24
@@ -26,13 +26,24 @@ func (t *Track) Code(c *binarystate.Codec) {
 	c.Uint64s(&t.abnormal)
 	c.Int64s(&t.settled, &t.flagged)
 	t.blockCells = c.Count(t.blockCells, math.MaxInt32)
+	t.habit.code(c)
 	if c.Reading() && (!t.past.plausible() || !t.block.plausible() || math.Abs(t.dispersion) > mostLearnt || t.flagged < 0) {
 		c.Fail(binarystate.ErrInvalid)
 	}
 }
 
+func (h *habit) code(c *binarystate.Codec) {
+	c.Float64s(&h.buckets, &h.episodes, &h.strength, &h.peak)
+	c.Int64s(&h.first, &h.last)
+	if c.Reading() && (!plausible(h.buckets) || !plausible(h.episodes) || !plausible(h.strength) || !plausible(h.peak)) {
+		c.Fail(binarystate.ErrInvalid)
+	}
+}
+
+func plausible(amount float64) bool { return amount >= 0 && amount <= mostLearnt }
+
 func (l *Cell) plausible() bool {
-	return l.Events >= 0 && l.Events <= mostLearnt && l.Exposure >= 0 && l.Exposure <= mostLearnt
+	return plausible(l.Events) && plausible(l.Exposure)
 }
 
 // Drop empties a slot without learning from it.

@@ -37,6 +37,8 @@ func TestCodeRefusesWhatCannotBe(t *testing.T) {
 		"less than no events":    func(t *Track) { t.past.Events = -1 },
 		"boundless exposure":     func(t *Track) { t.block.Exposure = 1e30 },
 		"boundless dispersion":   func(t *Track) { t.dispersion = -1e30 },
+		"less than no episodes":  func(t *Track) { t.habit.episodes = -1 },
+		"boundless strength":     func(t *Track) { t.habit.strength = 1e30 },
 		"flagged less than once": func(t *Track) { t.flagged = -1 },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -59,7 +61,7 @@ func TestDropLearnsNothing(t *testing.T) {
 	slot := tl.Slot(100)
 	track.Events[slot] = 5
 	tl.Close(func(int) {})
-	track.Flag(&tl, 1, Learning{HalfLife: 10, NormalAfter: 10})
+	track.Flag(&tl, Verdict{Window: 1}, Learning{HalfLife: 10, NormalAfter: 10})
 	tl.Jump(100+Cells, track.Drop)
 	assert.Equal(t, int64(100+Cells), tl.Next())
 	assert.Zero(t, track.Events)

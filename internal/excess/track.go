@@ -88,6 +88,7 @@ type Track struct {
 	settled int64
 	// flagged counts the buckets for which the track has been abnormal without a break.
 	flagged int64
+	habit   habit
 }
 
 // Learning says how a Track forgets.
@@ -109,15 +110,17 @@ func (t *Track) Retire(slot int, exposure float64, l Learning) {
 	events := float64(t.Events[slot])
 	t.Events[slot] = 0
 	bit := uint64(1) << slot
-	if t.abnormal&bit != 0 {
-		t.abnormal &^= bit
-		return
-	}
+	abnormal := t.abnormal&bit != 0
+	t.abnormal &^= bit
 	if exposure <= 0 {
 		return
 	}
-	t.learnDispersion(events, exposure)
 	keep := math.Exp2(-1 / l.HalfLife)
+	t.habit.age(keep)
+	if abnormal {
+		return
+	}
+	t.learnDispersion(events, exposure)
 	t.past.Events = t.past.Events*keep + events
 	t.past.Exposure = t.past.Exposure*keep + exposure
 }
@@ -140,6 +143,7 @@ func (t *Track) learnDispersion(events, exposure float64) {
 func (t *Track) Clear() {
 	t.Events, t.abnormal = Counts{}, 0
 	t.block, t.blockCells, t.flagged, t.settled = Cell{}, 0, 0, 0
+	t.habit.interrupt()
 }
 
 // Load fills w with the closed buckets of the track, given its exposure.
@@ -216,16 +220,22 @@ func (t *Track) Trend(tl *Timeline, exposure *Counts, v Verdict) Trend {
 // trendCells is how far back a Trend looks.
 const trendCells = 8
 
-// Flag keeps the last n closed buckets from being learnt, unless the track has been abnormal for so long that this is
-// the new normal.
-func (t *Track) Flag(tl *Timeline, n int, l Learning) {
+// Flag keeps the buckets of a verdict from being learnt, unless the track has been abnormal for so long that this is the
+// new normal, and returns how surprising it is in view of what has come and gone before; see [habit].
+func (t *Track) Flag(tl *Timeline, v Verdict, l Learning) (surprise float64) {
+	surprise = t.habit.surprise(tl.next, v)
+	t.habit.goOn(tl.next, v)
 	if t.flagged++; t.flagged > l.NormalAfter {
-		return
+		return surprise
 	}
-	for i := range min(n, Lookback) {
+	for i := range min(v.Window, Lookback) {
 		t.abnormal |= 1 << SlotOf(tl.next-1-int64(i))
 	}
+	return surprise
 }
 
 // Calm notes that the newest closed bucket ended without an abnormality.
-func (t *Track) Calm() { t.flagged = 0 }
+func (t *Track) Calm(tl *Timeline) {
+	t.flagged = 0
+	t.habit.calm(tl.next)
+}

@@ -116,7 +116,7 @@ func TestTrackAgainstPlainMap(t *testing.T) {
 		}
 		if rng.Intn(10) == 0 {
 			n := rng.Intn(5)
-			track.Flag(&tl, n, learning)
+			track.Flag(&tl, Verdict{Window: n}, learning)
 			for i := range int64(n) {
 				plain.abnormal[tl.Next()-1-i] = true
 			}
@@ -173,14 +173,14 @@ func TestFlagUntilNewNormal(t *testing.T) {
 	tl.Start(0)
 	for i := range 5 {
 		tl.Close(func(int) {})
-		track.Flag(&tl, 1, learning)
+		track.Flag(&tl, Verdict{Window: 1}, learning)
 		assert.Equal(t, i < 3, !track.Usable(SlotOf(int64(i))), i)
 	}
-	track.Calm()
+	track.Calm(&tl)
 	tl.Close(func(int) {})
-	track.Flag(&tl, 1, learning)
+	track.Flag(&tl, Verdict{Window: 1}, learning)
 	assert.False(t, track.Usable(SlotOf(5)), "a calm bucket starts the count anew")
-	track.Flag(&tl, 1000, slowLearning)
+	track.Flag(&tl, Verdict{Window: 1000}, slowLearning)
 	for i := int64(6); i > 6-Lookback; i-- {
 		assert.False(t, track.Usable(SlotOf(i-1)))
 	}

@@ -125,10 +125,12 @@ func (s *service) judge(m *Model, name string, minSurprise float64, findings []F
 	w := &m.window
 	report := func(t *excess.Track, exposure *excess.Counts, v excess.Verdict, f Finding) {
 		if v.Surprise < minSurprise {
-			t.Calm()
+			t.Calm(&m.timeline)
 			return
 		}
-		t.Flag(&m.timeline, v.Window, m.learning)
+		if v.Surprise = t.Flag(&m.timeline, v, m.learning); v.Surprise < minSurprise {
+			return
+		}
 		f.Service, f.Verdict, f.Trend = name, v, t.Trend(&m.timeline, exposure, v)
 		findings = append(findings, f)
 	}
