@@ -61,7 +61,7 @@ func (h *hearing) silentFor(t time.Time, bucket time.Duration) time.Duration {
 // they are there, and that time counts for nothing.
 func (e *engine) look(i *incident, now time.Time) {
 	silent := e.silence(i, now)
-	if e.gaps.elapsed(now.Add(-silent), now) <= leastGap*e.cfg.Bucket {
+	if heard := e.gaps.elapsed(now.Add(-silent), now); heard < silent && heard <= leastGap*e.cfg.Bucket {
 		// Most of it is time in which nobody listened.
 		silent = 0
 	}
