@@ -29,6 +29,7 @@ func recorded(t testing.TB, at time.Time, resource, attrs map[string]any, body a
 
 // TestDeployments lets the calls to stock fail after something was deployed, told in one way or another.
 func TestDeployments(t *testing.T) {
+	t.Parallel()
 	ci := map[string]any{"service.name": "ci-system"}
 	cdEvent := func(kind string) map[string]any {
 		return map[string]any{
@@ -105,6 +106,7 @@ func runs(i int, attribute, version string) any {
 
 // TestVersionsOfResources lets the resources of stock tell of the versions that run.
 func TestVersionsOfResources(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name      string
 		attribute string

@@ -33,6 +33,7 @@ func whole(i int) []any {
 }
 
 func TestDeterminism(t *testing.T) {
+	t.Parallel()
 	run := func() []plog.Logs {
 		w := newWorld(t, nil)
 		w.play(0, 320, whole)

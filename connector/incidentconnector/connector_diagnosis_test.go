@@ -225,6 +225,7 @@ func TestGrouping(t *testing.T) {
 }
 
 func TestCalm(t *testing.T) {
+	t.Parallel()
 	for seed := range int64(8) {
 		rng := rand.New(rand.NewSource(seed))
 		w := newWorld(t, nil)

@@ -64,6 +64,7 @@ func visits(now time.Time, n int, failing string, failed int) ptrace.Traces {
 
 // TestGraphOfContrib diagnoses from what contrib's servicegraph connector makes of spans.
 func TestGraphOfContrib(t *testing.T) {
+	t.Parallel()
 	for name, change := range map[string]func(*servicegraphconnector.Config){
 		"explicit histograms":    func(*servicegraphconnector.Config) {},
 		"exponential histograms": func(c *servicegraphconnector.Config) { c.ExponentialHistogramMaxSize = 160 },

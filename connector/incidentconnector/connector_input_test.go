@@ -29,6 +29,7 @@ func eachMetric(md pmetric.Metrics, f func(pmetric.Metric)) pmetric.Metrics {
 
 // TestShapesOfGraphMetrics plays the same trouble in every shape in which the graph's metrics may come.
 func TestShapesOfGraphMetrics(t *testing.T) {
+	t.Parallel()
 	cumulate := func(reset int) func(i int, md pmetric.Metrics) pmetric.Metrics {
 		sums, counts := map[string]int64{}, map[string][]uint64{}
 		seconds := map[string]float64{}

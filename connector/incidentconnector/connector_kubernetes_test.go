@@ -97,6 +97,7 @@ func withPods(make func(int) []any) func(int) []any {
 
 // TestKubernetesEvents lets the calls to stock fail and Kubernetes say why, in every form in which its events come.
 func TestKubernetesEvents(t *testing.T) {
+	t.Parallel()
 	const message = "Back-off restarting failed container app in pod stock-7d9f5-abcde_shop(0b7e6a3e-8f5c-4b0e-9d1e-0d6f5a2b9c11)"
 	for name, make := range map[string]func(i int) plog.Logs{
 		"pulled": func(i int) plog.Logs {
@@ -142,6 +143,7 @@ func TestKubernetesEvents(t *testing.T) {
 
 // TestEventsAlone has Kubernetes complain while all goes well.
 func TestEventsAlone(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	w.play(0, 240, withPods(func(i int) []any {
 		data := calm(i)
@@ -269,6 +271,7 @@ func inTemplate(d map[string]any) map[string]any {
 
 // TestWatchedChanges lets something be changed shortly before the calls to stock fail.
 func TestWatchedChanges(t *testing.T) {
+	t.Parallel()
 	stock := func(change func(map[string]any)) map[string]any { return deployment("stock", "shop/stock:1", change) }
 	for _, c := range []struct {
 		name   string

@@ -15,6 +15,7 @@ func inBuckets(d time.Duration) int { return int(d / step) }
 
 // TestReopen lets a fault come back after its incident was resolved.
 func TestReopen(t *testing.T) {
+	t.Parallel()
 	play := func(window time.Duration, pause int) []semconv.IncidentEvent {
 		w := newWorld(t, func(c *Config) { c.ReopenWindow = window })
 		w.play(0, 240, calm)
@@ -72,6 +73,7 @@ func TestAnotherCauseReopensNothing(t *testing.T) {
 
 // TestFlapping lets a fault come and go for an hour: it becomes one incident that stays open.
 func TestFlapping(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	w.play(0, 240, calm)
 	on, off := inBuckets(time.Minute), inBuckets(90*time.Second)
@@ -181,6 +183,7 @@ func TestMerge(t *testing.T) {
 
 // TestGapIsNoRecovery stops all telemetry of the shop during a fault: nobody knows whether it is over.
 func TestGapIsNoRecovery(t *testing.T) {
+	t.Parallel()
 	others := func(i int) []any { return []any{logs(at(i), record{service: "other", body: "alive"})} }
 	minute := inBuckets(time.Minute)
 	for name, c := range map[string]struct {

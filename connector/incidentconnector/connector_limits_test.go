@@ -115,6 +115,7 @@ func TestCausesLimit(t *testing.T) {
 
 // TestSettings turns each setting and looks for what it changes.
 func TestSettings(t *testing.T) {
+	t.Parallel()
 	found := func(w *world) int { w.stop(); return len(w.last()) }
 	t.Run("open_surprise", func(t *testing.T) {
 		for value, want := range map[float64]int{9: 1, 100: 0} {

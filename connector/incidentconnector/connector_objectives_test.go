@@ -58,9 +58,14 @@ func TestObjective(t *testing.T) {
 
 // TestObjectiveSettings turns each setting of an objective.
 func TestObjectiveSettings(t *testing.T) {
+	t.Parallel()
 	opened := func(failed, took float64, change func(*ObjectiveConfig)) []semconv.Incident {
 		w := newWorld(t, watching(change))
-		w.play(0, inBuckets(30*time.Minute), steadily(failed, took))
+		w.play(0, inBuckets(30*time.Minute), func(i int) []any {
+			front, _, _ := shop()
+			front.failed, front.took = failed, took
+			return []any{graph(at(i), front)}
+		})
 		w.stop()
 		return w.last()
 	}

@@ -98,6 +98,7 @@ func TestHugeAmounts(t *testing.T) {
 
 // TestSteadyIncidentIsRepeated lets a fault go on without any change.
 func TestSteadyIncidentIsRepeated(t *testing.T) {
+	t.Parallel()
 	events := func(interval time.Duration) int {
 		w := newWorld(t, func(cfg *Config) { cfg.RepeatInterval = interval })
 		w.play(0, 240, calm)

@@ -44,6 +44,7 @@ func scored(i, from int, resource map[string]string, metric string, deviation, v
 
 // TestScoresFindTheirEntity scores what Kubernetes receivers report without a service name, and what watches a database.
 func TestScoresFindTheirEntity(t *testing.T) {
+	t.Parallel()
 	kubelet := map[string]string{semconv.AttrK8sNamespaceName: "shop", semconv.AttrK8sPodName: "orders-7d9f5-abcde", semconv.AttrK8sNodeName: "node-1", semconv.AttrK8sContainerName: "app"}
 	for _, c := range []struct {
 		name     string

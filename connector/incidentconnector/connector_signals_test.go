@@ -53,6 +53,7 @@ func TestOnlyScoresAct(t *testing.T) {
 
 // TestEvidenceOfSignals lets a service log errors while one more signal of it is abnormal.
 func TestEvidenceOfSignals(t *testing.T) {
+	t.Parallel()
 	failing := func(i int) []any {
 		records := chatter(i)
 		for n := range 10 {

@@ -31,6 +31,7 @@ func kindsOfEvents(events []semconv.IncidentEvent) (names []semconv.EventName) {
 }
 
 func TestSilence(t *testing.T) {
+	t.Parallel()
 	play := func(from, to int) []semconv.IncidentEvent {
 		w := newWorld(t, silenced(from, to, stockOnly))
 		w.play(0, 240, calm)
@@ -72,6 +73,7 @@ func TestSilence(t *testing.T) {
 
 // TestSilenceMatchers turns each condition.
 func TestSilenceMatchers(t *testing.T) {
+	t.Parallel()
 	opened := func(m MatchersConfig) bool {
 		w := newWorld(t, silenced(200, 400, m))
 		w.feed(score(at(0), at(0), map[string]string{semconv.AttrServiceName: "stock", semconv.AttrK8sNamespaceName: "shop"}, "x", 0, 0, 0))

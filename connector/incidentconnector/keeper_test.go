@@ -78,6 +78,7 @@ type other struct {
 
 // TestDamage changes what is stored of an open incident and of what was learnt.
 func TestDamage(t *testing.T) {
+	t.Parallel()
 	flip := func(b []byte) []byte {
 		b[len(b)/2] ^= 1
 		return b

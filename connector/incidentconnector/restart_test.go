@@ -19,6 +19,7 @@ import (
 // TestRestarts stops and starts the connector at random points of a life, also while an incident is open: nobody who gets its
 // events can tell.
 func TestRestarts(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		play := func(cuts ...int) []semconv.IncidentEvent {
 			d := &disk{}
@@ -46,6 +47,7 @@ func TestRestarts(t *testing.T) {
 
 // TestCrashes does the same without a shutdown: the incident stays the same one, although what was learnt last is lost.
 func TestCrashes(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		play := func(cuts ...int) []semconv.IncidentEvent {
 			d := &disk{}
@@ -97,6 +99,7 @@ func open(t *testing.T, d *disk, changes ...func(*Config)) semconv.Incident {
 
 // TestDowntime is about an incident that was open when the collector stopped.
 func TestDowntime(t *testing.T) {
+	t.Parallel()
 	const minute = 12
 	for name, c := range map[string]struct {
 		// down is for how many buckets nobody listens, fails for how many after that the trouble goes on.

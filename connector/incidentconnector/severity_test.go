@@ -44,6 +44,7 @@ func TestSeverities(t *testing.T) {
 
 // TestCriticality lets stock fail for a part of the users; how grave that is depends on what the services say of themselves.
 func TestCriticality(t *testing.T) {
+	t.Parallel()
 	opened := func(failed float64, tiers map[string]string) semconv.Incident {
 		w := newWorld(t, nil)
 		for name, tier := range tiers {
