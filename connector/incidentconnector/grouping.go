@@ -76,6 +76,8 @@ type surroundings struct {
 	// something in trouble runs on.
 	saturated map[semconv.Entity][]time.Time
 	tenants   map[semconv.Entity]bool
+	// scope is what the cause can have done.
+	scope scope
 }
 
 func (e *engine) surroundings(symptoms []*symptom, near neighbourhoods) surroundings {
@@ -141,8 +143,8 @@ func anyWithin(sorted []time.Time, t time.Time, window time.Duration) bool {
 	return i < len(sorted) && sorted[i].Sub(t) <= window
 }
 
-// adopt finds the open incident that a free symptom belongs to: that of whose cause it is, or else the one it is related to,
-// began soon after and is nearest to in time. An incident that subsides takes in nothing new but symptoms of its cause.
+// adopt finds the open incident that a free symptom belongs to: that of whose cause it is, or else the one it is related to
+// and began soon after; of several the one whose cause explains it best, or else that which is nearest in time. An incident that subsides takes in nothing new but symptoms of its cause.
 func (e *engine) adopt(s *symptom, around []surroundings, near neighbourhoods) (*incident, reason) {
 	for _, i := range e.incidents {
 		if cause := i.state.Cause().Entity; s.entity == cause && cause != (semconv.Entity{}) {
@@ -150,6 +152,7 @@ func (e *engine) adopt(s *symptom, around []surroundings, near neighbourhoods) (
 		}
 	}
 	var best *incident
+	explained := 0
 	var how, why reason
 	for at, i := range e.incidents {
 		related, ok := e.relation(&around[at], s, near)
@@ -163,8 +166,11 @@ func (e *engine) adopt(s *symptom, around []surroundings, near neighbourhoods) (
 			why = closest(why, reasonTime)
 		case s.lastActive.Sub(i.lastActive()) > subsidedBuckets*e.cfg.Bucket:
 			why = closest(why, reasonSubsiding)
-		case best == nil || s.onset.Sub(i.since).Abs() < s.onset.Sub(best.since).Abs():
-			best, how = i, related
+		default:
+			by := around[at].scope.explains(s.entity)
+			if best == nil || by > explained || by == explained && s.onset.Sub(i.since).Abs() < s.onset.Sub(best.since).Abs() {
+				best, explained, how = i, by, related
+			}
 		}
 	}
 	if best == nil {

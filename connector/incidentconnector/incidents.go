@@ -137,8 +137,12 @@ func (e *engine) adoptAll(free []*symptom, near neighbourhoods, now time.Time) [
 		return free
 	}
 	around := make([]surroundings, len(e.incidents))
+	calls := e.calls()
 	for at, i := range e.incidents {
 		around[at] = e.surroundings(i.symptoms, near)
+		if len(e.incidents) > 1 {
+			around[at].scope = e.scopeOf(i, i.state.Cause().Entity, calls)
+		}
 	}
 	return slices.DeleteFunc(free, func(s *symptom) bool {
 		i, why := e.adopt(s, around, near)

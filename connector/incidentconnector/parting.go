@@ -13,21 +13,23 @@ import (
 )
 
 const (
-	// partingBuckets is for how many buckets without a break two incidents must look like one to be merged, or one like two
-	// to be split.
-	partingBuckets = 4
-	// leastShare is the share of all own impact in an incident, or of all evidence, that a cause must have to be an incident of
-	// its own.
-	leastShare = 0.2
+	// mergingBuckets is for how many buckets without a break two incidents must look like one to be merged.
+	mergingBuckets = 4
+	// partingBuckets is for how many buckets without a break an incident must look like two to be split.
+	partingBuckets = 2
 )
 
 // split parts the incidents that have been found to be about two independent causes for a while.
 func (e *engine) split(now time.Time) (events []semconv.IncidentEvent) {
 	for at := range len(e.incidents) {
 		i := e.incidents[at]
-		other := e.secondCause(i)
+		first, other := e.independentCauses(i)
 		if other != i.parting {
-			i.parting, i.partingSince = other, now
+			if i.parting == (semconv.Entity{}) || i.parting != first {
+				// They are other two than before, and not the same the other way round.
+				i.partingSince = now
+			}
+			i.parting = other
 		}
 		if other == (semconv.Entity{}) || now.Sub(i.partingSince) < partingBuckets*e.cfg.Bucket {
 			continue
@@ -36,18 +38,26 @@ func (e *engine) split(now time.Time) (events []semconv.IncidentEvent) {
 			e.refusals.limit++
 			continue
 		}
+		// What was told last may be a while ago.
+		e.diagnose(i, now)
+		if _, still := e.independentCauses(i); still != other {
+			i.parting, i.partingSince = still, now
+			continue
+		}
 		events = append(events, e.part(i, other, now)...)
 	}
 	return events
 }
 
-// secondCause returns the likeliest cause that has nothing to do with the first one: both have a share of the impact and
-// active symptoms of their own that would open an incident, and trouble flows neither from one to the other nor from
-// anything else to both. Where both are felt by the same entities they must not have begun together, for two faults seldom
-// begin at one moment and two effects of one do. More requests than usual are one trouble for all that get them.
-func (e *engine) secondCause(i *incident) (none semconv.Entity) {
-	if len(i.flow.candidates) < 2 || i.whole || !weighty(&i.flow.candidates[0]) {
-		return none
+// independentCauses returns the first cause of an incident and the likeliest one that has nothing to do with it, or no other.
+// Each would be an incident of its own if the other were not there: its symptoms would open one, and it would be named. And
+// trouble flows neither from one to the other nor from anything else in trouble to both. Where both are felt by the same
+// entities, or one calls the other, they must not have begun together, for two faults seldom begin at one moment and two
+// effects of one do, unless what is wrong inside one of them is not what is wrong inside the other. More requests than usual are one trouble for all that get them, and for all that these call.
+func (e *engine) independentCauses(i *incident) (first, other semconv.Entity) {
+	none := semconv.Entity{}
+	if len(i.flow.candidates) < 2 || i.whole {
+		return none, none
 	}
 	of, surges := map[semconv.Entity][]*symptom{}, map[semconv.Entity]bool{}
 	for _, s := range i.symptoms {
@@ -56,27 +66,59 @@ func (e *engine) secondCause(i *incident) (none semconv.Entity) {
 			surges[s.entity] = surges[s.entity] || s.class == classEdge && s.edgeKind == edgehealth.Surge
 		}
 	}
-	first := entityOf(edgehealth.Node(i.flow.candidates[0].Name))
-	if e.evidenceOf(of[first]) < e.cfg.OpenSurprise {
-		return none
+	stands := func(c *rootcause.Candidate, entity semconv.Entity) bool {
+		return namedAlone(c) && e.evidenceOf(of[entity]) >= e.cfg.OpenSurprise
+	}
+	first = entityOf(edgehealth.Node(i.flow.candidates[0].Name))
+	if !stands(&i.flow.candidates[0], first) {
+		return first, none
 	}
 	explains, feels := reach(i.flow.callees, first), reach(i.flow.callers, first)
-	for _, c := range i.flow.candidates[1:] {
+	var calls map[semconv.Entity][]semconv.Entity
+	for at := range i.flow.candidates[1:] {
+		c := &i.flow.candidates[at+1]
 		entity := entityOf(edgehealth.Node(c.Name))
-		if !weighty(&c) || surges[first] && surges[entity] || e.evidenceOf(of[entity]) < e.cfg.OpenSurprise || meets(explains, reach(i.flow.callees, entity)) {
+		if !stands(c, entity) {
 			continue
+		}
+		others := reach(i.flow.callees, entity)
+		common := explains[entity] || others[first]
+		for shared := range others {
+			common = common || explains[shared] && len(of[shared]) > 0
 		}
 		together := onsetAmong(of[first]).Sub(onsetAmong(of[entity])).Abs() <= trendBuckets*e.cfg.Bucket
-		if together && meets(feels, reach(i.flow.callers, entity)) || e.shareMachine(first, entity, of) {
+		alike := together && !differInside(of[first], of[entity])
+		if common || alike && meets(feels, reach(i.flow.callers, entity)) || e.shareMachine(first, entity, of, together) {
 			continue
 		}
-		return entity
+		if calls == nil {
+			calls = e.calls()
+		}
+		calling, called := reach(calls, first)[entity], reach(calls, entity)[first]
+		if together && (calling || called) || surges[first] && (surges[entity] || calling) || surges[entity] && called {
+			continue
+		}
+		return first, entity
 	}
-	return none
+	return first, none
 }
 
-// weighty reports whether a candidate can be an incident of its own, by its impact or by what speaks against it.
-func weighty(c *rootcause.Candidate) bool { return c.Share >= leastShare || c.Confidence >= leastShare }
+// namedAlone reports whether a candidate would be sure enough as a cause if nothing spoke against any other.
+func namedAlone(c *rootcause.Candidate) bool {
+	return rootcause.Calibration().Of(rootcause.Confidence(c.Evidence, c.Evidence)) >= sureEnough
+}
+
+// calls maps each entity to those that it calls, whether anything is wrong with that or not.
+func (e *engine) calls() map[semconv.Entity][]semconv.Entity {
+	calls := map[semconv.Entity][]semconv.Entity{}
+	e.edges.Edges(func(k edgehealth.Key) {
+		if k.Client != entryNode {
+			client := entityOf(k.Client)
+			calls[client] = append(calls[client], entityOf(k.Server))
+		}
+	})
+	return calls
+}
 
 // onsetAmong returns the first onset of any of the symptoms.
 func onsetAmong(symptoms []*symptom) time.Time {
@@ -84,8 +126,8 @@ func onsetAmong(symptoms []*symptom) time.Time {
 }
 
 // shareMachine reports whether one of two entities runs on the other, both run on a pod, node or host that is in trouble
-// itself, or both have symptoms of one kind on the same node.
-func (e *engine) shareMachine(a, b semconv.Entity, of map[semconv.Entity][]*symptom) bool {
+// itself, or both began together to have symptoms of one kind on the same node that would open an incident.
+func (e *engine) shareMachine(a, b semconv.Entity, of map[semconv.Entity][]*symptom, together bool) bool {
 	if e.relations.related(a, b) || e.runsOn(a, b) || e.runsOn(b, a) {
 		return true
 	}
@@ -97,49 +139,87 @@ func (e *engine) shareMachine(a, b semconv.Entity, of map[semconv.Entity][]*symp
 			return true
 		}
 	}
+	if !together {
+		return false
+	}
 	machines := map[machine]bool{}
 	for _, s := range of[a] {
-		if m, ok := s.machine(); ok {
+		if m, ok := s.machine(); ok && s.opens {
 			machines[m] = true
 		}
 	}
 	return slices.ContainsFunc(of[b], func(s *symptom) bool {
 		m, ok := s.machine()
-		return ok && machines[m]
+		return ok && s.opens && machines[m]
 	})
 }
 
 // part makes an incident of its own of the symptoms that one of two independent causes explains and the other does not. What
-// began first stays with the incident, unless it was opened by the other.
+// began first stays with the incident, unless it was opened by the other. It does nothing where the two would not name the
+// two causes.
 func (e *engine) part(i *incident, other semconv.Entity, now time.Time) []semconv.IncidentEvent {
 	first := i.state.Cause().Entity
 	if i.onsetOf(other).Before(i.onsetOf(first)) {
 		first, other = other, first
 	}
-	stay, leave := parted(i, first, other)
-	if !slices.ContainsFunc(stay, func(s *symptom) bool { return s.opens && s.early }) {
-		stay, leave = parted(i, other, first)
+	stay, leave := e.parted(i, first, other)
+	opening := func(s *symptom) bool { return s.opens && s.early }
+	if !slices.ContainsFunc(stay, opening) {
+		stay, leave, first, other = leave, stay, other, first
+	}
+	if known := e.causedBy(other, i); known != nil {
+		return e.handOver(i, known, stay, leave, now)
 	}
 	n := &incident{symptoms: leave, found: now, changeable: i.changeable, seen: now, since: onsetAmong(leave)}
 	n.state = semconv.Incident{Status: semconv.StatusOpen, StartedAt: n.since, DetectedAt: now, SplitFrom: i.state.ID}
 	n.state.ID = e.newID(leading(leave), now)
 	n.siblings = append(slices.Clone(i.siblings), i.state.ID)
-	i.siblings = append(slices.Clone(i.siblings), n.state.ID)
+	whole := *i
+	i.symptoms, i.siblings = stay, append(slices.Clone(i.siblings), n.state.ID)
+	e.incidents = append(e.incidents, n)
+	e.diagnose(n, now)
+	e.diagnose(i, now)
+	if i.state.Cause().Entity != first || n.state.Cause().Entity != other {
+		e.incidents = e.incidents[:len(e.incidents)-1]
+		*i = whole
+		i.partingSince = now
+		return nil
+	}
 	for _, s := range leave {
 		s.incident, s.early = n, true
 		e.tell("symptom joined an open incident", s)
 	}
-	i.symptoms = stay
 	i.parting = semconv.Entity{}
-	e.incidents = append(e.incidents, n)
-	e.diagnose(n, now)
-	e.diagnose(i, now)
 	e.hush(n, now)
 	e.hush(i, now)
 	e.decide(now, i, leading(leave), verdictSplit, reasonIndependent, "%s and %s explain different symptoms", first, other)
 	e.decide(now, n, leading(leave), verdictOpened, reasonParted, "it was a part of %s", i.state.ID)
 	e.logger.Info("incident split", zap.String("incident_id", i.state.ID), zap.String("new_incident_id", n.state.ID))
 	return e.reportAll(now, i, n)
+}
+
+// causedBy returns another open incident that is put down to a cause, or nil.
+func (e *engine) causedBy(cause semconv.Entity, but *incident) *incident {
+	for _, i := range e.incidents {
+		if i != but && i.state.Cause().Entity == cause && i.state.Cause().Confidence >= sureEnough {
+			return i
+		}
+	}
+	return nil
+}
+
+// handOver gives symptoms of an incident to another one, whose cause explains them.
+func (e *engine) handOver(from, to *incident, stay, leave []*symptom, now time.Time) []semconv.IncidentEvent {
+	from.symptoms, from.parting = stay, semconv.Entity{}
+	from.siblings, to.siblings = append(slices.Clone(from.siblings), to.state.ID), append(slices.Clone(to.siblings), from.state.ID)
+	for _, s := range leave {
+		to.join(s)
+		e.tell("symptom joined an open incident", s)
+		e.decide(now, to, s, verdictJoined, reasonCause, "it was a part of %s", from.state.ID)
+	}
+	e.diagnose(to, now)
+	e.diagnose(from, now)
+	return e.reportAll(now, from, to)
 }
 
 // onsetOf returns the first onset of the symptoms of an entity that can open an incident.
@@ -156,17 +236,88 @@ func (i *incident) onsetOf(entity semconv.Entity) time.Time {
 	return onsetAmong(own)
 }
 
-// parted parts the symptoms of an incident into those that another cause explains and the first does not, and the rest.
-func parted(i *incident, first, other semconv.Entity) (stay, leave []*symptom) {
-	explained, elsewhere := reach(i.flow.callers, first), reach(i.flow.callers, other)
+// parted parts the symptoms of an incident into those of another cause and the rest: each goes with the cause that explains
+// it better, and what both explain alike with that which began last before it.
+func (e *engine) parted(i *incident, first, other semconv.Entity) (stay, leave []*symptom) {
+	calls := e.calls()
+	here, there := e.scopeOf(i, first, calls), e.scopeOf(i, other, calls)
+	begin, then := i.onsetOf(first), i.onsetOf(other)
+	later, latest := other, then
+	if begin.After(then) {
+		later, latest = first, begin
+	}
 	for _, s := range i.symptoms {
-		if s.entity == other || elsewhere[s.entity] && !explained[s.entity] {
+		by := cmp.Compare(there.explains(s.entity), here.explains(s.entity))
+		if by == 0 {
+			by = -1
+			if (later == other) == !s.onset.Before(latest) {
+				by = 1
+			}
+		}
+		if by > 0 {
 			leave = append(leave, s)
 		} else {
 			stay = append(stay, s)
 		}
 	}
 	return stay, leave
+}
+
+// scope is what a cause can have done.
+type scope struct {
+	cause semconv.Entity
+	// felt are those that trouble flows to, within those that depend on the cause, or that it loads.
+	felt, within map[semconv.Entity]bool
+}
+
+func (e *engine) scopeOf(i *incident, cause semconv.Entity, calls map[semconv.Entity][]semconv.Entity) scope {
+	callers := make(map[semconv.Entity][]semconv.Entity, len(calls))
+	for client, servers := range calls {
+		for _, server := range servers {
+			callers[server] = append(callers[server], client)
+		}
+	}
+	s := scope{cause: cause, felt: reach(i.flow.callers, cause), within: reach(callers, cause)}
+	if slices.ContainsFunc(i.symptoms, func(s *symptom) bool {
+		return s.entity == cause && s.class == classEdge && s.edgeKind == edgehealth.Surge
+	}) {
+		for entity := range reach(calls, cause) {
+			s.felt[entity], s.within[entity] = true, true
+		}
+	}
+	return s
+}
+
+// explains says how well the cause explains that something is wrong with an entity.
+func (s *scope) explains(entity semconv.Entity) int {
+	switch {
+	case entity == s.cause:
+		return 3
+	case s.felt[entity]:
+		return 2
+	case s.within[entity]:
+		return 1
+	default:
+		return 0
+	}
+}
+
+// differInside reports whether something that is saturated, broken or changed inside one of two entities is not what is so
+// inside the other.
+func differInside(a, b []*symptom) bool {
+	x, y := inside(a), inside(b)
+	return x != y
+}
+
+// inside returns what the clearest evidence from inside an entity says is wrong with it.
+func inside(symptoms []*symptom) semconv.CauseKind {
+	best, kind := 0.0, semconv.CauseUnknown
+	for _, s := range symptoms {
+		if s.opens && (s.class == classSignal || s.class == classEvent) && s.spreads > best {
+			best, kind = s.spreads, s.kind
+		}
+	}
+	return kind
 }
 
 // elsewhere reports whether a candidate is the cause of another open incident that was once one with this one, which holds
@@ -205,7 +356,7 @@ func (e *engine) merge(now time.Time) (events []semconv.IncidentEvent) {
 		if older.state.ID != i.converging {
 			i.converging, i.convergingSince = older.state.ID, now
 		}
-		if now.Sub(i.convergingSince) < partingBuckets*e.cfg.Bucket {
+		if now.Sub(i.convergingSince) < mergingBuckets*e.cfg.Bucket {
 			continue
 		}
 		gone[i] = true
