@@ -28,7 +28,9 @@ type durations struct {
 	requests excess.Counts
 	seconds  excess.Counts
 	latency  [excess.Cells][bins]uint16
-	slow     excess.Track
+	// slow counts the requests from slowBin on. It is filled in where somebody looks.
+	slow    excess.Track
+	slowBin int64
 
 	// normal is what was learnt from the buckets that have left the ring.
 	normal normalDurations
@@ -51,6 +53,9 @@ func (n *normalDurations) mean() float64 {
 
 func (d *durations) add(slot int, seconds float64, l *Latency) {
 	d.seconds[slot] += float32(seconds)
+	if *l == (Latency{}) {
+		return
+	}
 	for b, n := range l {
 		d.requests[slot] += n
 		d.latency[slot][b] = uint16(min(math.MaxUint16, float32(d.latency[slot][b])+n))
@@ -72,6 +77,7 @@ func (d *durations) retire(slot int, l excess.Learning) {
 		d.normal.seconds = d.normal.seconds*keep + float64(d.seconds[slot])
 		d.normal.requests = d.normal.requests*keep + requests
 	}
+	d.slow.Events[slot] = countFrom(&d.latency[slot], int(d.slowBin))
 	d.slow.Retire(slot, requests, l)
 	d.requests[slot], d.seconds[slot] = 0, 0
 	d.latency[slot] = [bins]uint16{}
@@ -109,10 +115,14 @@ func (d *durations) judge(w *excess.Window, tl *excess.Timeline) (best excess.Ve
 	if normal.requests <= 0 {
 		return best, 0, 0
 	}
+	if !d.slower(tl, normal.mean()) {
+		d.slowBin = int64(normal.distribution.threshold(slowShares[len(slowShares)-1]))
+		return best, normal.mean(), 0
+	}
 	bestBin := 0
 	for _, part := range slowShares {
 		bin := normal.distribution.threshold(part)
-		d.countSlow(bin)
+		d.countSlow(tl, bin)
 		past := excess.Cell{}
 		for b, n := range d.normal.distribution {
 			past.Exposure += n
@@ -123,7 +133,7 @@ func (d *durations) judge(w *excess.Window, tl *excess.Timeline) (best excess.Ve
 		d.slow.Load(w, tl, &d.requests)
 		v := d.slow.AboveTail(w, past, excess.Options{MinEvents: 3, MinRatio: 3, Share: true})
 		now := sumLast(&d.seconds, tl, v.Window) / max(1, sumLast(&d.requests, tl, v.Window))
-		if now < slowerThanNormal*normal.mean() || now-normal.mean() < slowerBySeconds {
+		if !matters(now, normal.mean()) {
 			continue
 		}
 		if v.Surprise > best.Surprise {
@@ -132,14 +142,35 @@ func (d *durations) judge(w *excess.Window, tl *excess.Timeline) (best excess.Ve
 	}
 	if best.Surprise > 0 {
 		// What follows asks how this verdict goes on.
-		d.countSlow(bestBin)
+		d.countSlow(tl, bestBin)
 	}
 	return best, normal.mean(), nowMean
 }
 
-// countSlow counts the requests that took as long as those of a bin or longer.
-func (d *durations) countSlow(bin int) {
-	for slot := range d.slow.Events {
+// matters reports whether a mean duration is so much longer than the normal one that anybody cares.
+func matters(now, normal float64) bool {
+	return now >= slowerThanNormal*normal && now-normal >= slowerBySeconds
+}
+
+// slower reports whether requests have taken long enough in any of the newest buckets together to look closer.
+func (d *durations) slower(tl *excess.Timeline, normal float64) bool {
+	seconds, requests := float32(0), float32(0)
+	for i := range int64(excess.MaxWindow) {
+		slot := excess.SlotOf(tl.Next() - 1 - i)
+		seconds += d.seconds[slot]
+		requests += d.requests[slot]
+		if matters(float64(seconds)/max(1, float64(requests)), normal) {
+			return true
+		}
+	}
+	return false
+}
+
+// countSlow counts the requests of the closed buckets that took as long as those of a bin or longer.
+func (d *durations) countSlow(tl *excess.Timeline, bin int) {
+	d.slowBin = int64(bin)
+	for i := range int64(excess.Lookback) {
+		slot := excess.SlotOf(tl.Next() - 1 - i)
 		d.slow.Events[slot] = countFrom(&d.latency[slot], bin)
 	}
 }

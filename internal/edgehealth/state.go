@@ -10,7 +10,7 @@ import (
 )
 
 // ModelVersion is the version of what is learnt of an edge: state of another one means something else and is not read.
-const ModelVersion = 2 + 100*excess.ModelVersion
+const ModelVersion = 3 + 100*excess.ModelVersion
 
 // ErrNoRoom says that a model holds as many edges as it may.
 var ErrNoRoom = errors.New("no room for another edge")
@@ -163,9 +163,10 @@ func (d *durations) code(c *binarystate.Codec) {
 		}
 	}
 	d.slow.Code(c)
+	c.Int64s(&d.slowBin)
 	d.normal.code(c)
 	c.Float64s(&d.squares, &d.observations)
-	if c.Reading() && (d.squares < 0 || d.observations < 0) {
+	if c.Reading() && (d.squares < 0 || d.observations < 0 || d.slowBin < 0) {
 		c.Fail(binarystate.ErrInvalid)
 	}
 }
