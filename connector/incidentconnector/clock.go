@@ -19,13 +19,20 @@ type clock struct {
 	// ahead and behind count batches in a row that lie more than maxSkew off; nearest is the nearest of those ahead.
 	ahead, behind int
 	nearest       time.Time
+	// coming is how late it is by the batch that is being taken in, lags are by how much resources are behind, and lag is that
+	// of the one whose items are being placed.
+	coming time.Time
+	lags   lags
+	lag    time.Duration
 }
 
 // started reports whether any data were seen.
 func (c *clock) started() bool { return !c.watermark.IsZero() }
 
-// place returns at which time an item counts: its own, or the watermark when its clock is ahead by too much.
+// place returns at which time an item counts: its own, moved by how much all of its resource's are behind, or the watermark when
+// its clock is ahead by too much.
 func (c *clock) place(t time.Time) (at time.Time, skewed bool) {
+	t = t.Add(c.lag)
 	if c.started() && t.Sub(c.watermark) > c.maxSkew {
 		return c.watermark, true
 	}
@@ -94,11 +101,7 @@ func metricTimes(md pmetric.Metrics) eachTime {
 			if ours(rm) {
 				continue
 			}
-			for _, sm := range rm.ScopeMetrics().All() {
-				for _, m := range sm.Metrics().All() {
-					pointTimes(m, visit)
-				}
-			}
+			resourceMetricTimes(rm)(visit)
 		}
 	}
 }
@@ -132,11 +135,7 @@ func pointTimes(m pmetric.Metric, visit func(pcommon.Timestamp)) {
 func recordTimes(ld plog.Logs) eachTime {
 	return func(visit func(pcommon.Timestamp)) {
 		for _, rl := range ld.ResourceLogs().All() {
-			for _, sl := range rl.ScopeLogs().All() {
-				for _, lr := range sl.LogRecords().All() {
-					visit(timeOfRecord(lr))
-				}
-			}
+			resourceRecordTimes(rl)(visit)
 		}
 	}
 }

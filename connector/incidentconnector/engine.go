@@ -101,7 +101,9 @@ func newEngine(cfg *Config, set connector.Settings) (*engine, error) {
 	return &engine{
 		cfg: cfg, id: set.ID, logger: set.Logger, telemetry: telemetry,
 		outbox: &outbox{limit: cfg.Limits.Outbox, telemetry: telemetry, logger: set.Logger},
-		clock:  clock{maxSkew: cfg.MaxClockSkew},
+		clock: clock{maxSkew: cfg.MaxClockSkew, lags: lags{
+			limit: cfg.Limits.Relations, of: map[[16]byte]*lag{}, tolerated: cfg.Lateness + 2*cfg.Bucket, most: cfg.MaxClockSkew,
+		}},
 		edges: edgehealth.New(entryNode, edgehealth.Limits{
 			MaxEdges: cfg.Limits.Edges, IdleBuckets: 2 * learning.NormalAfter,
 		}, learning),
@@ -149,6 +151,7 @@ func (e *engine) rewind() (events []semconv.IncidentEvent) {
 	e.deltas = newDeltas(e.cfg.Limits.Series)
 	clear(e.symptoms)
 	clear(e.resources.notes)
+	clear(e.clock.lags.of)
 	e.relations = newRelations(e.cfg.Limits.Relations)
 	clear(e.directory.versions)
 	e.changes.list = nil
@@ -216,6 +219,7 @@ func (e *engine) consume(ctx context.Context, each eachTime, ingest func()) {
 	if e.resumption.pending && !newest.IsZero() {
 		events = e.resume(newest)
 	}
+	e.clock.coming = newest
 	ingest()
 	if !newest.IsZero() {
 		if !e.clock.started() {
@@ -332,6 +336,7 @@ func (e *engine) judgeBucket(bucket int64) []semconv.IncidentEvent {
 		e.happenings.forget(ended)
 		e.details.forget(now.Add(-e.cfg.ChangeWindow))
 		e.resources.forget(now.Add(-e.cfg.ChangeWindow))
+		e.clock.lags.forget(now.Add(-e.cfg.ChangeWindow))
 		e.relations.forget(now.Add(-e.cfg.ChangeWindow))
 		e.objectives.forget(now)
 	}

@@ -33,6 +33,7 @@ func (e *engine) ingestMetrics(md pmetric.Metrics) {
 			continue
 		}
 		source, note := e.read(rm.Resource().Attributes())
+		e.clock.enter(source, resourceMetricTimes(rm))
 		if note.entity.Type == semconv.EntityService && !note.met {
 			e.refusals.limit++
 		}
@@ -57,7 +58,8 @@ func (e *engine) ingestMetrics(md pmetric.Metrics) {
 func (e *engine) ingestLogs(ld plog.Logs) {
 	for _, rl := range ld.ResourceLogs().All() {
 		resource := rl.Resource().Attributes()
-		_, note := e.read(resource)
+		source, note := e.read(resource)
+		e.clock.enter(source, resourceRecordTimes(rl))
 		if note.entity.Type == semconv.EntityService && !note.met {
 			e.refusals.limit += int64(recordCount(rl))
 		}
