@@ -19,9 +19,10 @@ type clock struct {
 	// ahead and behind count batches in a row that lie more than maxSkew off; nearest is the nearest of those ahead.
 	ahead, behind int
 	nearest       time.Time
-	// coming is how late it is by the batch that is being taken in, lags are by how much resources are behind, and lag is that
+	// coming is how late it is by the batch that is being taken in, batch is its number, lags are by how much resources are behind, and lag is that
 	// of the one whose items are being placed.
 	coming time.Time
+	batch  int
 	lags   lags
 	lag    time.Duration
 }

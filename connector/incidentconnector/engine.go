@@ -220,6 +220,7 @@ func (e *engine) consume(ctx context.Context, each eachTime, ingest func()) {
 		events = e.resume(newest)
 	}
 	e.clock.coming = newest
+	e.clock.batch++
 	ingest()
 	if !newest.IsZero() {
 		if !e.clock.started() {

@@ -17,11 +17,11 @@ const lagBatches = 6
 // counted at the distances in time that it tells.
 type lag struct {
 	// behind are how far the newest item of each of the last batches was behind the watermark, in a ring, and n how many
-	// batches there were.
-	behind [lagBatches]time.Duration
-	n      int
-	by     time.Duration
-	seen   time.Time
+	// batches there were; batch is the number of the last one.
+	behind   [lagBatches]time.Duration
+	n, batch int
+	by       time.Duration
+	seen     time.Time
 }
 
 // lags holds the lags of resources. It is bounded by limit; further resources have none.
@@ -33,8 +33,9 @@ type lags struct {
 	tolerated, most time.Duration
 }
 
-// note learns from the newest time of a batch of a resource, given the watermark, and returns the lag.
-func (l *lags) note(resource [16]byte, newest, watermark time.Time) time.Duration {
+// note learns from the newest time of a resource's items in a batch, or in a part of one, given the batch's number and the
+// watermark, and returns the lag.
+func (l *lags) note(resource [16]byte, batch int, newest, watermark time.Time) time.Duration {
 	one := l.of[resource]
 	if one == nil {
 		if len(l.of) >= l.limit {
@@ -44,8 +45,14 @@ func (l *lags) note(resource [16]byte, newest, watermark time.Time) time.Duratio
 		l.of[resource] = one
 	}
 	behind := max(0, watermark.Sub(newest))
-	one.behind[one.n%lagBatches], one.seen = behind, watermark
-	if one.n++; one.n < lagBatches {
+	if one.n > 0 && one.batch == batch {
+		last := &one.behind[(one.n-1)%lagBatches]
+		*last = min(*last, behind)
+	} else {
+		one.behind[one.n%lagBatches], one.batch, one.seen = behind, batch, watermark
+		one.n++
+	}
+	if one.n < lagBatches {
 		return 0
 	}
 	least, most := one.behind[0], one.behind[0]
@@ -79,7 +86,7 @@ func (c *clock) enter(resource [16]byte, each eachTime) {
 	}
 	// Far ahead is another matter.
 	if newest := newestBefore(each, c.latest().Add(c.maxSkew), func(time.Time, bool) {}); !newest.IsZero() {
-		c.lag = c.lags.note(resource, newest, c.latest())
+		c.lag = c.lags.note(resource, c.batch, newest, c.latest())
 	}
 }
 

@@ -31,12 +31,13 @@ func TestLag(t *testing.T) {
 			l := lags{limit: 1, of: map[[16]byte]*lag{}, tolerated: tolerated, most: most}
 			var got time.Duration
 			now := epoch
-			for _, behind := range c.behind {
+			for i, behind := range c.behind {
 				now = now.Add(5 * time.Second)
-				got = l.note([16]byte{1}, now.Add(-time.Duration(behind)*time.Second), now)
+				got = l.note([16]byte{1}, i, now.Add(-time.Duration(behind)*time.Second), now)
+				l.note([16]byte{1}, i, now.Add(-time.Duration(behind+5)*time.Second), now)
 			}
 			assert.Equal(t, c.want, got)
-			assert.Zero(t, l.note([16]byte{2}, now, now), "no room")
+			assert.Zero(t, l.note([16]byte{2}, 99, now, now), "no room")
 			l.forget(now.Add(time.Second))
 			assert.Empty(t, l.of)
 		})

@@ -58,7 +58,7 @@ func TestEveryFieldOfTheEngineIsKeptOrExplained(t *testing.T) {
 var containers = map[reflect.Type]map[string]string{
 	reflect.TypeFor[clock](): {
 		"maxSkew": "configuration", "watermark": "life", "ahead": "doubts begin anew", "behind": "doubts begin anew", "nearest": "doubts begin anew",
-		"coming": "a batch's", "lags": "found again with the next batches", "lag": "a batch's",
+		"coming": "a batch's", "batch": "a batch's", "lags": "found again with the next batches", "lag": "a batch's",
 	},
 	reflect.TypeFor[deltas](): {
 		"limit": "configuration", "last": "kindSeries", "flushes": "begin anew, for what is new after a gap may have begun in it",
