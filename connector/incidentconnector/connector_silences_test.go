@@ -21,15 +21,6 @@ func silenced(from, to int, m MatchersConfig) func(*Config) {
 
 var stockOnly = MatchersConfig{Entities: []string{"sto*"}}
 
-func kindsOfEvents(events []semconv.IncidentEvent) (names []semconv.EventName) {
-	for _, e := range events {
-		if len(names) == 0 || names[len(names)-1] != e.Name {
-			names = append(names, e.Name)
-		}
-	}
-	return names
-}
-
 func TestSilence(t *testing.T) {
 	t.Parallel()
 	play := func(from, to int) []semconv.IncidentEvent {

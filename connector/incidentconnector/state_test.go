@@ -117,15 +117,15 @@ func TestCodecsKnowEveryField(t *testing.T) {
 	assert.Empty(t, kept(t, (*storedBudget).code, func(b *storedBudget) {
 		b.used, b.settled = moment, []time.Time{moment, {}}
 	}), forgotten)
-	assert.Empty(t, kept(t, func(s *keyedSignal, c *binarystate.Codec) { s.signal.code(c, &s.key) }, func(s *keyedSignal) {
+	assert.Empty(t, kept(t, func(s *keyedSignal, c *binarystate.Codec) { s.code(c, &s.key) }, func(s *keyedSignal) {
 		s.entity, s.metric, s.signal.signal = s.key.entity, s.key.metric, s.key.signal
 		s.onset, s.last, s.rose = moment, moment.Add(1), moment.Add(2)
 	}, "kindRule.words"), forgotten)
-	assert.Empty(t, kept(t, func(p *keyedPoint, c *binarystate.Codec) { p.lastPoint.code(c, &p.key) }, nil, "lastPoint.old"), forgotten)
+	assert.Empty(t, kept(t, func(p *keyedPoint, c *binarystate.Codec) { p.code(c, &p.key) }, nil, "lastPoint.old"), forgotten)
 	assert.Empty(t, kept(t, (*change).code, func(c *change) { c.Time = moment }), forgotten)
 	assert.Empty(t, kept(t, (*relation).code, func(r *relation) { r.seen = moment }), forgotten)
 	assert.Empty(t, kept(t, (*header).code, func(h *header) { h.kind = kindSeries }), forgotten)
-	assert.Empty(t, kept(t, func(d *keyedDetail, c *binarystate.Codec) { d.edgeDetail.code(c, &d.key) }, func(d *keyedDetail) {
+	assert.Empty(t, kept(t, func(d *keyedDetail, c *binarystate.Codec) { d.code(c, &d.key) }, func(d *keyedDetail) {
 		d.seen, d.failed[0].at, d.slow[0].at = moment, moment.Add(1), moment.Add(2)
 		d.edgeDetail.errors.entries[0].at, d.operations.entries[0].at = moment.Add(3), moment.Add(4)
 	}), forgotten)
@@ -220,10 +220,10 @@ func fix(v, moment reflect.Value) {
 func TestNumbersThatAreNone(t *testing.T) {
 	s := keyedSignal{signal: signal{utilization: math.NaN(), score: math.Inf(1), deviation: 3}}
 	w := binarystate.NewWriter(nil)
-	s.signal.code(w, &s.key)
+	s.code(w, &s.key)
 	var got keyedSignal
 	r := binarystate.NewCodecReader(w.Written())
-	got.signal.code(r, &got.key)
+	got.code(r, &got.key)
 	require.NoError(t, r.Close())
 	assert.True(t, math.IsNaN(got.utilization))
 	assert.Zero(t, got.score)

@@ -14,7 +14,6 @@ import (
 	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/golden"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/connector"
 	"go.opentelemetry.io/collector/connector/connectortest"
@@ -103,7 +102,7 @@ func runTheirWay(t *testing.T, factory connector.Factory, text string, in []ptra
 	require.NoError(t, parse(t, text).Unmarshal(cfg))
 	sink := new(consumertest.MetricsSink)
 	set := connectortest.NewNopSettings(factory.Type())
-	c, err := factory.CreateTracesToMetrics(t.Context(), set, component.Config(cfg), sink)
+	c, err := factory.CreateTracesToMetrics(t.Context(), set, cfg, sink)
 	require.NoError(t, err)
 	require.NoError(t, c.Start(t.Context(), componenttest.NewNopHost()))
 	for _, td := range in {

@@ -58,7 +58,7 @@ func (in *Intake) Take(arrived int64, read func()) {
 	g := in.g
 	g.gate.RLock()
 	in.names.renew(g.nodes.swept)
-	in.Batch.Reset()
+	in.Reset()
 	read()
 	in.prepare()
 	shared := in.takeShared(arrived)
@@ -70,7 +70,7 @@ func (in *Intake) Take(arrived int64, read func()) {
 	defer g.gate.Unlock()
 	if in.names.renew(g.nodes.swept) {
 		in.stats.RefusedNodes = 0
-		in.Batch.Reset()
+		in.Reset()
 		read()
 		in.prepare()
 	}

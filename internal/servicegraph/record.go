@@ -74,7 +74,6 @@ func (r *record) failed() bool        { return r.has(marks(FlagFailed)) }
 func (r *record) database() bool      { return r.has(marks(FlagDatabase)) && r.peer != 0 }
 func (r *record) waits() bool         { return r.has(markWaits) }
 func (r *record) hashed() bool        { return !r.has(markLink) }
-func (r *record) pendingCall() bool   { return r.state() == statePending && r.kind().calls() }
 func (r *record) at(near int64) int64 { return r.ended(near) + int64(r.later>>8)<<laterUnit }
 
 // id returns the identity of the span, given the hash of its trace; of a link, that of the span which has the link.
