@@ -12,6 +12,13 @@ import (
 	"github.com/paramedic-otel/paramedic/semconv"
 )
 
+// atOnce lets incidents open in the first minute, which a slice of life does not last.
+const atOnce = `
+connectors:
+  incident:
+    warm_up: 0s
+`
+
 // TestSpeed replays recordings at different speeds: event time alone decides, so the incidents must be the same in every
 // detail.
 func TestSpeed(t *testing.T) {
@@ -33,7 +40,7 @@ func TestSpeed(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "shop.jsonl")
 			record(t, file, newShop(t, rate, shop.ScheduledFault{Offset: before, Fault: shop.Fault{Kind: test.fault, Duration: lasts}}), test.to)
 			play := func(speed string) ([]semconv.IncidentEvent, time.Duration) {
-				c := start(t, setup{})
+				c := start(t, setup{overlay: atOnce})
 				took := replay(t, c, speed, "--from", begin.Add(test.from).Format(time.RFC3339), file)
 				c.running()
 				c.stop()
