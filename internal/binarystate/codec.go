@@ -196,7 +196,10 @@ func (c *Codec) Counts(vs []float32) {
 }
 
 // Amounts takes up to 64 finite numbers that are mostly 0 or small and whole.
-func (c *Codec) Amounts(vs []float32) {
+func (c *Codec) Amounts(vs []float32) { sparse(c, vs, c.count) }
+
+// sparse takes up to 64 numbers of which most are 0: a mask of the others, and then each of those by take.
+func sparse[T float32 | uint16](c *Codec, vs []T, take func(*T)) {
 	mask := uint64(0)
 	if c.in == nil {
 		for i, v := range vs {
@@ -215,7 +218,7 @@ func (c *Codec) Amounts(vs []float32) {
 			c.Fail(ErrInvalid)
 			return
 		}
-		c.count(&vs[i])
+		take(&vs[i])
 	}
 }
 
@@ -244,24 +247,5 @@ func (c *Codec) count(v *float32) {
 
 // Small takes up to 64 numbers of which most are 0.
 func (c *Codec) Small(vs []uint16) {
-	mask := uint64(0)
-	if c.in == nil {
-		for i, v := range vs {
-			if v != 0 {
-				mask |= 1 << i
-			}
-		}
-	}
-	mask = c.uvarint(mask)
-	if c.in != nil {
-		clear(vs)
-	}
-	for ; mask != 0; mask &= mask - 1 {
-		i := bits.TrailingZeros64(mask)
-		if i >= len(vs) {
-			c.Fail(ErrInvalid)
-			return
-		}
-		vs[i] = uint16(c.Count(int(vs[i]), math.MaxUint16)) //nolint:gosec // bounded
-	}
+	sparse(c, vs, func(v *uint16) { *v = uint16(c.Count(int(*v), math.MaxUint16)) }) //nolint:gosec // bounded
 }
