@@ -13,7 +13,8 @@ func newGlobs(patterns []string) globs {
 	for _, pattern := range patterns {
 		parts := strings.Split(pattern, "*")
 		for i := range parts {
-			parts[i] = regexp.QuoteMeta(parts[i])
+			// As runes, for an expression must be valid text; a broken byte in a name matches the rune that stands for it.
+			parts[i] = regexp.QuoteMeta(string([]rune(parts[i])))
 		}
 		out = append(out, regexp.MustCompile("(?s)^"+strings.Join(parts, ".*")+"$"))
 	}
