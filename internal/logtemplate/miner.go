@@ -70,37 +70,14 @@ func (m *Miner) Text(template int) string { return m.templates[template] }
 
 // Match returns the template of a message. An equal message always gets the same template as long as no place in it has
 // become a wildcard. No memory of the message is kept but the tokens of new templates.
-func (m *Miner) Match(message string) int {
-	if len(message) > m.limits.MaxBytes {
-		message = message[:m.limits.MaxBytes]
-	}
-	n := &m.root
-	rest := message
-	for range m.limits.MaxTokens {
-		var token string
-		token, rest = nextToken(rest)
-		if token == "" {
-			break
-		}
-		n = m.descend(n, token)
-		if n == nil {
-			return Overflow
-		}
-	}
-	if n.template == 0 {
-		if m.full() {
-			return Overflow
-		}
-		m.templates = append(m.templates, m.render(message))
-		n.template = len(m.templates)
-	}
-	return n.template - 1
-}
+func (m *Miner) Match(message string) int { return m.match(message, false) }
 
 // MatchStatement returns the template of a message like [Miner.Match], but takes the place in the code, where the message
 // names one, for all there is to know: whatever stands behind it, the same statement wrote it. What varies there shows as
 // wildcards in the text.
-func (m *Miner) MatchStatement(message string) int {
+func (m *Miner) MatchStatement(message string) int { return m.match(message, true) }
+
+func (m *Miner) match(message string, byStatement bool) int {
 	if len(message) > m.limits.MaxBytes {
 		message = message[:m.limits.MaxBytes]
 	}
@@ -115,11 +92,18 @@ func (m *Miner) MatchStatement(message string) int {
 		if n = m.descend(n, token); n == nil {
 			return Overflow
 		}
-		if isCodeLocation(token) {
+		if byStatement && isCodeLocation(token) {
 			return m.statement(n, message, rest)
 		}
 	}
-	return m.Match(message)
+	if n.template == 0 {
+		if m.full() {
+			return Overflow
+		}
+		m.templates = append(m.templates, m.render(message))
+		n.template = len(m.templates)
+	}
+	return n.template - 1
 }
 
 // statement returns the template of the statement at a node of the tree, with what stands behind its place in the code
