@@ -1,0 +1,12 @@
+package kubeaction
+
+import (
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+)
+
+// Client acts on one cluster. It is safe for concurrent use.
+type Client struct {
+	typed   kubernetes.Interface
+	dynamic dynamic.Interface
+}
