@@ -1,12 +1,16 @@
 package kubeaction
 
 import (
+	"time"
+
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 )
 
 // Client acts on one cluster. It is safe for concurrent use.
 type Client struct {
-	typed   kubernetes.Interface
-	dynamic dynamic.Interface
+	settings Settings
+	typed    kubernetes.Interface
+	dynamic  dynamic.Interface
+	now      func() time.Time
 }

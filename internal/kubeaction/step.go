@@ -1,9 +1,91 @@
 package kubeaction
 
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
 // Step is one Kubernetes action with its parameters: exactly one field is set.
 type Step struct {
 	RolloutRestart *RolloutRestart `mapstructure:"rollout_restart"`
 }
 
-// RolloutRestart replaces a workload's pods step by step, as kubectl rollout restart does.
-type RolloutRestart struct{}
+// actions are the zero values of all actions, by which plans and receipts are carried out after a restart. An action has
+// one line here and one in [Step.set].
+var actions = []action{
+	&RolloutRestart{},
+}
+
+func (s *Step) set() []action {
+	var set []action
+	set = appendSet(set, s.RolloutRestart)
+	return set
+}
+
+// Validate says everything that is wrong with the step.
+func (s *Step) Validate() error {
+	set := s.set()
+	if len(set) != 1 {
+		return fmt.Errorf("step must set exactly one of %s, got %s; one step is one action", names(actions), names(set))
+	}
+	return set[0].validate()
+}
+
+// Name is what configuration, audit and metrics call the action; empty for an invalid step.
+func (s *Step) Name() string {
+	act, err := s.action()
+	if err != nil {
+		return ""
+	}
+	return act.name()
+}
+
+// Class is what budgets count the action as; empty for an invalid step.
+func (s *Step) Class() Class {
+	act, err := s.action()
+	if err != nil {
+		return ""
+	}
+	return act.class()
+}
+
+func (s *Step) action() (action, error) {
+	if s == nil {
+		return nil, errors.New("the order has no step")
+	}
+	if err := s.Validate(); err != nil {
+		return nil, err
+	}
+	return s.set()[0], nil
+}
+
+func actionNamed(name string) (action, error) {
+	for _, act := range actions {
+		if act.name() == name {
+			return act, nil
+		}
+	}
+	return nil, fmt.Errorf("action must be one of %s, got %q; another version may have written it", names(actions), name)
+}
+
+func appendSet[T any, P interface {
+	*T
+	action
+}](set []action, act P) []action {
+	if act == nil {
+		return set
+	}
+	return append(set, act)
+}
+
+func names(list []action) string {
+	if len(list) == 0 {
+		return "none"
+	}
+	var names []string
+	for _, act := range list {
+		names = append(names, act.name())
+	}
+	return strings.Join(names, ", ")
+}
