@@ -159,8 +159,9 @@ type Permit interface {
 
 // Request is one request to the API server that could change something.
 type Request struct {
-	// Verb is create, update, patch or delete; Resource the path's resource with its subresource, such as pods/eviction.
-	Verb, Resource, Namespace, Name string
+	// Verb is create, update, patch, delete or deletecollection; Group is empty for the core group; Resource is the path's
+	// resource with its subresource, such as pods/eviction.
+	Verb, Group, Resource, Namespace, Name string
 }
 
 // Health is how a workload that was acted on does, as the API server sees it.
