@@ -3,7 +3,6 @@ package kubeaction
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +11,10 @@ import (
 	"net/url"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 )
 
@@ -205,16 +208,26 @@ func isDryRun(request *http.Request) (*http.Request, bool, error) {
 		request.Body = http.NoBody
 		return request, allAll(query["dryRun"]), nil
 	}
-	if kind, _, err := mime.ParseMediaType(request.Header.Get("Content-Type")); err != nil || kind != "application/json" {
-		return request, false, nil
+	return request, allAll(deleteOptions(request.Header.Get("Content-Type"), body).DryRun), nil
+}
+
+// deleteOptions decodes options with the API server's own decoders; it is empty for what they do not understand.
+func deleteOptions(contentType string, body []byte) *metav1.DeleteOptions {
+	none := &metav1.DeleteOptions{}
+	media, _, err := mime.ParseMediaType(contentType)
+	if err != nil || media != runtime.ContentTypeJSON && media != runtime.ContentTypeProtobuf {
+		return none
 	}
-	// A map, because the API server minds the case of keys and encoding/json does not with structs.
-	var options map[string]json.RawMessage
-	var values []string
-	if json.Unmarshal(body, &options) != nil || json.Unmarshal(options["dryRun"], &values) != nil {
-		return request, false, nil
+	decoder, found := runtime.SerializerInfoForMediaType(scheme.Codecs.SupportedMediaTypes(), media)
+	if !found {
+		return none
 	}
-	return request, allAll(values), nil
+	kind := schema.GroupVersionKind{Version: "v1", Kind: "DeleteOptions"}
+	decoded, _, err := decoder.Serializer.Decode(body, &kind, &metav1.DeleteOptions{})
+	if options, ok := decoded.(*metav1.DeleteOptions); ok && err == nil {
+		return options
+	}
+	return none
 }
 
 func allAll(values []string) bool {
