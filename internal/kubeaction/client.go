@@ -1,10 +1,15 @@
 package kubeaction
 
 import (
+	"fmt"
+	"os"
+	"strings"
 	"time"
 
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
 )
 
 // Client acts on one cluster. It is safe for concurrent use.
@@ -13,4 +18,63 @@ type Client struct {
 	typed    kubernetes.Interface
 	dynamic  dynamic.Interface
 	now      func() time.Time
+}
+
+// New connects as the settings say. It asks the API server nothing yet.
+func New(settings Settings) (*Client, error) {
+	config, err := restConfig(settings)
+	if err != nil {
+		return nil, fmt.Errorf("read how to reach the Kubernetes API: %w", err)
+	}
+	return NewForConfig(config, settings)
+}
+
+// NewForConfig connects as the configuration says, which is copied; the settings' authentication is not used.
+func NewForConfig(config *rest.Config, settings Settings) (*Client, error) {
+	if err := settings.Validate(); err != nil {
+		return nil, err
+	}
+	settings.locate()
+	config = rest.CopyConfig(config)
+	config.Timeout = settings.Timeout
+	config.QPS, config.Burst = settings.QPS, settings.Burst
+	config.UserAgent = settings.FieldManager
+	typed, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("make a Kubernetes client: %w", err)
+	}
+	untyped, err := dynamic.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("make a Kubernetes client: %w", err)
+	}
+	return &Client{settings: settings, typed: typed, dynamic: untyped, now: time.Now}, nil
+}
+
+func restConfig(settings Settings) (*rest.Config, error) {
+	if settings.AuthType == AuthServiceAccount {
+		return rest.InClusterConfig()
+	}
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = settings.KubeConfig
+	overrides := &clientcmd.ConfigOverrides{CurrentContext: settings.Context}
+	return clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, overrides).ClientConfig()
+}
+
+const namespaceFile = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
+
+// locate fills in where we run.
+func (s *Settings) locate() {
+	for _, place := range []struct {
+		value    *string
+		variable string
+	}{{&s.Namespace, "POD_NAMESPACE"}, {&s.Pod, "POD_NAME"}, {&s.Node, "NODE_NAME"}} {
+		if *place.value == "" {
+			*place.value = os.Getenv(place.variable)
+		}
+	}
+	if s.Namespace == "" && s.AuthType == AuthServiceAccount {
+		if text, err := os.ReadFile(namespaceFile); err == nil {
+			s.Namespace = strings.TrimSpace(string(text))
+		}
+	}
 }
