@@ -10,6 +10,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/util/flowcontrol"
 )
 
 // Client acts on one cluster. It is safe for concurrent use.
@@ -21,23 +22,26 @@ type Client struct {
 }
 
 // New connects as the settings say. It asks the API server nothing yet.
-func New(settings Settings) (*Client, error) {
+func New(settings Settings, transport TransportSettings) (*Client, error) {
 	config, err := restConfig(settings)
 	if err != nil {
 		return nil, fmt.Errorf("read how to reach the Kubernetes API: %w", err)
 	}
-	return NewForConfig(config, settings)
+	return NewForConfig(config, settings, transport)
 }
 
 // NewForConfig connects as the configuration says, which is copied; the settings' authentication is not used.
-func NewForConfig(config *rest.Config, settings Settings) (*Client, error) {
+func NewForConfig(config *rest.Config, settings Settings, transport TransportSettings) (*Client, error) {
 	if err := settings.Validate(); err != nil {
 		return nil, err
 	}
 	settings.locate()
-	config = rest.CopyConfig(config)
+	config, err := Guarded(config, transport)
+	if err != nil {
+		return nil, err
+	}
 	config.Timeout = settings.Timeout
-	config.QPS, config.Burst = settings.QPS, settings.Burst
+	config.RateLimiter = flowcontrol.NewTokenBucketRateLimiter(settings.QPS, settings.Burst) // one for both clients
 	config.UserAgent = settings.FieldManager
 	typed, err := kubernetes.NewForConfig(config)
 	if err != nil {

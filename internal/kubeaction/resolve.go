@@ -64,7 +64,9 @@ func (c *Client) resolve(ctx context.Context, order Order, wanted ...kind) (*uns
 		return nil, err
 	}
 	object := objectOf(found)
-	if !slices.ContainsFunc(wanted, func(k kind) bool { return k.name == found.GetKind() && k.resource.Group == found.GroupVersionKind().Group }) {
+	if !slices.ContainsFunc(wanted, func(k kind) bool {
+		return k.name == found.GetKind() && k.resource.Group == found.GroupVersionKind().Group
+	}) {
 		return nil, refuse(ReasonUnsupported, "%s is not of a kind that %s acts on", object, order.Step.Name())
 	}
 	if found.GetDeletionTimestamp() != nil {

@@ -163,8 +163,10 @@ func (p *Plan) noted(name, format string, args ...any) {
 func criticality(u *unstructured.Unstructured) string {
 	const key = "service.criticality"
 	for _, path := range [][]string{
-		{"metadata", "labels", key}, {"metadata", "annotations", key},
-		{"spec", "template", "metadata", "labels", key}, {"spec", "template", "metadata", "annotations", key},
+		{"metadata", "labels", key},
+		{"metadata", "annotations", key},
+		{"spec", "template", "metadata", "labels", key},
+		{"spec", "template", "metadata", "annotations", key},
 	} {
 		if value := stringAt(u, path...); value != "" {
 			return clean(value, 64)

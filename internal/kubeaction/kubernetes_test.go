@@ -1,0 +1,118 @@
+package kubeaction
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	rbacv1 "k8s.io/api/rbac/v1"
+
+	"github.com/paramedic-otel/paramedic/internal/kubetest"
+)
+
+// bench is a namespace of a real cluster and a client that may do there what its actions say they need, and nothing else.
+type bench struct {
+	*testing.T
+	lab    *kubetest.Lab
+	ns     string
+	sent   *kubetest.Recorder
+	client *Client
+}
+
+func newBench(t *testing.T, acts ...action) *bench {
+	t.Helper()
+	lab := kubetest.Shared(t)
+	b := &bench{T: t, lab: lab, ns: lab.Namespace(t), sent: &kubetest.Recorder{}}
+	b.client = b.as(DefaultSettings(), acts...)
+	return b
+}
+
+// as makes a client with a service account of its own.
+func (b *bench) as(settings Settings, acts ...action) *Client {
+	b.Helper()
+	var rules []rbacv1.PolicyRule
+	for _, act := range acts {
+		for _, need := range act.needs() {
+			rules = append(rules, kubetest.Rule(need.Group, []string{need.Resource}, need.Verbs))
+		}
+	}
+	config := b.lab.ServiceAccount(b, b.ns, kubetest.Grant{Namespace: b.ns, Rules: rules})
+	settings.Namespace = "paramedic"
+	client, err := NewForConfig(b.sent.Watch(config), settings, TransportSettings{})
+	require.NoError(b, err)
+	return client
+}
+
+func (b *bench) order(intent string, step Step, kind, name string) Order {
+	return Order{
+		Intent: intent, Incident: "7f3c0a52", Playbook: "test", Step: &step,
+		Subject: Subject{Namespace: b.ns, Kind: kind, Name: name},
+		Scope:   Scope{Namespaces: []string{b.ns}},
+	}
+}
+
+func (b *bench) prepare(order Order) Plan {
+	b.Helper()
+	p, err := b.client.Prepare(b.Context(), order)
+	require.NoError(b, err)
+	return p
+}
+
+func (b *bench) apply(p Plan) Receipt {
+	b.Helper()
+	r, err := b.client.Apply(permitted(b.Context()), p)
+	require.NoError(b, err)
+	return r
+}
+
+// refused expects that an order is refused for this reason, with these words, and that nothing was written.
+func (b *bench) refused(order Order, reason Reason, words string) {
+	b.Helper()
+	b.sent.Reset()
+	_, err := b.client.Prepare(b.Context(), order)
+	b.refusal(err, reason, words)
+	require.Empty(b, b.sent.Writes())
+}
+
+func (b *bench) refusal(err error, reason Reason, words string) {
+	b.Helper()
+	var refusal *Refusal
+	require.ErrorAs(b, err, &refusal)
+	require.Equal(b, reason, refusal.Reason, refusal.Detail)
+	require.Contains(b, refusal.Detail, words)
+}
+
+// writes expects that f makes just these requests that could change something.
+func (b *bench) writes(f func(), want ...string) {
+	b.Helper()
+	b.sent.Reset()
+	f()
+	var got []string
+	for _, request := range b.sent.Writes() {
+		got = append(got, request.String())
+	}
+	require.Equal(b, want, got)
+}
+
+// healthy waits until what was acted on has settled.
+func (b *bench) healthy(r Receipt) Health {
+	b.Helper()
+	var h Health
+	kubetest.Eventually(b, "the target settles", func() error {
+		var err error
+		if h, err = b.client.Health(b.Context(), r); err != nil {
+			return err
+		}
+		if !h.Ready && !h.Failed {
+			return &Refusal{Reason: "unsettled", Detail: h.Detail}
+		}
+		return nil
+	})
+	return h
+}
+
+type allow struct{}
+
+func (allow) Allow(context.Context, Request) error { return nil }
+
+func permitted(ctx context.Context) context.Context { return WithPermit(ctx, allow{}) }
