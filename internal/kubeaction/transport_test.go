@@ -76,7 +76,7 @@ func guardedHTTP(t *testing.T, config *rest.Config) (*http.Client, *[]Call) {
 	return client, &calls
 }
 
-func guardedClientset(t *testing.T, config *rest.Config, settings TransportSettings) *kubernetes.Clientset {
+func guardedClientset(t testing.TB, config *rest.Config, settings TransportSettings) *kubernetes.Clientset {
 	t.Helper()
 	guarded, err := Guarded(config, settings)
 	require.NoError(t, err)

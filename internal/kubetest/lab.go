@@ -43,7 +43,6 @@ type Lab struct {
 	PIDs map[string]int `json:"pids"`
 
 	process   *process // nil when joined
-	own       bool     // one test's alone
 	transport *http.Transport
 	config    *rest.Config
 	client    *kubernetes.Clientset
@@ -117,7 +116,6 @@ func Start(t testing.TB, options Options) *Lab {
 	if err != nil {
 		t.Fatalf("no Kubernetes to test with: %v", err)
 	}
-	l.own = true
 	t.Cleanup(func() {
 		l.transport.CloseIdleConnections()
 		if err := l.stop(); err != nil {
