@@ -53,6 +53,12 @@ func (c *Client) Prepare(ctx context.Context, order Order) (Plan, error) {
 		return Plan{}, refuse(ReasonUnsupported, "intent must be 1 to 63 letters, digits and dashes, got %q", order.Intent)
 	}
 	p := Plan{Order: order, Action: act.name(), Class: act.class()}
+	// An order out of its place is refused for that, by plan.
+	if act.class() == ClassNode || c.checkPlace(order) == nil {
+		if err := c.checkPermissions(ctx, act, order.Scope, &p); err != nil {
+			return Plan{}, fmt.Errorf("prepare %s: %w", p.Action, err)
+		}
+	}
 	if err := act.plan(ctx, c, &p); err != nil {
 		return Plan{}, fmt.Errorf("prepare %s: %w", p.Action, err)
 	}

@@ -19,6 +19,7 @@ type Client struct {
 	typed    kubernetes.Interface
 	dynamic  dynamic.Interface
 	now      func() time.Time
+	reviews  reviews
 }
 
 // New connects as the settings say. It asks the API server nothing yet.

@@ -6,19 +6,10 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/paramedic-otel/paramedic/internal/kubetest"
 )
-
-// reservationRules are what the executors' service account may do in their own namespace.
-func reservationRules(settings ReservationSettings) []rbacv1.PolicyRule {
-	return []rbacv1.PolicyRule{
-		kubetest.Rule("", []string{"configmaps"}, []string{"create"}),
-		{APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{settings.Name}, Verbs: []string{"get", "update"}},
-	}
-}
 
 // Several executors, each believing to be the leader, race for the same actions on a real API server.
 func TestKubernetesReservationRace(t *testing.T) {
@@ -27,7 +18,7 @@ func TestKubernetesReservationRace(t *testing.T) {
 	ns := lab.Namespace(t)
 	settings := DefaultReservationSettings()
 	settings.Namespace, settings.MaxAttempts = ns, 50
-	config := lab.ServiceAccount(t, ns, kubetest.Grant{Namespace: ns, Rules: reservationRules(settings)})
+	config := lab.ServiceAccount(t, ns, kubetest.Grant{Namespace: ns, Rules: ReservationRules(settings)})
 	granted := race(t, 5, 15, func(i int) *Reservations {
 		client, err := NewForConfig(config, DefaultSettings(), TransportSettings{})
 		require.NoError(t, err)
@@ -58,7 +49,7 @@ func TestKubernetesReservationOneWinner(t *testing.T) {
 	ns := lab.Namespace(t)
 	settings := DefaultReservationSettings()
 	settings.Namespace = ns
-	client, err := NewForConfig(lab.ServiceAccount(t, ns, kubetest.Grant{Namespace: ns, Rules: reservationRules(settings)}), DefaultSettings(), TransportSettings{})
+	client, err := NewForConfig(lab.ServiceAccount(t, ns, kubetest.Grant{Namespace: ns, Rules: ReservationRules(settings)}), DefaultSettings(), TransportSettings{})
 	require.NoError(t, err)
 	for round := range 10 {
 		results := make(chan Outcome)

@@ -1,0 +1,93 @@
+package kubeaction
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	rbacv1 "k8s.io/api/rbac/v1"
+
+	"github.com/paramedic-otel/paramedic/internal/kubetest"
+)
+
+func TestRulesAreMergedAndSorted(t *testing.T) {
+	set := ruleSet{}
+	set.add(permission{Group: "apps", Resource: "statefulsets", Verbs: []string{"list", "get"}})
+	set.add(permission{Resource: "pods", Verbs: []string{"list"}})
+	set.add(permission{Group: "apps", Resource: "deployments", Verbs: []string{"get"}})
+	set.add(permission{Group: "apps", Resource: "deployments", Verbs: []string{"list"}})
+	set.add(permission{Group: "apps", Resource: "deployments/scale", Verbs: []string{"update"}})
+	assert.Equal(t, []rbacv1.PolicyRule{
+		{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"list"}},
+		{APIGroups: []string{"apps"}, Resources: []string{"deployments", "statefulsets"}, Verbs: []string{"get", "list"}},
+		{APIGroups: []string{"apps"}, Resources: []string{"deployments/scale"}, Verbs: []string{"update"}},
+	}, set.policyRules())
+}
+
+func TestRulesForScope(t *testing.T) {
+	restart, invalid := restart(), &Step{}
+	rules := RulesFor([]*Step{&restart, invalid, &restart}, Scope{Namespaces: []string{"shop", "bank"}})
+	assert.Empty(t, rules.Cluster)
+	assert.Len(t, rules.Namespaced, 2)
+	assert.Equal(t, rules.Namespaced["shop"], rules.Namespaced["bank"])
+	assert.Contains(t, rules.Namespaced["shop"], rbacv1.PolicyRule{
+		APIGroups: []string{"apps"}, Resources: []string{"daemonsets", "deployments", "statefulsets"}, Verbs: []string{"get", "list", "patch"},
+	})
+	for _, rule := range rules.Namespaced["shop"] {
+		assert.NotContains(t, rule.Verbs, "*")
+		assert.NotContains(t, rule.Resources, "secrets")
+	}
+	assert.Empty(t, RulesFor([]*Step{invalid}, Scope{Namespaces: []string{"shop"}}).Namespaced)
+	assert.Equal(t, `{apiGroups: ["apps"], resources: ["deployments"], verbs: ["patch"]} in a Role in namespace shop`,
+		Missing{Group: "apps", Resource: "deployments", Verb: "patch", Namespace: "shop"}.String())
+	assert.Equal(t, `{apiGroups: [""], resources: ["nodes"], verbs: ["patch"]} in a ClusterRole`, Missing{Resource: "nodes", Verb: "patch"}.String())
+}
+
+// A missing permission is named before it is needed, and nothing is tried without it.
+func TestKubernetesMissingPermissionIsNamed(t *testing.T) {
+	t.Parallel()
+	lab := kubetest.Shared(t)
+	ns := lab.Namespace(t)
+	web := kubetest.Deployment(ns, "web", 1)
+	lab.Create(t, web)
+	lab.WaitRolledOut(t, web)
+	step, scope := restart(), Scope{Namespaces: []string{ns}}
+	rules := RulesFor([]*Step{&step}, scope).Namespaced[ns]
+	var lacking []rbacv1.PolicyRule
+	for _, rule := range rules {
+		if len(rule.Verbs) == 3 && rule.APIGroups[0] == "apps" {
+			rule.Verbs = []string{"get", "list"}
+		}
+		lacking = append(lacking, rule)
+	}
+	sent := &kubetest.Recorder{}
+	settings := DefaultSettings()
+	settings.Namespace = "paramedic"
+	client, err := NewForConfig(sent.Watch(lab.ServiceAccount(t, ns, kubetest.Grant{Namespace: ns, Rules: lacking})), settings, TransportSettings{})
+	require.NoError(t, err)
+	now := time.Now()
+	client.now = func() time.Time { return now }
+
+	missing, err := client.Review(t.Context(), []*Step{&step}, scope)
+	require.NoError(t, err)
+	var names []string
+	for _, m := range missing {
+		assert.False(t, m.Optional)
+		names = append(names, m.Resource+" "+m.Verb)
+	}
+	assert.Equal(t, []string{"daemonsets patch", "deployments patch", "statefulsets patch"}, names)
+
+	asked := len(sent.Requests())
+	_, err = client.Review(t.Context(), []*Step{&step}, scope)
+	require.NoError(t, err)
+	assert.Len(t, sent.Requests(), asked, "believed for a minute")
+	sent.Reset()
+	b := &bench{T: t, lab: lab, ns: ns, sent: sent, client: client}
+	b.refused(b.order("a", step, "Deployment", "web"), ReasonPermission, `{apiGroups: ["apps"], resources: ["deployments"], verbs: ["patch"]} in a Role in namespace `+ns)
+	assert.Empty(t, sent.Requests(), "nothing was tried")
+
+	now = now.Add(reviewAge)
+	b.refused(b.order("a", step, "Deployment", "web"), ReasonPermission, "grant it")
+	assert.NotEmpty(t, sent.Requests(), "asked again after a minute")
+}
