@@ -10,15 +10,15 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// describe sets what every plan for a workload says: the tier, the lock, the population, who else owns the fields that
-// would be written (refusing where these would take it back), and the evidence.
-func (c *Client) describe(ctx context.Context, u *unstructured.Unstructured, p *Plan, written ...[]string) error {
+// describe sets what every plan for a workload says: the tier, the lock, the population and the evidence.
+func (c *Client) describe(ctx context.Context, u *unstructured.Unstructured, p *Plan) error {
 	p.Criticality = criticality(u)
 	p.Locks = append(p.Locks, objectOf(u).lock())
 	p.passed("target", "%s has UID %s", objectOf(u), u.GetUID())
 	if err := c.countPopulation(ctx, p); err != nil {
 		return err
 	}
+	c.capture(ctx, u, p)
 	return nil
 }
 
@@ -30,6 +30,11 @@ func (p *Plan) repeated(u *unstructured.Unstructured) bool {
 	p.NoOp = true
 	p.Summary = fmt.Sprintf("Nothing: this intent has already been carried out on %s", objectOf(u))
 	return true
+}
+
+// nothing is the receipt of a plan with NoOp.
+func (p *Plan) nothing() Receipt {
+	return Receipt{Objects: p.Objects, NoOp: true, Summary: p.Summary}
 }
 
 // change is a write of this plan to one of its objects.
@@ -92,5 +97,15 @@ func workloadNeeds(acted []kind, verbs ...string) []permission {
 	for _, k := range acted {
 		needs = append(needs, k.permission(verbs...))
 	}
-	return append(needs, kindPod.permission("get", "list"), kindReplicaSet.permission("get", "list"))
+	needs = append(needs, ownerNeeds...)
+	return append(needs, kindPod.permission("get", "list"), kindReplicaSet.permission("get", "list"), kindControllerRevision.permission("list"), eventsNeed)
+}
+
+// undone is the receipt of having taken one write back.
+func (o outcome) undone(summary string) Receipt {
+	r := Receipt{Objects: []Object{objectOf(o.before)}, Summary: summary, NoOp: o.after == nil}
+	if o.after != nil {
+		r.Objects[0] = objectOf(o.after)
+	}
+	return r
 }

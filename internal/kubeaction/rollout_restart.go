@@ -37,11 +37,14 @@ func (a *RolloutRestart) plan(ctx context.Context, c *Client, p *Plan) error {
 	}
 	p.Target = objectOf(u)
 	path := restartField(p.Target)
-	if err := c.describe(ctx, u, p, path); err != nil {
+	if err := c.describe(ctx, u, p); err != nil {
 		return err
 	}
 	if p.repeated(u) {
 		return nil
+	}
+	if err := c.respect(ctx, u, p, path); err != nil {
+		return err
 	}
 	if err := restartable(u); err != nil {
 		return err
@@ -77,6 +80,9 @@ func (a *RolloutRestart) change(c *Client, p *Plan, data restartData) change {
 }
 
 func (a *RolloutRestart) apply(ctx context.Context, c *Client, p *Plan) (Receipt, error) {
+	if p.NoOp {
+		return p.nothing(), nil
+	}
 	var data restartData
 	if err := decode(p.Data, &data); err != nil {
 		return Receipt{}, err

@@ -37,6 +37,8 @@ type Settings struct {
 	// MinReady is the share of a workload's desired pods, 0 to 1, that must be ready before it is disturbed; with none ready
 	// there is nothing to lose, and it may be. Actions that add capacity do not ask.
 	MinReady float64 `mapstructure:"min_ready"`
+	// ConfigMaps are the config maps that patch_config_map may change; without any it may change none.
+	ConfigMaps []ConfigMapRule `mapstructure:"config_maps"`
 	// FieldManager is the name under which our changes stand in managedFields.
 	FieldManager string `mapstructure:"field_manager"`
 	// Timeout is for one request, 100 ms to 5 min.
@@ -116,6 +118,11 @@ func (s *Settings) Validate() error {
 	}
 	if s.Burst < 1 || s.Burst > 10000 {
 		errs = append(errs, fmt.Errorf("burst must be between 1 and 10000, got %d", s.Burst))
+	}
+	for i, rule := range s.ConfigMaps {
+		if err := rule.Validate(); err != nil {
+			errs = append(errs, fmt.Errorf("config_maps::%d: %w", i, err))
+		}
 	}
 	return errors.Join(errs...)
 }

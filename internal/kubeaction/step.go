@@ -9,17 +9,38 @@ import (
 // Step is one Kubernetes action with its parameters: exactly one field is set.
 type Step struct {
 	RolloutRestart *RolloutRestart `mapstructure:"rollout_restart"`
+	Scale          *Scale          `mapstructure:"scale"`
+	Rollback       *Rollback       `mapstructure:"rollback"`
+	Shed           *Shed           `mapstructure:"shed"`
+	Restore        *Restore        `mapstructure:"restore"`
+	PatchConfigMap *PatchConfigMap `mapstructure:"patch_config_map"`
+	SuspendCronJob *SuspendCronJob `mapstructure:"suspend_cron_job"`
+	ResumeCronJob  *ResumeCronJob  `mapstructure:"resume_cron_job"`
 }
 
 // actions are the zero values of all actions, by which plans and receipts are carried out after a restart. An action has
 // one line here and one in [Step.set].
 var actions = []action{
 	&RolloutRestart{},
+	&Scale{},
+	&Rollback{},
+	&Shed{},
+	&Restore{},
+	&PatchConfigMap{},
+	&SuspendCronJob{},
+	&ResumeCronJob{},
 }
 
 func (s *Step) set() []action {
 	var set []action
 	set = appendSet(set, s.RolloutRestart)
+	set = appendSet(set, s.Scale)
+	set = appendSet(set, s.Rollback)
+	set = appendSet(set, s.Shed)
+	set = appendSet(set, s.Restore)
+	set = appendSet(set, s.PatchConfigMap)
+	set = appendSet(set, s.SuspendCronJob)
+	set = appendSet(set, s.ResumeCronJob)
 	return set
 }
 

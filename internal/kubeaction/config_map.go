@@ -1,0 +1,299 @@
+package kubeaction
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation"
+)
+
+// maxConfigValue bounds a value that is written, in bytes.
+const maxConfigValue = 4096
+
+// ConfigMapRule allows patch_config_map to set some keys of one config map to some values.
+type ConfigMapRule struct {
+	// Name is the config map's, in each namespace of the playbook's scope.
+	Name string `mapstructure:"name"`
+	// Keys are those that may be set.
+	Keys []string `mapstructure:"keys"`
+	// Values may be set as they stand, and so may what Pattern (RE2) matches from beginning to end.
+	Values  []string `mapstructure:"values"`
+	Pattern string   `mapstructure:"pattern"`
+}
+
+// Validate says everything that is wrong with the rule.
+func (r *ConfigMapRule) Validate() error {
+	var errs []error
+	if msgs := validation.IsDNS1123Subdomain(r.Name); len(msgs) > 0 {
+		errs = append(errs, fmt.Errorf("name must be that of a config map, got %q: %s", r.Name, strings.Join(msgs, "; ")))
+	}
+	if len(r.Keys) == 0 {
+		errs = append(errs, errors.New("keys must name at least one key, got none"))
+	}
+	for _, key := range r.Keys {
+		if msgs := validation.IsConfigMapKey(key); len(msgs) > 0 {
+			errs = append(errs, fmt.Errorf("keys must be keys of a config map, got %q: %s", key, strings.Join(msgs, "; ")))
+		}
+	}
+	if len(r.Values) == 0 && r.Pattern == "" {
+		errs = append(errs, errors.New("values or pattern must say what may be set, got neither"))
+	}
+	if _, err := regexp.Compile(r.Pattern); err != nil {
+		errs = append(errs, fmt.Errorf("pattern must be a regular expression (RE2), got %q: %w", r.Pattern, err))
+	}
+	return errors.Join(errs...)
+}
+
+func (r *ConfigMapRule) allows(name, key, value string) bool {
+	if r.Name != name || !slices.Contains(r.Keys, key) {
+		return false
+	}
+	if slices.Contains(r.Values, value) {
+		return true
+	}
+	if r.Pattern == "" {
+		return false
+	}
+	pattern, err := regexp.Compile(`\A(?:` + r.Pattern + `)\z`)
+	return err == nil && pattern.MatchString(value)
+}
+
+// PatchConfigMap sets one key of a config map that exists, in the namespace of the incident's cause, to a value: a feature
+// flag, say. The setting config_maps must allow it, whatever the playbook says. Pods that read it as environment variables
+// must be restarted by another step. Undo puts the former value back.
+type PatchConfigMap struct {
+	Name  string `mapstructure:"name"`
+	Key   string `mapstructure:"key"`
+	Value string `mapstructure:"value"`
+}
+
+func (*PatchConfigMap) name() string { return "patch_config_map" }
+func (*PatchConfigMap) class() Class { return ClassConfig }
+
+func (a *PatchConfigMap) validate() error {
+	var errs []error
+	if msgs := validation.IsDNS1123Subdomain(a.Name); len(msgs) > 0 {
+		errs = append(errs, fmt.Errorf("name must be that of a config map, got %q: %s", a.Name, strings.Join(msgs, "; ")))
+	}
+	if msgs := validation.IsConfigMapKey(a.Key); len(msgs) > 0 {
+		errs = append(errs, fmt.Errorf("key must be a key of a config map, got %q: %s", a.Key, strings.Join(msgs, "; ")))
+	}
+	if len(a.Value) > maxConfigValue || !utf8.ValidString(a.Value) {
+		errs = append(errs, fmt.Errorf("value must be text of at most %d bytes, got %d bytes", maxConfigValue, len(a.Value)))
+	}
+	return errors.Join(errs...)
+}
+
+func (*PatchConfigMap) needs() []permission {
+	return append(workloadNeeds(nil), kindConfigMap.permission("get", "patch"))
+}
+
+// configData is the value that is written and the one that stood there.
+type configData struct {
+	Key    string `json:"key"`
+	Before string `json:"before"`
+	After  string `json:"after"`
+}
+
+func (a *PatchConfigMap) plan(ctx context.Context, c *Client, p *Plan) error {
+	p.Undoable = true
+	if err := c.checkPlace(p.Order); err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(c.settings.ConfigMaps, func(r ConfigMapRule) bool { return r.allows(a.Name, a.Key, a.Value) }) {
+		return refuse(ReasonOutOfScope, "no rule of config_maps allows to set key %q of config map %q to this value; add one", a.Key, a.Name)
+	}
+	u, err := c.get(ctx, Object{APIVersion: "v1", Kind: kindConfigMap.name, Namespace: p.Order.Subject.Namespace, Name: a.Name})
+	if err != nil {
+		return err
+	}
+	p.Target = objectOf(u)
+	p.Locks = append(p.Locks, p.Target.lock())
+	p.passed("target", "%s has UID %s", p.Target, p.Target.UID)
+	p.Criticality = criticality(u)
+	if err := c.countPopulation(ctx, p); err != nil {
+		return err
+	}
+	if err := c.countReaders(ctx, p); err != nil {
+		return err
+	}
+	before, err := settable(u, a.Key)
+	if err != nil {
+		return err
+	}
+	data := configData{Key: a.Key, Before: before, After: a.Value}
+	if p.repeated(u) {
+		data.Before = u.GetAnnotations()[annotationPrevious]
+		p.Data, err = json.Marshal(data)
+		return err
+	}
+	if p.Data, err = json.Marshal(data); err != nil {
+		return err
+	}
+	if before == a.Value {
+		p.NoOp = true
+		p.Summary = fmt.Sprintf("Nothing: key %s of %s has this value already", a.Key, p.Target)
+		return nil
+	}
+	if err := c.respect(ctx, u, p, []string{"data", a.Key}); err != nil {
+		return err
+	}
+	p.Summary = fmt.Sprintf("Set key %s of %s from %q to %q", a.Key, p.Target, clean(before, 64), clean(a.Value, 64))
+	p.Commands = []string{fmt.Sprintf("kubectl -n %s edit configmap/%s", p.Target.Namespace, p.Target.Name)}
+	return c.try(ctx, p, data.change(p))
+}
+
+// settable gives the value of a key that may be overwritten.
+func settable(u *unstructured.Unstructured, key string) (string, error) {
+	object := objectOf(u)
+	if boolAt(u, "immutable") {
+		return "", refuse(ReasonUnsupported, "%s is immutable", object)
+	}
+	if _, binary, _ := unstructured.NestedString(u.Object, "binaryData", key); binary {
+		return "", refuse(ReasonUnsupported, "key %q of %s holds binary data", key, object)
+	}
+	value, found, _ := unstructured.NestedString(u.Object, "data", key)
+	if !found {
+		return "", refuse(ReasonTargetMissing, "%s has no key %q; none is added", object, key)
+	}
+	if len(value) > maxConfigValue {
+		return "", refuse(ReasonBounds, "key %q of %s holds %d bytes; more than %d are not replaced", key, object, len(value), maxConfigValue)
+	}
+	return value, nil
+}
+
+func (d configData) change(p *Plan) change {
+	return p.change(p.Target, func(u *unstructured.Unstructured) (fields, error) {
+		now, err := settable(u, d.Key)
+		if err != nil {
+			return nil, err
+		}
+		if now != d.Before {
+			return nil, refuse(ReasonTargetChanged, "somebody else has set key %q of %s meanwhile", d.Key, p.Target)
+		}
+		return fields{"data": fields{d.Key: d.After}, "metadata": fields{"annotations": fields{annotationPrevious: d.Before}}}, nil
+	})
+}
+
+func (*PatchConfigMap) apply(ctx context.Context, c *Client, p *Plan) (Receipt, error) {
+	var data configData
+	if err := decode(p.Data, &data); err != nil {
+		return Receipt{}, err
+	}
+	r := p.nothing()
+	if !p.NoOp {
+		done, err := c.write(ctx, data.change(p))
+		if err != nil {
+			return Receipt{}, err
+		}
+		r = done.receipt(p)
+	}
+	r.Undo = p.Data
+	return r, nil
+}
+
+func (*PatchConfigMap) undo(ctx context.Context, c *Client, r *Receipt) (Receipt, error) {
+	var data configData
+	if err := decode(r.Undo, &data); err != nil {
+		return Receipt{}, err
+	}
+	done, err := c.write(ctx, change{
+		object: r.Objects[0], key: r.Key, mark: annotationUndone,
+		patch: func(u *unstructured.Unstructured) (fields, error) {
+			now, err := settable(u, data.Key)
+			switch {
+			case err != nil:
+				return nil, err
+			case now == data.Before:
+				return nil, nil
+			case now != data.After:
+				return nil, refuse(ReasonTargetChanged, "somebody else has set key %q of %s since", data.Key, r.Objects[0])
+			}
+			return fields{"data": fields{data.Key: data.Before}}, nil
+		},
+	})
+	if err != nil {
+		return Receipt{}, err
+	}
+	return done.undone(fmt.Sprintf("Put key %s of %s back", data.Key, r.Objects[0])), nil
+}
+
+func (*PatchConfigMap) health(ctx context.Context, c *Client, r *Receipt) (Health, error) {
+	var data configData
+	if err := decode(r.Undo, &data); err != nil {
+		return Health{}, err
+	}
+	u, err := c.get(ctx, r.Objects[0])
+	if err != nil {
+		return Health{}, err
+	}
+	now, _, _ := unstructured.NestedString(u.Object, "data", data.Key)
+	if now != data.After {
+		return Health{Failed: true, Detail: fmt.Sprintf("key %s of %s does not have the value that was set", data.Key, r.Objects[0])}, nil
+	}
+	return Health{Ready: true, Detail: fmt.Sprintf("key %s of %s has the value that was set", data.Key, r.Objects[0])}, nil
+}
+
+// countReaders sets the plan's weight to the number of pods of workloads in the namespace that read the config map.
+func (c *Client) countReaders(ctx context.Context, p *Plan) error {
+	for _, k := range workloads {
+		err := c.each(ctx, k, p.Target.Namespace, "", func(u *unstructured.Unstructured) error {
+			if reads(u, p.Target.Name) {
+				p.Weight += replicasOf(u).desired
+				p.passed("reader", "%s reads %s", objectOf(u), p.Target)
+				if graver(p.Criticality, criticality(u)) != p.Criticality {
+					p.Criticality = criticality(u)
+				}
+			}
+			return nil
+		})
+		if err != nil && !absent(k, err) {
+			return err
+		}
+	}
+	return nil
+}
+
+// reads says whether a workload's pods refer to a config map.
+func reads(u *unstructured.Unstructured, name string) bool {
+	raw, _, _ := unstructured.NestedMap(u.Object, "spec", "template")
+	var template corev1.PodTemplateSpec
+	if runtime.DefaultUnstructuredConverter.FromUnstructured(raw, &template) != nil {
+		return true
+	}
+	for _, volume := range template.Spec.Volumes {
+		if volume.ConfigMap != nil && volume.ConfigMap.Name == name {
+			return true
+		}
+		if volume.Projected == nil {
+			continue
+		}
+		for _, source := range volume.Projected.Sources {
+			if source.ConfigMap != nil && source.ConfigMap.Name == name {
+				return true
+			}
+		}
+	}
+	for _, container := range slices.Concat(template.Spec.InitContainers, template.Spec.Containers) {
+		for _, source := range container.EnvFrom {
+			if source.ConfigMapRef != nil && source.ConfigMapRef.Name == name {
+				return true
+			}
+		}
+		for _, env := range container.Env {
+			if env.ValueFrom != nil && env.ValueFrom.ConfigMapKeyRef != nil && env.ValueFrom.ConfigMapKeyRef.Name == name {
+				return true
+			}
+		}
+	}
+	return false
+}
