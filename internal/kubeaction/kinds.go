@@ -1,6 +1,10 @@
 package kubeaction
 
-import "k8s.io/apimachinery/pkg/runtime/schema"
+import (
+	"strings"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
 
 // kind is a kind of object that we read or write. The table spares us discovery, and with it a permission and a delay.
 type kind struct {
@@ -57,6 +61,15 @@ func (k kind) apiVersion() string { return k.resource.GroupVersion().String() }
 func (k kind) permission(verbs ...string) permission {
 	return permission{Group: k.resource.Group, Resource: k.resource.Resource, Verbs: verbs}
 }
+
+// served is optional for a kind that a cluster may lack.
+func (k kind) served(verbs ...string) permission {
+	p := k.permission(verbs...)
+	p.Optional = !k.builtin()
+	return p
+}
+
+func (k kind) builtin() bool { return !strings.Contains(k.resource.Group, ".") }
 
 func (k kind) optional(verbs ...string) permission {
 	p := k.permission(verbs...)

@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	rbacv1 "k8s.io/api/rbac/v1"
 
 	"github.com/paramedic-otel/paramedic/internal/kubetest"
 )
@@ -30,13 +29,17 @@ func newBench(t *testing.T, acts ...action) *bench {
 // as makes a client with a service account of its own.
 func (b *bench) as(settings Settings, acts ...action) *Client {
 	b.Helper()
-	var rules []rbacv1.PolicyRule
+	namespaced, cluster := ruleSet{}, ruleSet{}
 	for _, act := range acts {
 		for _, need := range act.needs() {
-			rules = append(rules, kubetest.Rule(need.Group, []string{need.Resource}, need.Verbs))
+			if need.Cluster {
+				cluster.add(need)
+			} else {
+				namespaced.add(need)
+			}
 		}
 	}
-	config := b.lab.ServiceAccount(b, b.ns, kubetest.Grant{Namespace: b.ns, Rules: rules})
+	config := b.lab.ServiceAccount(b, b.ns, kubetest.Grant{Namespace: b.ns, Rules: namespaced.policyRules()}, kubetest.Grant{Rules: cluster.policyRules()})
 	settings.Namespace = "paramedic"
 	client, err := NewForConfig(b.sent.Watch(config), settings, TransportSettings{})
 	require.NoError(b, err)

@@ -92,10 +92,10 @@ func lower(kind string) string { return strings.ToLower(kind) }
 func workloadNeeds(acted []kind, verbs ...string) []permission {
 	var needs []permission
 	for _, k := range workloads {
-		needs = append(needs, k.permission("get", "list"))
+		needs = append(needs, k.served("get", "list"))
 	}
 	for _, k := range acted {
-		needs = append(needs, k.permission(verbs...))
+		needs = append(needs, k.served(verbs...))
 	}
 	needs = append(needs, ownerNeeds...)
 	return append(needs, kindPod.permission("get", "list"), kindReplicaSet.permission("get", "list"), kindControllerRevision.permission("list"), eventsNeed)

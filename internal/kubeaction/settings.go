@@ -77,8 +77,8 @@ func DefaultSettings() Settings {
 		MinReady:            0.5,
 		FieldManager:        "otelcol-paramedic",
 		Timeout:             10 * time.Second,
-		QPS:                 50,
-		Burst:               100,
+		QPS:                 100,
+		Burst:               300,
 	}
 }
 

@@ -116,8 +116,7 @@ func (c *Client) countPopulation(ctx context.Context, p *Plan) error {
 // absent says that a kind which a cluster may lack is not there, or that we may not look.
 func absent(k kind, err error) bool {
 	var refusal *Refusal
-	builtin := k.resource.Group == "apps" || k.resource.Group == "autoscaling" || k.resource.Group == "batch" || k.resource.Group == ""
-	return !builtin && errors.As(err, &refusal) && (refusal.Reason == ReasonTargetMissing || refusal.Reason == ReasonPermission)
+	return !k.builtin() && errors.As(err, &refusal) && (refusal.Reason == ReasonTargetMissing || refusal.Reason == ReasonPermission)
 }
 
 // each calls f with every object of the kind that matches, in order of names.
