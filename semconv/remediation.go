@@ -16,4 +16,13 @@ const (
 	EventTypeRemediationSucceeded    EventType = "io.paramedic.remediation.succeeded.v1"
 	EventTypeRemediationFailed       EventType = "io.paramedic.remediation.failed.v1"
 	EventTypeRemediationInconclusive EventType = "io.paramedic.remediation.inconclusive.v1"
+
+	// Suggested tells people what they could do, ApprovalRequested asks them for their consent, which Denied and Expired
+	// end; RolledBack says that what did not help was taken back, and Escalated that a person is needed.
+	EventTypeRemediationSuggested         EventType = "io.paramedic.remediation.suggested.v1"
+	EventTypeRemediationApprovalRequested EventType = "io.paramedic.remediation.approval_requested.v1"
+	EventTypeRemediationDenied            EventType = "io.paramedic.remediation.denied.v1"
+	EventTypeRemediationExpired           EventType = "io.paramedic.remediation.expired.v1"
+	EventTypeRemediationRolledBack        EventType = "io.paramedic.remediation.rolled_back.v1"
+	EventTypeRemediationEscalated         EventType = "io.paramedic.remediation.escalated.v1"
 )

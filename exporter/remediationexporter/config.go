@@ -9,7 +9,10 @@ import (
 	"time"
 
 	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/config/configoptional"
 	"go.opentelemetry.io/collector/config/configretry"
+
+	"github.com/paramedic-otel/paramedic/internal/timewindow"
 )
 
 const (
@@ -30,6 +33,20 @@ type Config struct {
 	Playbooks []PlaybookConfig `mapstructure:"playbooks"`
 	// Budget bounds the actions of all playbooks together.
 	Budget BudgetConfig `mapstructure:"budget"`
+	// Breakers stop what does not help.
+	Breakers BreakersConfig `mapstructure:"breakers"`
+	// Storm holds actions back while incidents open faster than one cause at a time can explain.
+	Storm StormConfig `mapstructure:"storm"`
+	// Windows are times in which nothing acts, or the only ones in which something may.
+	Windows []timewindow.Window `mapstructure:"windows"`
+	// KillSwitch says how automation is paused from outside.
+	KillSwitch KillSwitchConfig `mapstructure:"kill_switch"`
+	// MaxEventAge is the age, wall time against event time, past which an incident event leads to no action; 0 is no limit.
+	MaxEventAge time.Duration `mapstructure:"max_event_age"`
+	// Kubernetes is the cluster on which playbooks act.
+	Kubernetes configoptional.Optional[KubernetesConfig] `mapstructure:"kubernetes"`
+	// LeaderElector is the k8s_leader_elector extension that chooses which replica acts; nil means this one does.
+	LeaderElector *component.ID `mapstructure:"leader_elector"`
 	// Storage is the storage extension that keeps decisions and queued events; nil keeps them in memory only.
 	Storage *component.ID `mapstructure:"storage"`
 	// QueueSize bounds the events that wait for each webhook.
@@ -44,14 +61,6 @@ type Config struct {
 	ForgetAfter time.Duration `mapstructure:"forget_after"`
 }
 
-// BudgetConfig bounds the actions of all playbooks together.
-type BudgetConfig struct {
-	// MaxActions is how many actions may start within Window.
-	MaxActions int `mapstructure:"max_actions"`
-	// Window is the length of the sliding window, in wall time.
-	Window time.Duration `mapstructure:"window"`
-}
-
 func createDefaultConfig() component.Config {
 	retry := configretry.NewDefaultBackOffConfig()
 	retry.InitialInterval = time.Second
@@ -60,7 +69,12 @@ func createDefaultConfig() component.Config {
 	retry.MaxElapsedTime = time.Hour
 	return &Config{
 		Source:       "/paramedic",
-		Budget:       BudgetConfig{MaxActions: 5, Window: 10 * time.Minute},
+		Budget:       defaultBudget(),
+		Breakers:     defaultBreakers(),
+		Storm:        defaultStorm(),
+		KillSwitch:   KillSwitchConfig{Environment: "PARAMEDIC_KILL_SWITCH"},
+		MaxEventAge:  5 * time.Minute,
+		Kubernetes:   configoptional.Default(defaultKubernetes()),
 		QueueSize:    1000,
 		RetryConfig:  retry,
 		MaxBodySize:  64 << 10,
@@ -75,8 +89,8 @@ func (c *Config) Validate() error {
 	if c.Source == "" || len(c.Source) > 200 {
 		errs = append(errs, fmt.Errorf("source must have 1 to 200 characters, got %d; it names this exporter to receivers", len(c.Source)))
 	}
-	if len(c.Webhooks) == 0 {
-		errs = append(errs, errors.New("webhooks must not be empty; name at least one receiver"))
+	if len(c.Webhooks) == 0 && !c.Kubernetes.HasValue() {
+		errs = append(errs, errors.New("webhooks must not be empty; name at least one receiver, or a cluster under kubernetes"))
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Webhooks)) {
 		if !namePattern.MatchString(name) {
@@ -89,12 +103,7 @@ func (c *Config) Validate() error {
 			errs = append(errs, fmt.Errorf("playbooks::%d: name must be unique, got %q twice", i, p.Name))
 		}
 		seen[p.Name] = true
-		if _, ok := c.Webhooks[p.Webhook]; !ok && p.Webhook != "" {
-			errs = append(errs, fmt.Errorf("playbooks::%d: webhook must be one of webhooks, got %.80q", i, p.Webhook))
-		}
-		if p.Verify.Within > c.ForgetAfter {
-			errs = append(errs, fmt.Errorf("playbooks::%d: verify::within must be at most forget_after (%s), got %s", i, c.ForgetAfter, p.Verify.Within))
-		}
+		errs = append(errs, c.validateSteps(i)...)
 	}
 	if c.QueueSize < 1 || c.QueueSize > 100_000 {
 		errs = append(errs, fmt.Errorf("queue_size must be between 1 and 100000, got %d; it bounds memory", c.QueueSize))
@@ -105,20 +114,57 @@ func (c *Config) Validate() error {
 	if c.MaxIncidents < 1 || c.MaxIncidents > 100_000 {
 		errs = append(errs, fmt.Errorf("max_incidents must be between 1 and 100000, got %d; it bounds memory", c.MaxIncidents))
 	}
+	if err := c.validateWindows(); err != nil {
+		errs = append(errs, err)
+	}
+	if c.MaxEventAge < 0 {
+		errs = append(errs, fmt.Errorf("max_event_age must not be negative, got %s; 0 is no limit", c.MaxEventAge))
+	}
 	if c.ForgetAfter < time.Minute {
 		errs = append(errs, fmt.Errorf("forget_after must be at least 1m, got %s", c.ForgetAfter))
 	}
 	return errors.Join(errs...)
 }
 
-// Validate checks the budget.
-func (c *BudgetConfig) Validate() error {
+// validateSteps checks what the steps of a playbook refer to.
+func (c *Config) validateSteps(i int) []error {
 	var errs []error
-	if c.MaxActions < 0 || c.MaxActions > 1000 {
-		errs = append(errs, fmt.Errorf("max_actions must be between 0 and 1000, got %d; 0 lets nothing act", c.MaxActions))
+	p := &c.Playbooks[i]
+	for j := range p.Steps {
+		step := &p.Steps[j]
+		if _, ok := c.Webhooks[step.Webhook]; !ok && step.Webhook != "" {
+			errs = append(errs, fmt.Errorf("playbooks::%d::steps::%d: webhook must be one of webhooks, got %.80q", i, j, step.Webhook))
+		}
+		if step.Kubernetes != nil && !c.Kubernetes.HasValue() {
+			errs = append(errs, fmt.Errorf("playbooks::%d::steps::%d: kubernetes must not be set without a cluster; add the kubernetes block of the exporter", i, j))
+		}
+		if v := p.verify(j); v.Within > c.ForgetAfter {
+			errs = append(errs, fmt.Errorf("playbooks::%d::steps::%d: verify::within must be at most forget_after (%s), got %s", i, j, c.ForgetAfter, v.Within))
+		}
 	}
-	if c.Window < time.Second {
-		errs = append(errs, fmt.Errorf("window must be at least 1s, got %s", c.Window))
+	return errs
+}
+
+// maxWindows bounds the windows, which are looked at before each decision.
+const maxWindows = 100
+
+// validateWindows checks the windows as a whole; each checks itself.
+func (c *Config) validateWindows() error {
+	if len(c.Windows) > maxWindows {
+		return fmt.Errorf("windows must be at most %d, got %d", maxWindows, len(c.Windows))
 	}
-	return errors.Join(errs...)
+	for i, w := range c.Windows {
+		if slices.ContainsFunc(c.Windows[:i], func(o timewindow.Window) bool { return o.Name == w.Name }) {
+			return fmt.Errorf("windows::%d: name must be unique, got %.80q twice", i, w.Name)
+		}
+	}
+	return nil
+}
+
+// verify returns when a step of the playbook has helped.
+func (c *PlaybookConfig) verify(step int) *VerifyConfig {
+	if v := c.Steps[step].Verify; v != nil {
+		return v
+	}
+	return &c.Verify
 }

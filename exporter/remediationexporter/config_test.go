@@ -46,10 +46,12 @@ func TestConfigDefaults(t *testing.T) {
 	cfg, err = loadConfig(t, "playbook_defaults")
 	require.NoError(t, err)
 	require.NoError(t, xconfmap.Validate(cfg))
-	assert.Equal(t, []PlaybookConfig{{
-		Name: "a", When: []string{`log.attributes["x"] == "y"`}, ErrorMode: ottl.IgnoreError, Mode: "observe", MinConfidence: 0.75,
-		Cooldown: 10 * time.Minute, Webhook: "chat", Action: ActionConfig{Name: "restart"}, Verify: VerifyConfig{Within: 3 * time.Minute},
-	}}, cfg.Playbooks)
+	p := defaultPlaybook()
+	p.Name, p.When = "a", []string{`log.attributes["x"] == "y"`}
+	p.Steps = []StepConfig{{Webhook: "chat", Action: ActionConfig{Name: "restart"}, OnFailure: "next"}}
+	assert.Equal(t, []PlaybookConfig{p}, cfg.Playbooks)
+	assert.Equal(t, Mode("observe"), p.Mode)
+	assert.Equal(t, 0.75, p.MinConfidence)
 }
 
 func TestConfigEveryField(t *testing.T) {
@@ -60,29 +62,33 @@ func TestConfigEveryField(t *testing.T) {
 	hook := defaultWebhook()
 	hook.Endpoint, hook.Timeout = "http://127.0.0.1:8080/webhook", 3*time.Second
 	hook.Secrets, hook.Events, hook.AllowPrivateRanges = []configopaque.String{secretA, secretB}, []Event{}, true
-	assert.Equal(t, &Config{
-		Source: "/clusters/prod-eu/paramedic", Storage: &storage, QueueSize: 10, MaxBodySize: 32768, MaxIncidents: 20,
-		ForgetAfter: 2 * time.Hour, Budget: BudgetConfig{MaxActions: 2, Window: 5 * time.Minute},
-		RetryConfig: configretry.BackOffConfig{
-			Enabled: true, InitialInterval: 2 * time.Second, RandomizationFactor: 0.1, Multiplier: 2,
-			MaxInterval: 10 * time.Second, MaxElapsedTime: time.Minute,
-		},
-		Webhooks: map[string]WebhookConfig{"shop": hook},
-		Playbooks: []PlaybookConfig{{
-			Name: "restart", When: []string{`attributes["incident.cause.kind"] == "crash"`, `attributes["incident.severity"] != "minor"`},
-			ErrorMode: ottl.PropagateError, Mode: "auto", MinConfidence: 0.8, MaxRevision: 3, Cooldown: 15 * time.Minute, Webhook: "shop",
-			Action: ActionConfig{Name: "restart", Parameters: map[string]ParameterConfig{
-				"service": {From: "cause.entity.name"}, "replicas": {Value: "3"},
-			}},
-			Verify: VerifyConfig{Within: 2 * time.Minute},
+	want := createDefaultConfig().(*Config)
+	want.Source, want.Storage, want.QueueSize, want.MaxBodySize = "/clusters/prod-eu/paramedic", &storage, 10, 32768
+	want.MaxIncidents, want.ForgetAfter = 20, 2*time.Hour
+	want.Budget.MaxActions, want.Budget.Window = 2, 5*time.Minute
+	want.RetryConfig = configretry.BackOffConfig{
+		Enabled: true, InitialInterval: 2 * time.Second, RandomizationFactor: 0.1, Multiplier: 2,
+		MaxInterval: 10 * time.Second, MaxElapsedTime: time.Minute,
+	}
+	want.Webhooks = map[string]WebhookConfig{"shop": hook}
+	p := defaultPlaybook()
+	p.Name, p.When = "restart", []string{`attributes["incident.cause.kind"] == "crash"`, `attributes["incident.severity"] != "minor"`}
+	p.ErrorMode, p.Mode, p.MinConfidence, p.MaxRevision, p.Cooldown = ottl.PropagateError, "auto", 0.8, 3, 15*time.Minute
+	p.Steps = []StepConfig{{
+		Webhook: "shop", OnFailure: "next",
+		Action: ActionConfig{Name: "restart", Parameters: map[string]ParameterConfig{
+			"service": {From: "cause.entity.name"}, "replicas": {Value: "3"},
 		}},
-	}, cfg)
+	}}
+	p.Verify = VerifyConfig{Within: 2 * time.Minute}
+	want.Playbooks = []PlaybookConfig{p}
+	assert.Equal(t, want, cfg)
 }
 
 func TestConfigInvalid(t *testing.T) {
 	const names = "^[a-z0-9][a-z0-9_.-]{0,62}$"
 	for name, wants := range map[string][]string{
-		"no_webhooks": {"webhooks must not be empty; name at least one receiver"},
+		"no_webhooks": {"webhooks must not be empty; name at least one receiver, or a cluster under kubernetes"},
 		"bounds": {
 			"source must have 1 to 200 characters, got 0; it names this exporter to receivers",
 			"webhooks: name must match " + names + `, got "Chat"`,
@@ -90,7 +96,7 @@ func TestConfigInvalid(t *testing.T) {
 			"max_body_size must be between 16384 and 1048576, got 1",
 			"max_incidents must be between 1 and 100000, got 0; it bounds memory",
 			"forget_after must be at least 1m, got 1s",
-			"budget: max_actions must be between 0 and 1000, got -1; 0 lets nothing act",
+			"budget: max_actions must be between 1 and 1000, got -1; playbooks in mode observe do not act",
 			"window must be at least 1s, got 0s",
 		},
 		"webhook": {
@@ -110,14 +116,14 @@ func TestConfigInvalid(t *testing.T) {
 			"min_confidence must be between 0 and 1, got 2",
 			"max_revision must not be negative, got -1; 0 means any",
 			"cooldown must not be negative, got -1s",
-			`playbooks::0: webhook must be one of webhooks, got "other"`,
-			"playbooks::0::action: name must match " + names + `, got ""`,
-			`parameters: name must match ^[A-Za-z][A-Za-z0-9_.-]{0,62}$, got "a b"`,
-			"playbooks::0::action::parameters::both: value or from must be set, and not both",
-			"playbooks::0::action::parameters::none: value or from must be set, and not both",
+			`playbooks::0::steps::0: webhook must be one of webhooks, got "other"`,
+			"playbooks::0::steps::0: action::name must match " + names + `, got ""`,
+			`action::parameters: name must match ^[A-Za-z][A-Za-z0-9_.-]{0,62}$, got "a b"`,
+			"playbooks::0::steps::0::action::parameters::both: value or from must be set, and not both",
+			"playbooks::0::steps::0::action::parameters::none: value or from must be set, and not both",
 			"playbooks::0::verify: within must be at least 1s, got 100ms",
 			"playbooks::1: when must not be empty; write 'true' for every incident",
-			"playbooks::1: verify::within must be at most forget_after (24h0m0s), got 25h0m0s",
+			"playbooks::1::steps::0: verify::within must be at most forget_after (24h0m0s), got 25h0m0s",
 			`playbooks::2: name must be unique, got "b" twice`,
 		},
 	} {
@@ -139,7 +145,7 @@ func TestConfigInvalid(t *testing.T) {
 func TestConfigUnmarshalErrors(t *testing.T) {
 	for name, want := range map[string]string{
 		"bad_event":     `event must be one of incident.opened, incident.updated, incident.resolved, remediation.proposed,`,
-		"bad_mode":      `mode must be observe or auto, got "yolo"`,
+		"bad_mode":      `mode must be observe, suggest, approve or auto, got "yolo"`,
 		"bad_reference": `from must be one of cause.entity.name, cause.entity.type, cause.kind, cause.resource.`,
 	} {
 		t.Run(name, func(t *testing.T) {

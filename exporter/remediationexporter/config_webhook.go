@@ -37,6 +37,12 @@ var eventTypes = []struct {
 	{"remediation.succeeded", semconv.EventTypeRemediationSucceeded},
 	{"remediation.failed", semconv.EventTypeRemediationFailed},
 	{"remediation.inconclusive", semconv.EventTypeRemediationInconclusive},
+	{"remediation.suggested", semconv.EventTypeRemediationSuggested},
+	{"remediation.approval_requested", semconv.EventTypeRemediationApprovalRequested},
+	{"remediation.denied", semconv.EventTypeRemediationDenied},
+	{"remediation.expired", semconv.EventTypeRemediationExpired},
+	{"remediation.rolled_back", semconv.EventTypeRemediationRolledBack},
+	{"remediation.escalated", semconv.EventTypeRemediationEscalated},
 }
 
 // UnmarshalText reads the short name of an event type.

@@ -2,6 +2,9 @@ package remediationexporter
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -29,7 +32,8 @@ type book struct {
 	cfg        *PlaybookConfig
 	rule       playbook.Rule
 	conditions []*condition
-	hook       *webhook
+	// hooks are those of the steps; nil for a step on Kubernetes.
+	hooks []*webhook
 }
 
 func newBook(cfg *PlaybookConfig, set component.TelemetrySettings, hooks map[string]*webhook) (*book, error) {
@@ -37,13 +41,46 @@ func newBook(cfg *PlaybookConfig, set component.TelemetrySettings, hooks map[str
 	if err != nil {
 		return nil, err
 	}
-	return &book{
-		cfg: cfg, conditions: conditions, hook: hooks[cfg.Webhook],
-		rule: playbook.Rule{
-			Name: cfg.Name, Mode: playbook.Mode(cfg.Mode), MinConfidence: cfg.MinConfidence, MaxRevision: cfg.MaxRevision,
-			Cooldown: cfg.Cooldown, Within: cfg.Verify.Within,
-		},
-	}, nil
+	b := &book{cfg: cfg, conditions: conditions, rule: playbook.Rule{
+		Name: cfg.Name, Mode: playbook.Mode(cfg.Mode), TierModes: map[string]playbook.Mode{}, MinConfidence: cfg.MinConfidence,
+		MaxRevision: cfg.MaxRevision, Cooldown: cfg.Cooldown, Witnesses: cfg.MinWitnesses,
+		Approvers: cfg.Approval.Approvers, ApproveWithin: cfg.Approval.Within,
+	}}
+	if b.rule.Version, err = cfg.version(); err != nil {
+		return nil, err
+	}
+	for tier, mode := range cfg.Modes {
+		b.rule.TierModes[string(tier)] = playbook.Mode(mode)
+	}
+	for _, tier := range cfg.Criticality {
+		b.rule.Tiers = append(b.rule.Tiers, string(tier))
+	}
+	for i := range cfg.Steps {
+		c := &cfg.Steps[i]
+		step := playbook.Step{
+			Name: c.action(), Class: classWebhook, Destructive: c.Destructive, Continue: c.Continue,
+			OnFailure: playbook.OnFailure(c.OnFailure), Within: cfg.verify(i).Within,
+		}
+		if c.Kubernetes != nil {
+			step.Class, step.Planned, step.Destructive = string(c.Kubernetes.Class()), true, c.Kubernetes.Destructive()
+		}
+		b.rule.Steps = append(b.rule.Steps, step)
+		b.hooks = append(b.hooks, hooks[c.Webhook])
+	}
+	return b, nil
+}
+
+// classWebhook is what budgets count the actions of webhooks as.
+const classWebhook = "webhook"
+
+// version is a digest of everything that decides what the playbook does.
+func (c *PlaybookConfig) version() (string, error) {
+	b, err := json.Marshal(c)
+	if err != nil {
+		return "", fmt.Errorf("digest the playbook: %w", err)
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:8]), nil
 }
 
 // incoming is an incident event with the playbooks whose conditions hold for it.
@@ -138,6 +175,7 @@ func (e *remediationExporter) match(
 // decideAll decides on all events and stores the decisions, or undoes them.
 func (e *remediationExporter) decideAll(ctx context.Context, events []incoming, now time.Time) error {
 	e.mu.Lock()
+	e.look(now)
 	before, err := e.checkpoint()
 	if err != nil {
 		e.mu.Unlock()
@@ -156,6 +194,7 @@ func (e *remediationExporter) decideAll(ctx context.Context, events []incoming, 
 		e.mu.Unlock()
 		return err
 	}
+	e.ledger.Commit()
 	e.unlock()
 	return nil
 }
@@ -174,7 +213,10 @@ func (e *remediationExporter) decide(ctx context.Context, ev *incoming, now time
 		e.after(func() { add(ctx, e.telemetry.ExporterRemediationRefusedRecords, e.telemetry.refusals, refusedLimit, 1) })
 		return nil
 	}
-	e.dirty = true
+	if verdict == playbook.New && ev.Name != semconv.EventIncidentResolved {
+		e.ledger.Policy().Opened(inc.ID, inc.Cause().Entity.String(), now)
+	}
+	e.ledger.Touch(inc.ID)
 	held := e.ledger.Incident(inc.ID)
 	m := decodeMemo(held)
 	m.Summary = newSummary(inc)
@@ -188,19 +230,17 @@ func (e *remediationExporter) decide(ctx context.Context, ev *incoming, now time
 	changes := returned
 	switch {
 	case ev.Name == semconv.EventIncidentResolved && inc.Resolution == semconv.ResolutionMerged:
-		changes = e.ledger.Merge(inc.ID)
+		changes = e.ledger.Merge(inc.ID, now)
 	case ev.Name == semconv.EventIncidentResolved:
-		changes = e.ledger.Resolve(inc.ID, ev.Time, inc.Resolution == semconv.ResolutionRecovered)
+		changes = e.ledger.Resolve(inc.ID, ev.Time, inc.Resolution == semconv.ResolutionRecovered, now)
 	default:
-		changes = append(changes, e.ledger.Progress(inc.ID, ev.Time)...)
+		changes = append(changes, e.ledger.Progress(inc.ID, ev.Time, now)...)
 	}
-	for i := range changes {
-		e.report(ctx, &changes[i], now)
-	}
+	e.deciding = inc
+	defer func() { e.deciding = nil }()
+	e.report(ctx, changes, now)
 	for _, b := range ev.matched {
-		if err := e.ask(ctx, b, ev, now); err != nil {
-			return err
-		}
+		e.ask(ctx, b, ev, now)
 	}
 	return nil
 }
@@ -253,41 +293,26 @@ func incidentEventType(name semconv.EventName) semconv.EventType {
 }
 
 // ask lets a playbook whose conditions hold pass the guards. This is the only way to an action.
-func (e *remediationExporter) ask(ctx context.Context, b *book, ev *incoming, now time.Time) error {
+func (e *remediationExporter) ask(ctx context.Context, b *book, ev *incoming, now time.Time) {
 	inc := &ev.Incident
-	o := playbook.Observation{Incident: inc.ID, Revision: inc.Revision, At: ev.Time, Confidence: inc.Cause().Confidence}
-	if entity := inc.Cause().Entity; entity.Name != "" {
-		o.Target = clip(entity.String(), maxParameterLen)
+	o := playbook.Observation{
+		Incident: inc.ID, Revision: inc.Revision, At: ev.Time, Confidence: inc.Cause().Confidence, CauseKind: string(inc.Cause().Kind),
+		Target: b.cfg.target(inc), Criticality: inc.Cause().Resource[semconv.AttrServiceCriticality], Witnesses: witnesses(inc),
 	}
-	params, ok := b.cfg.Action.resolve(inc)
+	o.Orders, o.Obstacle, o.ObstacleDetail = b.cfg.orders(inc)
+	age := now.Sub(ev.Time)
 	switch {
-	case !ok:
-		o.Obstacle = playbook.ReasonParameter
-	case b.rule.Mode == playbook.Auto && !b.hook.takes(e.cfg.QueueSize):
-		o.Obstacle = playbook.ReasonEndpoint
+	case o.Obstacle != "":
+	case e.cfg.MaxEventAge > 0 && age > e.cfg.MaxEventAge:
+		o.Obstacle, o.ObstacleDetail = playbook.ReasonFrozen, fmt.Sprintf("the event is %s old, more than max_event_age", age.Round(time.Second))
+	case !inc.UnknownSince.IsZero():
+		o.Obstacle, o.ObstacleDetail = playbook.ReasonFrozen, "no telemetry says whether the symptoms are still there"
+	case b.hooks[0] != nil && b.rule.Mode == playbook.Auto && !b.hooks[0].takes(e.cfg.QueueSize):
+		o.Obstacle, o.ObstacleDetail = playbook.ReasonEndpoint, "webhook "+b.hooks[0].name+" is gone or its queue is full"
 	}
-	play, ok := e.ledger.Decide(b.rule, o, now)
-	if !ok {
-		return nil
+	if c, ok := e.ledger.Decide(b.cfg.Name, o, now); ok {
+		e.report(ctx, []playbook.Change{c}, now)
 	}
-	e.dirty = true
-	if play.Outcome == playbook.Pending {
-		typ := semconv.EventTypeRemediationStarted
-		d := delivery{
-			ID: deliveryID(typ, b.hook.name, inc.ID, inc.Revision, b.cfg.Name), Type: typ,
-			Incident: inc.ID, Revision: inc.Revision, Playbook: b.cfg.Name,
-		}
-		data := &eventData{
-			Remediation: newRemediationData(b.cfg.Name, b.cfg.Action.Name, play),
-			Action:      &actionData{Name: b.cfg.Action.Name, Parameters: params},
-			Playbook:    &playbookData{Name: b.cfg.Name, Mode: b.rule.Mode, VerifySeconds: b.rule.Within.Seconds()},
-		}
-		if _, err := e.send(ctx, b.hook, d, e.envelope(d, now, inc), data, inc); err != nil {
-			return err
-		}
-	}
-	e.tell(ctx, inc.ID, b.cfg.Name, play, now)
-	return nil
 }
 
 // bookOf returns the playbook of that name, or nil when it is no longer configured.

@@ -9,7 +9,6 @@ import (
 	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.uber.org/zap"
 
-	"github.com/paramedic-otel/paramedic/internal/playbook"
 	"github.com/paramedic-otel/paramedic/semconv"
 )
 
@@ -95,10 +94,9 @@ func (e *remediationExporter) attempt(ctx context.Context, h *webhook, d *delive
 func (e *remediationExporter) wanted(ctx context.Context, d *delivery) bool {
 	e.mu.Lock()
 	now := time.Now()
-	goOn, change := e.ledger.Dispatch(d.Incident, d.Playbook, d.Revision, now)
-	if change != nil {
-		e.report(ctx, change, now)
-	}
+	e.look(now)
+	goOn, changes := e.ledger.Dispatch(d.ref(), now)
+	e.report(ctx, changes, now)
 	e.settleAndUnlock(ctx)
 	return goOn
 }
@@ -114,15 +112,17 @@ func (e *remediationExporter) next(ctx context.Context, h *webhook) (d *delivery
 		}
 		e.settleAndUnlock(ctx)
 	}()
+	if e.standby {
+		return nil, time.Time{}, nil
+	}
 	now := time.Now()
 	for len(h.box.items) > 0 {
 		first := h.box.items[0]
 		switch {
 		case first.Playbook != "":
-			goOn, change := e.ledger.Dispatch(first.Incident, first.Playbook, first.Revision, now)
-			if change != nil {
-				e.report(ctx, change, now)
-			}
+			e.look(now)
+			goOn, changes := e.ledger.Dispatch(first.ref(), now)
+			e.report(ctx, changes, now)
 			if !goOn {
 				e.lose(ctx, lostStale)
 				e.dequeue(h)
@@ -132,7 +132,7 @@ func (e *remediationExporter) next(ctx context.Context, h *webhook) (d *delivery
 			if err := e.commit(ctx); err != nil {
 				return nil, time.Time{}, err
 			}
-			play, _ := e.ledger.Play(first.Incident, first.Playbook)
+			play, _ := e.ledger.At(first.ref())
 			return &first, play.Deadline, nil
 		case e.unopened(h, &first):
 			e.lose(ctx, lostUnopened)
@@ -162,16 +162,11 @@ func (e *remediationExporter) settle(ctx context.Context, h *webhook, d *deliver
 	e.mu.Lock()
 	now := time.Now()
 	e.dequeue(h)
-	var change *playbook.Change
 	switch {
 	case err == nil:
 		e.after(func() { e.telemetry.ExporterRemediationDeliveredEvents.Add(ctx, 1) })
 		if d.Playbook != "" {
-			change = e.ledger.Accept(d.Incident, d.Playbook, d.Revision, now)
-			e.dirty = true
-			if play, ok := e.ledger.Play(d.Incident, d.Playbook); ok && play.Outcome == playbook.Accepted {
-				e.tell(ctx, d.Incident, d.Playbook, play, now)
-			}
+			e.report(ctx, e.ledger.Accept(d.ref(), nil, now), now)
 		}
 	case errors.Is(err, errStale):
 		e.lose(ctx, lostStale)
@@ -185,9 +180,6 @@ func (e *remediationExporter) settle(ctx context.Context, h *webhook, d *deliver
 			e.disable(ctx, h, err, now)
 		}
 	}
-	if change != nil {
-		e.report(ctx, change, now)
-	}
 	e.settleAndUnlock(ctx)
 }
 
@@ -196,12 +188,11 @@ func (e *remediationExporter) settle(ctx context.Context, h *webhook, d *deliver
 func (e *remediationExporter) fail(ctx context.Context, h *webhook, d *delivery, reason string, now time.Time) {
 	e.lose(ctx, reason)
 	if d.Playbook != "" {
-		if change := e.ledger.Reject(d.Incident, d.Playbook, d.Revision, reason != lostExhausted); change != nil {
-			e.report(ctx, change, now)
-		}
+		e.report(ctx, e.ledger.Reject(d.ref(), reason != lostExhausted, "webhook "+h.name+" did not take it: "+reason, now), now)
 		return
 	}
 	if inc := e.ledger.Incident(d.Incident); inc != nil {
+		e.ledger.Touch(d.Incident)
 		if m := decodeMemo(inc); m.Opened[h.name] == d.ID {
 			delete(m.Opened, h.name)
 			if err := m.store(inc); err == nil {
@@ -221,4 +212,21 @@ func (e *remediationExporter) disable(ctx context.Context, h *webhook, err error
 			zap.Int("dropped_events", n), zap.Error(err))
 		componentstatus.ReportStatus(h.host, componentstatus.NewRecoverableErrorEvent(err))
 	})
+}
+
+// standbyRetention is how long a replica that does not lead keeps news, in case the one that leads dies before it has
+// told them. Whoever gets them from both knows them by their IDs.
+const standbyRetention = 2 * time.Minute
+
+// prune drops the news that another replica has had the time to tell. e.mu is held.
+func (e *remediationExporter) prune(ctx context.Context, now time.Time) {
+	if !e.standby {
+		return
+	}
+	for _, h := range e.hooks {
+		for len(h.box.items) > 0 && h.box.items[0].Playbook == "" && now.Sub(h.box.items[0].Queued) >= standbyRetention {
+			e.dequeue(h)
+			e.lose(ctx, lostStandby)
+		}
+	}
 }

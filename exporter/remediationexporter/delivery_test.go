@@ -262,7 +262,7 @@ func TestNewsAfterAWorkerHasStoppedIsCounted(t *testing.T) {
 		synctest.Wait()
 		require.NoError(t, r.exp.Shutdown(context.Background()))
 		assert.Equal(t, []string{"started", "failed/refused"}, r.audit())
-		assert.Equal(t, int64(1), r.sum("lost_events", lostExhausted))
+		assert.Equal(t, int64(2), r.sum("lost_events", lostExhausted), "that it failed, and that a person is needed")
 		require.NoError(t, r.tel.Shutdown(context.Background()))
 	})
 }

@@ -16,8 +16,12 @@ import (
 	"go.opentelemetry.io/collector/extension/xextension/storage"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.uber.org/zap"
+	"golang.org/x/time/rate"
 
+	"github.com/paramedic-otel/paramedic/internal/kubeaction"
 	"github.com/paramedic-otel/paramedic/internal/playbook"
+	"github.com/paramedic-otel/paramedic/internal/timewindow"
+	"github.com/paramedic-otel/paramedic/semconv"
 )
 
 // tickInterval is how often deadlines are looked at.
@@ -30,10 +34,16 @@ type remediationExporter struct {
 	logger    *zap.Logger
 	telemetry *instruments
 	books     []*book
+	windows   *timewindow.Set
 
 	client     storage.Client
 	persistent bool
 	hooks      []*webhook
+	// cluster, steps and rate carry out Kubernetes steps; nil without a cluster. fleet is nil for one executor alone.
+	cluster cluster
+	fleet   coordinator
+	steps   steps
+	rate    *rate.Limiter
 
 	stop    chan struct{}
 	once    sync.Once
@@ -46,8 +56,14 @@ type remediationExporter struct {
 	// decisions and no worker sees a decision before it is stored; nothing is sent under it.
 	mu     sync.Mutex
 	ledger *playbook.Ledger
-	dirty  bool
-	ops    []*storage.Operation
+	slots  slots
+	// standby is set while another replica leads, and held while anything stops all actions.
+	standby, held bool
+	// dirty is set when the guards have changed otherwise than with an incident.
+	dirty bool
+	ops   []*storage.Operation
+	// deciding is the incident whose event is being decided on; nil otherwise.
+	deciding *semconv.Incident
 	// effects are log lines and counts that become true once ops are written.
 	effects []func()
 }
@@ -58,11 +74,10 @@ func newRemediationExporter(ctx context.Context, set exporter.Settings, cfg *Con
 		return nil, err
 	}
 	e := &remediationExporter{
-		cfg: cfg, set: set, logger: set.Logger, telemetry: tel, stop: make(chan struct{}),
-		ledger: playbook.NewLedger(playbook.Limits{
-			MaxIncidents: cfg.MaxIncidents, ForgetAfter: cfg.ForgetAfter,
-			MaxActions: cfg.Budget.MaxActions, Window: cfg.Budget.Window,
-		}),
+		cfg: cfg, set: set, logger: set.Logger, telemetry: tel, stop: make(chan struct{}), slots: newSlots(),
+	}
+	if e.windows, err = timewindow.New(cfg.Windows); err != nil {
+		return nil, errors.Join(fmt.Errorf("windows: %w", err), e.telemetry.shutdown())
 	}
 	byName := map[string]*webhook{}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Webhooks)) {
@@ -80,6 +95,12 @@ func newRemediationExporter(ctx context.Context, set exporter.Settings, cfg *Con
 		}
 		e.books = append(e.books, b)
 	}
+	rules := make([]playbook.Rule, 0, len(e.books))
+	for _, b := range e.books {
+		rules = append(rules, b.rule)
+	}
+	limits := playbook.Limits{MaxIncidents: cfg.MaxIncidents, ForgetAfter: cfg.ForgetAfter}
+	e.ledger = playbook.NewLedger(limits, playbook.NewPolicy(cfg.policySettings()), rules...)
 	return e, nil
 }
 
@@ -96,7 +117,13 @@ func (e *remediationExporter) Start(ctx context.Context, host component.Host) er
 	if err := e.openStorage(ctx, host); err != nil {
 		return err
 	}
+	if err := e.connect(); err != nil {
+		return err
+	}
 	if err := e.telemetry.observe(e); err != nil {
+		return err
+	}
+	if err := e.elect(host); err != nil {
 		return err
 	}
 	background, cancel := context.WithCancel(context.Background())
@@ -105,7 +132,42 @@ func (e *remediationExporter) Start(ctx context.Context, host component.Host) er
 		e.running.Go(func() { e.deliver(background, h) })
 	}
 	e.running.Go(func() { e.tick(background) })
+	if e.cluster != nil {
+		for range e.cfg.Kubernetes.Get().Workers {
+			e.running.Go(func() { e.carryOut(background) })
+		}
+		e.mu.Lock()
+		e.wakeSteps()
+		e.mu.Unlock()
+	}
 	return nil
+}
+
+// connect makes the client of the cluster, if there is one.
+func (e *remediationExporter) connect() error {
+	k := e.cfg.Kubernetes.Get()
+	if !e.cfg.Kubernetes.HasValue() || e.cluster != nil {
+		return nil
+	}
+	client, err := kubeaction.New(k.Settings, kubeaction.TransportSettings{Observe: e.witnessCall})
+	if err != nil {
+		return fmt.Errorf("kubernetes: %w", err)
+	}
+	var fleet coordinator
+	if k.Coordination.Enabled {
+		if fleet, err = client.Reservations(k.Coordination.settings(&k.Settings)); err != nil {
+			return fmt.Errorf("kubernetes::coordination: %w", err)
+		}
+	}
+	e.useCluster(client, fleet)
+	return nil
+}
+
+// useCluster makes Kubernetes steps be carried out by c, in agreement with the fleet if that is not nil.
+func (e *remediationExporter) useCluster(c cluster, fleet coordinator) {
+	k := e.cfg.Kubernetes.Get()
+	e.cluster, e.fleet, e.steps = c, fleet, newSteps()
+	e.rate = rate.NewLimiter(rate.Limit(k.Rate), k.ActionBurst)
 }
 
 // Shutdown stops the timers and lets the attempts under way end. With storage what is queued stays there; without, it
@@ -114,6 +176,9 @@ func (e *remediationExporter) Shutdown(ctx context.Context) error {
 	var errs error
 	e.once.Do(func() {
 		close(e.stop)
+		if e.steps != nil {
+			e.steps.ShutDown()
+		}
 		for _, h := range e.hooks {
 			errs = errors.Join(errs, h.inner.Shutdown(ctx))
 		}
@@ -171,13 +236,13 @@ func (e *remediationExporter) tick(ctx context.Context) {
 
 func (e *remediationExporter) expire(ctx context.Context, now time.Time) {
 	e.mu.Lock()
-	changes := e.ledger.Expire(now)
-	for i := range changes {
-		e.report(ctx, &changes[i], now)
-	}
+	e.look(now)
+	e.ledger.Policy().Tick(now)
+	e.report(ctx, e.ledger.Expire(now), now)
+	e.report(ctx, e.ledger.Reconsider(now), now)
+	e.prune(ctx, now)
 	resolved, open := e.ledger.Forget(now)
 	if resolved+open > 0 {
-		e.dirty = true
 		e.after(func() { e.telemetry.ExporterRemediationForgottenIncidents.Add(ctx, int64(open)) })
 	}
 	e.settleAndUnlock(ctx)

@@ -200,6 +200,8 @@ type rig struct {
 func newRig(t testing.TB, hooks ...string) *rig {
 	cfg := createDefaultConfig().(*Config)
 	cfg.RetryConfig.RandomizationFactor = 0
+	cfg.Storm.MaxIncidents, cfg.Storm.Jitter = 10_000, 0
+	cfg.Breakers.Playbook.Failures, cfg.Breakers.Target.Failures, cfg.Breakers.Fleet.RateFailures, cfg.Breakers.Fleet.RateOutcomes = 100, 100, 0, 0
 	cfg.Webhooks = map[string]WebhookConfig{}
 	r := &rig{t: t, cfg: cfg, hooks: map[string]*receiver{}}
 	r.host = testHost{componenttest.NewNopHost(), map[component.ID]component.Component{}, &reports{}}
@@ -228,12 +230,13 @@ func (r *rig) editHook(name string, edit func(*WebhookConfig)) {
 
 // playbook adds an acting playbook that restarts the cause.
 func (r *rig) playbook(name, hook string, edit func(*PlaybookConfig)) {
-	p := PlaybookConfig{
-		Name: name, When: []string{`attributes["incident.cause.kind"] == "latency"`}, ErrorMode: "ignore", Mode: "auto",
-		MinConfidence: 0.5, Cooldown: 10 * time.Minute, Webhook: hook,
+	p := defaultPlaybook()
+	p.Name, p.When, p.Mode, p.MinConfidence = name, []string{`attributes["incident.cause.kind"] == "latency"`}, "auto", 0.5
+	p.Verify.Within = 90 * time.Second
+	p.Steps = []StepConfig{{
+		Webhook: hook, OnFailure: "next",
 		Action: ActionConfig{Name: "restart", Parameters: map[string]ParameterConfig{"service": {From: "cause.entity.name"}}},
-		Verify: VerifyConfig{Within: 90 * time.Second},
-	}
+	}}
 	if edit != nil {
 		edit(&p)
 	}

@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"go.opentelemetry.io/collector/extension/xextension/storage"
 
+	"github.com/paramedic-otel/paramedic/internal/playbook"
 	"github.com/paramedic-otel/paramedic/semconv"
 )
 
@@ -18,9 +20,17 @@ type delivery struct {
 	Type     semconv.EventType `json:"type"`
 	Incident string            `json:"incident"`
 	Revision int64             `json:"revision"`
-	// Playbook is set when the event asks the webhook to act.
+	// Playbook and Step are set when the event asks the webhook to act.
 	Playbook string `json:"playbook,omitempty"`
-	Body     []byte `json:"body"`
+	Step     int    `json:"step,omitempty"`
+	// Queued is when it was.
+	Queued time.Time `json:"queued,omitzero"`
+	Body   []byte    `json:"body"`
+}
+
+// ref names the play whose step the event asks for.
+func (d *delivery) ref() playbook.Ref {
+	return playbook.Ref{Incident: d.Incident, Playbook: d.Playbook, Revision: d.Revision, Step: d.Step}
 }
 
 // outbox is the queue of one webhook, in the order of the decisions. What it would have stored is collected in ops,

@@ -41,20 +41,21 @@ func referenceNames() []string {
 	return names
 }
 
-// resolve returns the parameters for an incident; ok is false when one has no value or holds characters that no name
+// resolve returns the parameters for an incident, or the name of one that has no value or holds characters that no name
 // of a target has. The values come from telemetry, and the receiver may be less careful with them than it should be.
-func (c *ActionConfig) resolve(inc *semconv.Incident) (params map[string]string, ok bool) {
+func (c *ActionConfig) resolve(inc *semconv.Incident) (params map[string]string, missing string) {
 	params = make(map[string]string, len(c.Parameters))
-	for name, p := range c.Parameters {
+	for _, name := range slices.Sorted(maps.Keys(c.Parameters)) {
+		p := c.Parameters[name]
 		v := p.Value
 		if p.From != "" {
 			if v = references[p.From](inc); !isPlain(v) {
-				return nil, false
+				return nil, name
 			}
 		}
 		params[name] = v
 	}
-	return params, true
+	return params, ""
 }
 
 // isPlain reports whether s is a non-empty name of letters, digits and a few marks, without "..".

@@ -14,6 +14,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 
 	"github.com/paramedic-otel/paramedic/internal/cloudevents"
+	"github.com/paramedic-otel/paramedic/internal/kubeaction"
 	"github.com/paramedic-otel/paramedic/internal/playbook"
 	"github.com/paramedic-otel/paramedic/semconv"
 )
@@ -42,12 +43,58 @@ type playbookData struct {
 
 // remediationData is news of what a playbook decided or achieved.
 type remediationData struct {
+	// Intent is the identity of the step for this incident; people approve by it.
+	Intent   string          `json:"intent"`
 	Playbook string          `json:"playbook"`
+	Step     int             `json:"step"`
 	Action   string          `json:"action_name"`
 	Target   string          `json:"target,omitempty"`
 	Outcome  string          `json:"outcome"`
 	Reason   playbook.Reason `json:"reason,omitempty"`
+	Detail   string          `json:"detail,omitempty"`
 	Revision int64           `json:"revision"`
+	Mode     playbook.Mode   `json:"mode,omitempty"`
+	// Plan is what would be, or was, changed.
+	Plan *planData `json:"plan,omitempty"`
+	// ApproveUntil is when an approval comes too late.
+	ApproveUntil *time.Time `json:"approve_until,omitempty"`
+	// Escalated says that automation has nothing more to offer and a person is needed.
+	Escalated bool `json:"escalated,omitempty"`
+}
+
+// planData is what the executor found that a step would do.
+type planData struct {
+	Summary     string             `json:"summary"`
+	Objects     []string           `json:"objects,omitempty"`
+	Pods        int                `json:"weight"`
+	Population  int                `json:"population,omitempty"`
+	Destructive bool               `json:"destructive"`
+	Undoable    bool               `json:"undoable"`
+	Checks      []kubeaction.Check `json:"checks,omitempty"`
+	// Commands are how a person would do it.
+	Commands []string `json:"commands,omitempty"`
+}
+
+// maxPlanned bounds the objects, checks and commands of a plan in an event.
+const maxPlanned = 20
+
+func newPlanData(p *playbook.Plan) *planData {
+	out := &planData{Summary: clip(p.Summary, maxDetail), Pods: p.Weight, Population: p.Population, Destructive: p.Destructive, Undoable: p.Undoable}
+	var body kubeaction.Plan
+	if json.Unmarshal(p.Body, &body) != nil {
+		return out
+	}
+	for _, o := range head(body.Objects, maxPlanned) {
+		out.Objects = append(out.Objects, o.String())
+	}
+	for _, c := range head(body.Checks, maxPlanned) {
+		c.Detail = clip(c.Detail, maxDetail)
+		out.Checks = append(out.Checks, c)
+	}
+	for _, c := range head(body.Commands, maxPlanned) {
+		out.Commands = append(out.Commands, clip(c, maxDetail))
+	}
+	return out
 }
 
 type entityData struct {

@@ -33,7 +33,7 @@ func TestAutoActsAndSucceeds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, "chat", "shop")
 		r.editHook("shop", only)
-		r.playbook("restart", "shop", func(p *PlaybookConfig) { p.Action.Parameters["force"] = ParameterConfig{Value: "no"} })
+		r.playbook("restart", "shop", func(p *PlaybookConfig) { p.Steps[0].Action.Parameters["force"] = ParameterConfig{Value: "no"} })
 		r.start()
 		r.must(opened("i-1"))
 		synctest.Wait()
@@ -116,6 +116,7 @@ func TestReopenedIncident(t *testing.T) {
 		assert.Equal(t, []string{"started", "accepted", "succeeded/recovered", "failed/returned"}, r.audit())
 		assert.Equal(t, []string{
 			"incident.opened.v1", "remediation.started.v1", "incident.resolved.v1", "remediation.succeeded.v1", "incident.opened.v1", "remediation.failed.v1",
+			"remediation.escalated.v1",
 		}, r.hooks["shop"].types())
 		assert.Len(t, actions(r.hooks["shop"]), 1)
 		assert.Equal(t, int64(1), r.sum("ignored_records", "duplicate"), "the same event twice")
@@ -167,12 +168,17 @@ func TestSettingsOfPlaybooks(t *testing.T) {
 			events: []semconv.IncidentEvent{updated("i-1", 2, 0)}, want: []string{"skipped/revision"},
 		},
 		"budget": {
-			config: func(r *rig) { r.cfg.Budget.MaxActions = 0 },
-			events: []semconv.IncidentEvent{opened("i-1")}, want: []string{"skipped/budget"},
+			config: func(r *rig) { r.cfg.Budget.MaxActions = 1 },
+			events: []semconv.IncidentEvent{opened("i-1"), on(opened("i-2"), "b")}, want: []string{"started", "skipped/budget", "accepted"}, acts: 1,
 		},
 		"cooldown": {
+			edit:   func(p *PlaybookConfig) { p.Mode = "observe" },
+			events: []semconv.IncidentEvent{opened("i-1"), opened("i-2")},
+			want:   []string{"proposed", "skipped/cooldown"},
+		},
+		"cooldown is only for what was done": {
 			events: []semconv.IncidentEvent{opened("i-1"), resolved("i-1", 2, time.Second), opened("i-2")},
-			want:   []string{"started", "skipped/stale", "skipped/cooldown"},
+			want:   []string{"started", "skipped/stale", "started", "accepted"}, acts: 1,
 		},
 		"no cause": {
 			edit:   func(p *PlaybookConfig) { p.When = []string{"true"} },
@@ -190,13 +196,13 @@ func TestSettingsOfPlaybooks(t *testing.T) {
 		},
 		"missing parameter": {
 			edit: func(p *PlaybookConfig) {
-				p.Action.Parameters["pod"] = ParameterConfig{From: "cause.resource.k8s.pod.name"}
+				p.Steps[0].Action.Parameters["pod"] = ParameterConfig{From: "cause.resource.k8s.pod.name"}
 			},
 			events: []semconv.IncidentEvent{opened("i-1")}, want: []string{"skipped/parameter"},
 		},
 		"resource parameter": {
 			edit: func(p *PlaybookConfig) {
-				p.Action.Parameters["pod"] = ParameterConfig{From: "cause.resource.k8s.deployment.name"}
+				p.Steps[0].Action.Parameters["pod"] = ParameterConfig{From: "cause.resource.k8s.deployment.name"}
 			},
 			events: []semconv.IncidentEvent{opened("i-1")}, want: []string{"started", "accepted"}, acts: 1,
 		},
@@ -237,7 +243,7 @@ func TestLadder(t *testing.T) {
 		r := newRig(t, "shop")
 		r.editHook("shop", only)
 		r.playbook("restart", "shop", nil)
-		r.playbook("rollback", "shop", func(p *PlaybookConfig) { p.Action.Name = "rollback" })
+		r.playbook("rollback", "shop", func(p *PlaybookConfig) { p.Steps[0].Action.Name = "rollback" })
 		r.start()
 		r.must(opened("i-1"))
 		synctest.Wait()

@@ -2,6 +2,7 @@ package remediationexporter
 
 import (
 	"context"
+	"encoding/json"
 	"strconv"
 	"time"
 
@@ -47,6 +48,7 @@ func (e *remediationExporter) offer(ctx context.Context, h *webhook, d delivery)
 		e.lose(ctx, lostQueueFull)
 		return false
 	}
+	d.Queued = time.Now()
 	e.enqueue(h, d)
 	return true
 }
@@ -55,13 +57,92 @@ func (e *remediationExporter) lose(ctx context.Context, reason string) {
 	e.after(func() { e.telemetry.lost(ctx, reason, 1) })
 }
 
-func newRemediationData(name, action string, p playbook.Play) *remediationData {
-	return &remediationData{
-		Playbook: name, Action: action, Target: p.Target, Outcome: outcomeName(p.Outcome), Reason: p.Reason, Revision: p.Revision,
+// maxDetail bounds, in runes, what is told of a reason.
+const maxDetail = 500
+
+// report tells what has become of plays, and of the guards meanwhile. e.mu is held.
+func (e *remediationExporter) report(ctx context.Context, changes []playbook.Change, now time.Time) {
+	for i := range changes {
+		c := &changes[i]
+		if c.Play.Outcome == playbook.Pending {
+			e.hand(ctx, c, now)
+		}
+		e.tell(ctx, c, now)
+		e.wakeStep(c)
+	}
+	e.tellNotes(now)
+}
+
+// hand queues the order of a pending step for the webhook that takes it. e.mu is held.
+func (e *remediationExporter) hand(ctx context.Context, c *playbook.Change, now time.Time) {
+	b := e.bookOf(c.Playbook)
+	if b == nil || b.hooks[c.Step] == nil || c.Step >= len(c.Play.Orders) {
+		return
+	}
+	h := b.hooks[c.Step]
+	var o order
+	err := json.Unmarshal(c.Play.Orders[c.Step], &o)
+	typ := semconv.EventTypeRemediationStarted
+	d := delivery{
+		ID: deliveryID(typ, h.name, c.Incident, c.Revision, stepName(c)), Type: typ,
+		Incident: c.Incident, Revision: c.Revision, Playbook: c.Playbook, Step: c.Step,
+	}
+	data := &eventData{
+		Remediation: e.remediationData(c),
+		Action:      &actionData{Name: o.Action, Parameters: o.Parameters},
+		Playbook:    &playbookData{Name: c.Playbook, Mode: c.Play.Mode, VerifySeconds: c.Play.Within.Seconds()},
+	}
+	queued := false
+	switch inc := e.deciding; {
+	case err != nil:
+	case inc != nil && inc.ID == c.Incident:
+		queued, err = e.send(ctx, h, d, e.envelope(d, now, inc), data, inc)
+	default:
+		// A later step has no event of its own to tell the whole incident from.
+		m := decodeMemo(e.ledger.Incident(c.Incident))
+		ev := e.envelope(d, now, &semconv.Incident{ID: c.Incident, Severity: m.Summary.Severity, Revision: c.Revision})
+		data.Incident, ev.Data = m.Summary, data
+		if d.Body, err = ev.Marshal(); err == nil {
+			queued = e.offer(ctx, h, d)
+		}
+	}
+	if err != nil || !queued {
+		e.report(ctx, e.ledger.Reject(c.Ref, true, "webhook "+h.name+" takes no more", now), now)
 	}
 }
 
-// outcomeName is what the world calls an outcome: a play that may act has started.
+// stepName tells the steps of one playbook apart in IDs of events; the first has the playbook's own name.
+func stepName(c *playbook.Change) string {
+	if c.Step == 0 {
+		return c.Playbook
+	}
+	return c.Playbook + "#" + strconv.Itoa(c.Step)
+}
+
+func (e *remediationExporter) remediationData(c *playbook.Change) *remediationData {
+	p := &c.Play
+	data := &remediationData{
+		Intent: c.Intent(), Playbook: c.Playbook, Step: c.Step, Action: e.actionName(c.Playbook, c.Step), Target: p.Target,
+		Outcome: outcomeName(p.Outcome), Reason: p.Reason, Detail: clip(p.Detail, maxDetail), Revision: p.Revision, Mode: p.Mode,
+		Escalated: c.Escalate,
+	}
+	if p.Outcome == playbook.Awaiting {
+		data.ApproveUntil = moment(p.Expires)
+	}
+	if plan := p.Plan; plan != nil {
+		data.Target, data.Plan = plan.Target, newPlanData(plan)
+	}
+	return data
+}
+
+func (e *remediationExporter) actionName(name string, step int) string {
+	if b := e.bookOf(name); b != nil && step < len(b.cfg.Steps) {
+		return b.cfg.Steps[step].action()
+	}
+	return ""
+}
+
+// outcomeName is what the world calls an outcome: a step that may act has started.
 func outcomeName(o playbook.Outcome) string {
 	if o == playbook.Pending {
 		return outcomeStarted
@@ -69,41 +150,46 @@ func outcomeName(o playbook.Outcome) string {
 	return string(o)
 }
 
-// report tells what has become of a play after it was decided. e.mu is held.
-func (e *remediationExporter) report(ctx context.Context, c *playbook.Change, now time.Time) {
-	e.dirty = true
-	e.tell(ctx, c.Incident, c.Playbook, c.Play, now)
-}
-
 // tell writes the audit line, counts, and queues the news for those who want it. e.mu is held.
-func (e *remediationExporter) tell(ctx context.Context, incident, name string, p playbook.Play, now time.Time) {
-	action := ""
-	if b := e.bookOf(name); b != nil {
-		action = b.cfg.Action.Name
+func (e *remediationExporter) tell(ctx context.Context, c *playbook.Change, now time.Time) {
+	p := &c.Play
+	data := e.remediationData(c)
+	// What the executor only looks at yet has not started.
+	planning := p.Outcome == playbook.Pending && e.kubernetesStep(c)
+	if p.Outcome == playbook.Dispatched && e.kubernetesStep(c) {
+		data.Outcome = outcomeStarted
+	} else if planning {
+		data.Outcome = outcomePlanned
 	}
-	outcome := outcomeName(p.Outcome)
 	e.after(func() {
-		add(ctx, e.telemetry.ExporterRemediationActions, e.telemetry.outcomes, outcome, 1)
+		add(ctx, e.telemetry.ExporterRemediationActions, e.telemetry.outcomes, data.Outcome, 1)
 		if p.Outcome == playbook.Skipped {
 			add(ctx, e.telemetry.ExporterRemediationSkippedActions, e.telemetry.skips, string(p.Reason), 1)
 		}
-		e.logger.Info("remediation decision", zap.String("outcome", outcome), zap.String("reason", string(p.Reason)),
-			zap.String("incident_id", incident), zap.Int64("incident_revision", p.Revision), zap.String("playbook", name),
-			zap.String("action", action), zap.String("target", p.Target))
+		e.logger.Info("remediation decision", zap.String("outcome", data.Outcome), zap.String("reason", string(p.Reason)),
+			zap.String("detail", data.Detail), zap.String("incident_id", c.Incident), zap.Int64("incident_revision", p.Revision),
+			zap.String("playbook", c.Playbook), zap.Int("step", c.Step), zap.String("action", data.Action),
+			zap.String("target", data.Target), zap.String("intent", data.Intent), zap.Bool("escalated", c.Escalate))
 	})
-	typ := remediationEventType(p.Outcome)
-	if typ == "" {
-		return
+	if typ := e.eventType(p.Outcome, data.Outcome); typ != "" {
+		e.spread(ctx, c, typ, data, now)
 	}
-	m := decodeMemo(e.ledger.Incident(incident))
+	if c.Escalate {
+		e.spread(ctx, c, semconv.EventTypeRemediationEscalated, data, now)
+	}
+}
+
+// spread queues one piece of news for those who want it. e.mu is held.
+func (e *remediationExporter) spread(ctx context.Context, c *playbook.Change, typ semconv.EventType, data *remediationData, now time.Time) {
+	m := decodeMemo(e.ledger.Incident(c.Incident))
 	for _, h := range e.hooks {
 		// Whoever takes the action knows of its start.
-		if !h.wants(typ) || (p.Outcome == playbook.Pending && h == e.bookOf(name).hook) {
+		if !h.wants(typ) || (c.Play.Outcome == playbook.Pending && h == e.hookOf(c)) {
 			continue
 		}
-		d := delivery{ID: deliveryID(typ, h.name, incident, p.Revision, name), Type: typ, Incident: incident, Revision: p.Revision}
-		ev := e.envelope(d, now, &semconv.Incident{ID: incident, Severity: m.Summary.Severity, Revision: p.Revision})
-		ev.Data = &eventData{Incident: m.Summary, Remediation: newRemediationData(name, action, p)}
+		d := delivery{ID: deliveryID(typ, h.name, c.Incident, c.Revision, stepName(c)), Type: typ, Incident: c.Incident, Revision: c.Revision}
+		ev := e.envelope(d, now, &semconv.Incident{ID: c.Incident, Severity: m.Summary.Severity, Revision: c.Revision})
+		ev.Data = &eventData{Incident: m.Summary, Remediation: data}
 		body, err := ev.Marshal()
 		if err != nil {
 			e.after(func() { e.logger.Error("news of a remediation could not be encoded", zap.Error(err)) })
@@ -114,22 +200,57 @@ func (e *remediationExporter) tell(ctx context.Context, incident, name string, p
 	}
 }
 
-func remediationEventType(o playbook.Outcome) semconv.EventType {
+func (e *remediationExporter) hookOf(c *playbook.Change) *webhook {
+	if b := e.bookOf(c.Playbook); b != nil && c.Step < len(b.hooks) {
+		return b.hooks[c.Step]
+	}
+	return nil
+}
+
+func (e *remediationExporter) kubernetesStep(c *playbook.Change) bool {
+	b := e.bookOf(c.Playbook)
+	return b != nil && c.Step < len(b.cfg.Steps) && b.cfg.Steps[c.Step].Kubernetes != nil
+}
+
+// eventType returns the news that an outcome is; most turns on the way are none.
+func (e *remediationExporter) eventType(o playbook.Outcome, name string) semconv.EventType {
+	if name == outcomeStarted {
+		return semconv.EventTypeRemediationStarted
+	}
 	switch o {
 	case playbook.Proposed:
 		return semconv.EventTypeRemediationProposed
+	case playbook.Suggested:
+		return semconv.EventTypeRemediationSuggested
+	case playbook.Awaiting:
+		return semconv.EventTypeRemediationApprovalRequested
 	case playbook.Skipped:
 		return semconv.EventTypeRemediationSkipped
-	case playbook.Pending:
-		return semconv.EventTypeRemediationStarted
 	case playbook.Succeeded:
 		return semconv.EventTypeRemediationSucceeded
 	case playbook.Failed:
 		return semconv.EventTypeRemediationFailed
 	case playbook.Inconclusive:
 		return semconv.EventTypeRemediationInconclusive
+	case playbook.RolledBack:
+		return semconv.EventTypeRemediationRolledBack
+	case playbook.Denied:
+		return semconv.EventTypeRemediationDenied
+	case playbook.Expired:
+		return semconv.EventTypeRemediationExpired
 	default:
 		return ""
+	}
+}
+
+// tellNotes writes news of guards that span incidents. e.mu is held.
+func (e *remediationExporter) tellNotes(time.Time) {
+	for _, n := range e.ledger.Policy().TakeNotes() {
+		e.dirty = true
+		e.after(func() {
+			e.logger.Info("remediation guard", zap.String("guard", n.Guard), zap.String("key", n.Key), zap.String("state", n.State),
+				zap.String("detail", clip(n.Detail, maxDetail)))
+		})
 	}
 }
 

@@ -154,8 +154,10 @@ func TestBrokenStoredValues(t *testing.T) {
 		delivered  int
 		lost       int64
 	}{
-		"incidents":         {"ledger", "{", 4, 0},
-		"incidents version": {"ledger", `{"version":99}`, 4, 0},
+		"guards":            {"guards", "{", 4, 0},
+		"guards version":    {"guards", `{"version":99}`, 4, 0},
+		"incident":          {"incident/1", "{", 4, 0},
+		"incidents":         {"slots", "-1", 4, 0},
 		"queue":             {"queue/shop", "garbage", 1, 0},
 		"queue version":     {"queue/shop", `{"version":99}`, 1, 0},
 		"queue bounds":      {"queue/shop", `{"version":1,"first":9,"end":3}`, 1, 0},

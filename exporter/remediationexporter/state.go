@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	ledgerKey = "ledger"
+	guardsKey = "guards"
 	// storageName is what our client is called within the extension.
 	storageName = "remediation"
 	// maxStoredItems bounds what a broken value can make us read.
@@ -54,15 +54,22 @@ func (e *remediationExporter) openStorage(ctx context.Context, host component.Ho
 // load restores what is stored. A broken value is counted and replaced by an empty one. Storage that cannot be read at
 // all is an error, since the next write would destroy what it may still hold.
 func (e *remediationExporter) load(ctx context.Context) error {
-	b, err := e.client.Get(ctx, ledgerKey)
+	b, err := e.client.Get(ctx, guardsKey)
 	if err != nil {
 		return err
 	}
 	if b != nil {
-		if err := e.ledger.Decode(b); err != nil {
-			e.unreadable(ctx, "stored incidents could not be understood and are forgotten", err)
+		if err := e.ledger.DecodeCommon(b); err != nil {
+			e.unreadable(ctx, "stored guards could not be understood and begin anew", err)
 		}
 	}
+	err = e.slots.load(ctx, e.client, maxStoredItems, e.ledger.DecodeIncident, func(err error) {
+		e.unreadable(ctx, "a stored incident could not be understood and is forgotten", err)
+	})
+	if err != nil {
+		return err
+	}
+	e.ledger.TakeChanged()
 	for _, h := range e.hooks {
 		if err := e.loadOutbox(ctx, h); err != nil {
 			return err
@@ -122,10 +129,7 @@ func (e *remediationExporter) unreadable(ctx context.Context, msg string, err er
 // enqueue appends to the queue of a webhook and wakes its worker, who then waits for e.mu, which is held.
 func (e *remediationExporter) enqueue(h *webhook, d delivery) {
 	op := h.box.push(d)
-	select {
-	case h.wake <- struct{}{}:
-	default:
-	}
+	h.rouse()
 	if e.persistent {
 		e.ops = append(e.ops, op)
 		h.moved = true
@@ -153,25 +157,45 @@ func (e *remediationExporter) commit(ctx context.Context) error {
 			ops = append(ops, h.box.boundsOp())
 		}
 	}
-	if e.dirty {
-		b, err := e.ledger.Encode()
-		if err != nil {
-			return fmt.Errorf("encode ledger: %w", err)
+	changed := e.ledger.TakeChanged()
+	slots := e.slots.clone()
+	stored, err := e.ledgerOps(changed)
+	if err == nil && len(ops)+len(stored) > 0 {
+		if err = e.client.Batch(ctx, append(ops, stored...)...); err != nil {
+			e.telemetry.storageError(ctx, opWrite)
+			err = fmt.Errorf("write to storage %s: %w", e.cfg.Storage, err)
 		}
-		ops = append(ops, storage.SetOperation(ledgerKey, b))
 	}
-	if len(ops) == 0 {
-		return nil
-	}
-	if err := e.client.Batch(ctx, ops...); err != nil {
-		e.telemetry.storageError(ctx, opWrite)
-		return fmt.Errorf("write to storage %s: %w", e.cfg.Storage, err)
+	if err != nil {
+		e.ledger.Changed(changed)
+		e.slots = slots
+		return err
 	}
 	e.ops, e.dirty = nil, false
 	for _, h := range e.hooks {
 		h.moved = false
 	}
 	return nil
+}
+
+// ledgerOps returns what stores the incidents that have changed, and the guards.
+func (e *remediationExporter) ledgerOps(changed []string) ([]*storage.Operation, error) {
+	if len(changed) == 0 && !e.dirty {
+		return nil, nil
+	}
+	guards, err := e.ledger.EncodeCommon()
+	if err != nil {
+		return nil, fmt.Errorf("encode guards: %w", err)
+	}
+	ops := []*storage.Operation{storage.SetOperation(guardsKey, guards)}
+	for _, id := range changed {
+		b, err := e.ledger.EncodeIncident(id)
+		if err != nil {
+			return nil, fmt.Errorf("encode incident: %w", err)
+		}
+		ops = append(ops, e.slots.put(id, b)...)
+	}
+	return ops, nil
 }
 
 // queued returns how many events wait. e.mu is held.
@@ -185,11 +209,10 @@ func (e *remediationExporter) queued() int {
 
 // checkpoint is what decideAll goes back to when its decisions cannot be stored.
 type checkpoint struct {
-	ledger []byte
-	ops    int
-	dirty  bool
-	items  []int
-	moved  []bool
+	ops   int
+	dirty bool
+	items []int
+	moved []bool
 }
 
 // checkpoint is taken only with storage, since nothing else can fail. e.mu is held.
@@ -198,11 +221,10 @@ func (e *remediationExporter) checkpoint() (checkpoint, error) {
 	if !e.persistent {
 		return c, nil
 	}
-	b, err := e.ledger.Encode()
-	if err != nil {
-		return c, fmt.Errorf("encode ledger: %w", err)
+	if err := e.ledger.Begin(); err != nil {
+		return c, err
 	}
-	c.ledger, c.ops, c.dirty = b, len(e.ops), e.dirty
+	c.ops, c.dirty = len(e.ops), e.dirty
 	for _, h := range e.hooks {
 		c.items = append(c.items, len(h.box.items))
 		c.moved = append(c.moved, h.moved)
@@ -220,5 +242,5 @@ func (e *remediationExporter) rollback(c checkpoint) error {
 	for i, h := range e.hooks {
 		h.box.items, h.moved = h.box.items[:c.items[i]], c.moved[i]
 	}
-	return e.ledger.Decode(c.ledger)
+	return e.ledger.Rollback()
 }

@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/paramedic-otel/paramedic/exporter/remediationexporter/internal/metadata"
+	"github.com/paramedic-otel/paramedic/internal/kubeaction"
 	"github.com/paramedic-otel/paramedic/internal/playbook"
 )
 
@@ -22,6 +23,7 @@ const (
 	lostStale      = "stale"
 	lostUnopened   = "unopened"
 	lostUnreadable = "unreadable"
+	lostStandby    = "standby"
 
 	ignoredOther     = "other"
 	ignoredDuplicate = "duplicate"
@@ -38,6 +40,8 @@ const (
 	opDecode = "decode"
 
 	outcomeStarted = "started"
+	// outcomePlanned is that of a step which the executor looks at before it may start.
+	outcomePlanned = "planned"
 )
 
 // options are kept, since making one allocates.
@@ -66,11 +70,16 @@ func newInstruments(set component.TelemetrySettings) (*instruments, error) {
 	for _, r := range playbook.SkipReasons {
 		skips = append(skips, string(r))
 	}
+	for _, r := range kubeaction.Reasons {
+		skips = append(skips, string(r))
+	}
 	return &instruments{
 		TelemetryBuilder: b,
-		outcomes: newOptions("outcome", string(playbook.Proposed), string(playbook.Skipped), outcomeStarted, string(playbook.Accepted),
-			string(playbook.Succeeded), string(playbook.Failed), string(playbook.Inconclusive)),
-		losses:     newOptions("reason", lostRefused, lostExhausted, lostDisabled, lostQueueFull, lostStale, lostUnopened, lostUnreadable),
+		outcomes: newOptions("outcome", outcomeStarted, outcomePlanned, string(playbook.Proposed), string(playbook.Suggested),
+			string(playbook.Skipped), string(playbook.Awaiting), string(playbook.Dispatched), string(playbook.Accepted),
+			string(playbook.Undoing), string(playbook.Succeeded), string(playbook.Failed), string(playbook.Inconclusive),
+			string(playbook.RolledBack), string(playbook.Denied), string(playbook.Expired)),
+		losses:     newOptions("reason", lostRefused, lostExhausted, lostDisabled, lostQueueFull, lostStale, lostUnopened, lostUnreadable, lostStandby),
 		ignored:    newOptions("reason", ignoredOther, ignoredDuplicate),
 		refusals:   newOptions("reason", refusedBroken, refusedLimit, refusedCondition),
 		skips:      newOptions("reason", skips...),

@@ -94,6 +94,14 @@ func (h *webhook) wants(t semconv.EventType) bool { return h.types[t] }
 // takes reports whether an event can be queued. The exporter's mu is held.
 func (h *webhook) takes(limit int) bool { return !h.gone && len(h.box.items) < limit }
 
+// rouse wakes the worker.
+func (h *webhook) rouse() {
+	select {
+	case h.wake <- struct{}{}:
+	default:
+	}
+}
+
 func (h *webhook) start(ctx context.Context, host component.Host) error {
 	h.host = host
 	var err error

@@ -98,6 +98,8 @@ type Plan struct {
 	// Criticality is the tier (label or annotation service.criticality) of the gravest of the objects; empty if none says.
 	Criticality string  `json:"criticality,omitempty"`
 	Checks      []Check `json:"checks"`
+	// Troubled is set when the API server itself shows the target in trouble: pods that are not ready, wait to start or crash.
+	Troubled bool `json:"troubled,omitempty"`
 	// NoOp is set when the world already is as the order wants it.
 	NoOp bool `json:"no_op,omitempty"`
 	// Summary says it in a sentence, Commands how a person would do it with kubectl.

@@ -3,6 +3,7 @@ package playbook
 import (
 	"cmp"
 	"encoding/json"
+	"maps"
 	"slices"
 	"time"
 )
@@ -13,9 +14,18 @@ type Limits struct {
 	MaxIncidents int
 	// ForgetAfter is how long after its last event an incident is forgotten, open or not.
 	ForgetAfter time.Duration
-	// MaxActions is how many actions may start within Window.
-	MaxActions int
-	Window     time.Duration
+}
+
+// World is what the ledger is told of its surroundings before it decides.
+type World struct {
+	// Paused names what has paused automation; it is empty when nothing has.
+	Paused string
+	// Standby is set while another replica leads.
+	Standby bool
+	// Stale says which of our own inputs has stopped; it is empty while all flow.
+	Stale string
+	// Window names the maintenance window in which nothing may act now; it is empty when there is none.
+	Window string
 }
 
 // Verdict is what an event means to the ledger.
@@ -37,6 +47,8 @@ const (
 type Incident struct {
 	Revision int64 `json:"revision"`
 	Resolved bool  `json:"resolved,omitempty"`
+	// Occurrence counts how often it has come back.
+	Occurrence int `json:"occurrence,omitempty"`
 	// Seen is the wall time of the last event.
 	Seen time.Time `json:"seen"`
 	// Memo is whatever the caller keeps with the incident.
@@ -45,27 +57,53 @@ type Incident struct {
 	Plays map[string]*Play `json:"plays,omitempty"`
 }
 
-// Ledger remembers incidents, plays, cooldowns and the spent budget.
+// Ledger remembers incidents, plays, and what the guards count.
 type Ledger struct {
-	limits    Limits
+	limits Limits
+	rules  map[string]Rule
+	world  World
+	policy *Policy
+
 	incidents map[string]*Incident
+	// open are the plays that wait for something.
+	open map[playKey]*Play
+	// deferred are the plays that are decided again as time passes.
+	deferred  map[playKey]*Play
 	cooldowns map[cooldownKey]time.Time
-	// spent holds the wall times of the actions started within the window, oldest first.
-	spent []time.Time
+
+	journal journal
 }
+
+type playKey struct{ incident, playbook string }
 
 type cooldownKey struct{ playbook, target string }
 
-// NewLedger returns an empty ledger.
-func NewLedger(limits Limits) *Ledger {
-	return &Ledger{limits: limits, incidents: map[string]*Incident{}, cooldowns: map[cooldownKey]time.Time{}}
+// NewLedger returns an empty ledger for the playbooks with these rules, whose names differ.
+func NewLedger(limits Limits, policy *Policy, rules ...Rule) *Ledger {
+	l := &Ledger{
+		limits: limits, policy: policy, rules: map[string]Rule{}, incidents: map[string]*Incident{},
+		open: map[playKey]*Play{}, deferred: map[playKey]*Play{}, cooldowns: map[cooldownKey]time.Time{}, journal: newJournal(),
+	}
+	for _, r := range rules {
+		l.rules[r.Name] = r
+	}
+	return l
 }
+
+// SetWorld says how the surroundings are from now on.
+func (l *Ledger) SetWorld(w World) { l.world = w }
+
+// Policy returns the guards that span incidents.
+func (l *Ledger) Policy() *Policy { return l.policy }
 
 // Len returns the number of incidents that are remembered.
 func (l *Ledger) Len() int { return len(l.incidents) }
 
-// Incident returns what is remembered of an incident, or nil.
+// Incident returns what is remembered of an incident, or nil. Only the memo may be written, after [Ledger.Touch].
 func (l *Ledger) Incident(id string) *Incident { return l.incidents[id] }
+
+// Touch notes that an incident is about to be changed.
+func (l *Ledger) Touch(id string) { l.journal.touch(id, l.incidents[id]) }
 
 // Observe notes an event of an incident.
 func (l *Ledger) Observe(id string, revision int64, now time.Time) Verdict {
@@ -73,29 +111,53 @@ func (l *Ledger) Observe(id string, revision int64, now time.Time) Verdict {
 		if inc.Resolved || revision <= inc.Revision {
 			return Duplicate
 		}
+		l.Touch(id)
 		inc.Revision, inc.Seen = revision, now
 		return Known
 	}
 	if len(l.incidents) >= l.limits.MaxIncidents && !l.evictResolved() {
 		return Refused
 	}
+	l.Touch(id)
 	l.incidents[id] = &Incident{Revision: revision, Seen: now}
 	return New
 }
 
-// evictResolved forgets the resolved incident that was silent for longest.
+// evictResolved forgets the resolved incident that was silent for longest and for which nothing is under way.
 func (l *Ledger) evictResolved() bool {
 	oldest := ""
 	for id, inc := range l.incidents {
-		if !inc.Resolved {
+		if !inc.Resolved || inc.busy() {
 			continue
 		}
 		if oldest == "" || cmp.Or(inc.Seen.Compare(l.incidents[oldest].Seen), cmp.Compare(id, oldest)) < 0 {
 			oldest = id
 		}
 	}
-	delete(l.incidents, oldest)
-	return oldest != ""
+	if oldest == "" {
+		return false
+	}
+	l.drop(oldest)
+	return true
+}
+
+// busy reports whether a play of the incident waits for something.
+func (inc *Incident) busy() bool {
+	for _, p := range inc.Plays {
+		if p.Open() {
+			return true
+		}
+	}
+	return false
+}
+
+func (l *Ledger) drop(id string) {
+	l.Touch(id)
+	for name := range l.incidents[id].Plays {
+		delete(l.open, playKey{id, name})
+		delete(l.deferred, playKey{id, name})
+	}
+	delete(l.incidents, id)
 }
 
 // Reopen notes that an incident which was held to be resolved goes on, and what that means for its actions: one that had
@@ -105,246 +167,33 @@ func (l *Ledger) Reopen(id string, revision int64, now time.Time) (changes []Cha
 	if inc == nil || !inc.Resolved || revision <= inc.Revision {
 		return nil, false
 	}
+	l.Touch(id)
 	inc.Resolved, inc.Revision, inc.Seen = false, revision, now
-	return l.verify(id, func(p *Play) (Outcome, Reason) {
-		if p.Outcome == Succeeded {
-			return Failed, ReasonReturned
-		}
-		return "", ""
-	}), true
-}
-
-// Decide applies the guards to a playbook whose conditions hold. The play it returns is a copy; ok is false when there
-// is nothing to say: the playbook has already acted on this incident, or it is skipped for the same reason as before.
-func (l *Ledger) Decide(rule Rule, o Observation, now time.Time) (play Play, ok bool) {
-	inc := l.incidents[o.Incident]
-	if inc == nil {
-		return Play{}, false
-	}
-	before := inc.Plays[rule.Name]
-	if before != nil && before.Outcome != Skipped {
-		return Play{}, false
-	}
-	l.trim(now)
-	p := &Play{
-		Target: o.Target, Revision: o.Revision, Decided: now, Deadline: now.Add(rule.Within),
-		At: o.At, EventDeadline: o.At.Add(rule.Within), Within: rule.Within,
-	}
-	p.Reason = l.deny(rule, o, now)
-	switch {
-	case p.Reason != "":
-		p.Outcome = Skipped
-		if before != nil && before.Reason == p.Reason {
-			return Play{}, false
-		}
-	case rule.Mode == Auto:
-		p.Outcome = Pending
-		l.spent = append(l.spent, now)
-		l.cooldowns[cooldownKey{rule.Name, o.Target}] = now.Add(rule.Cooldown)
-	default:
-		p.Outcome = Proposed
-		l.cooldowns[cooldownKey{rule.Name, o.Target}] = now.Add(rule.Cooldown)
-	}
-	if inc.Plays == nil {
-		inc.Plays = map[string]*Play{}
-	}
-	inc.Plays[rule.Name] = p
-	return *p, true
-}
-
-// deny returns the first reason against acting, or none.
-func (l *Ledger) deny(rule Rule, o Observation, now time.Time) Reason {
-	switch {
-	case rule.MaxRevision > 0 && o.Revision > rule.MaxRevision:
-		return ReasonRevision
-	case o.Target == "":
-		return ReasonNoTarget
-	case o.Confidence < rule.MinConfidence:
-		return ReasonConfidence
-	case o.Obstacle != "":
-		return o.Obstacle
-	}
-	for id, inc := range l.incidents {
-		for _, p := range inc.Plays {
-			switch {
-			case id == o.Incident && p.Outcome == Inconclusive:
-				return ReasonInconclusive
-			case id == o.Incident && p.inFlight():
-				return ReasonInFlight
-			case p.inFlight() && p.Target == o.Target:
-				return ReasonTargetBusy
-			}
+	inc.Occurrence++
+	for _, name := range sortedKeys(inc.Plays) {
+		if p := inc.Plays[name]; p.Outcome == Succeeded {
+			changes = append(changes, l.fail(id, name, p, ReasonReturned, "the incident came back", now)...)
 		}
 	}
-	key := cooldownKey{rule.Name, o.Target}
-	if now.Before(l.cooldowns[key]) {
-		return ReasonCooldown
-	}
-	if _, held := l.cooldowns[key]; !held && len(l.cooldowns) >= l.limits.MaxIncidents {
-		return ReasonLimit
-	}
-	if len(l.spent) >= l.limits.MaxActions {
-		return ReasonBudget
-	}
-	return ""
+	return changes, true
 }
 
-// Dispatch is asked right before an action is handed to the executor, also again: it re-reads the incident and says
-// whether to go on. When not, the change says why.
-func (l *Ledger) Dispatch(id, playbook string, revision int64, now time.Time) (goOn bool, change *Change) {
-	p := l.play(id, playbook, revision)
-	if p == nil || (p.Outcome != Pending && p.Outcome != Dispatched) {
-		return false, nil
-	}
-	if l.incidents[id].Resolved || !now.Before(p.Deadline) {
-		if p.Outcome == Pending {
-			return false, finish(id, playbook, p, Skipped, ReasonStale)
-		}
-		return false, finish(id, playbook, p, Inconclusive, ReasonUndelivered)
-	}
-	p.Outcome = Dispatched
-	return true, nil
-}
-
-// Accept notes that the executor took the action. The time that this took is added to the deadlines. When the incident
-// ended meanwhile, whether the action helped cannot be told.
-func (l *Ledger) Accept(id, playbook string, revision int64, now time.Time) *Change {
-	p := l.play(id, playbook, revision)
-	if p == nil || p.Outcome != Dispatched {
-		return nil
-	}
-	if l.incidents[id].Resolved {
-		return finish(id, playbook, p, Inconclusive, ReasonUndelivered)
-	}
-	took := max(0, now.Sub(p.Decided))
-	p.Outcome, p.Deadline, p.EventDeadline = Accepted, p.Deadline.Add(took), p.EventDeadline.Add(took)
-	return nil
-}
-
-// Reject notes that the executor did not take the action: certain is true when it said so, and false when nobody
-// knows, such as after a timeout.
-func (l *Ledger) Reject(id, playbook string, revision int64, certain bool) *Change {
-	p := l.play(id, playbook, revision)
-	if p == nil || (p.Outcome != Pending && p.Outcome != Dispatched) {
-		return nil
-	}
-	if certain {
-		return finish(id, playbook, p, Failed, ReasonRefused)
-	}
-	return finish(id, playbook, p, Inconclusive, ReasonUndelivered)
-}
-
-// Progress compares an accepted action's deadline with the time of a later event of its incident, which is still open.
-func (l *Ledger) Progress(id string, at time.Time) []Change {
-	return l.verify(id, func(p *Play) (Outcome, Reason) {
-		if p.Outcome == Accepted && at.After(p.EventDeadline) {
-			return Failed, ReasonNotRecovered
-		}
-		return "", ""
-	})
-}
-
-// Resolve notes the end of an incident and gives the verdict on its actions. Recovered is false when it is not known
-// whether the incident has really ended.
-func (l *Ledger) Resolve(id string, at time.Time, recovered bool) []Change {
-	return l.end(id, func(p *Play) (Outcome, Reason) {
-		switch {
-		case !recovered:
-			return Inconclusive, ReasonNoData
-		case at.After(p.EventDeadline):
-			return Failed, ReasonNotRecovered
-		default:
-			return Succeeded, ReasonRecovered
-		}
-	})
-}
-
-// Merge notes that an incident goes on as a part of another one: what its actions were good for cannot be told from its end.
-func (l *Ledger) Merge(id string) []Change {
-	return l.end(id, func(*Play) (Outcome, Reason) { return Inconclusive, ReasonMerged })
-}
-
-// end notes the end of an incident. The verdict is asked for on each accepted action.
-func (l *Ledger) end(id string, verdict func(*Play) (Outcome, Reason)) []Change {
-	inc := l.incidents[id]
-	if inc == nil {
-		return nil
-	}
-	inc.Resolved = true
-	return l.verify(id, func(p *Play) (Outcome, Reason) {
-		switch p.Outcome {
-		case Pending:
-			return Skipped, ReasonStale
-		case Accepted:
-			return verdict(p)
-		default:
-			return "", ""
-		}
-	})
-}
-
-// Expire ends what has waited past its deadline on the wall clock, and forgets what is old.
-func (l *Ledger) Expire(now time.Time) []Change {
-	var out []Change
-	for _, id := range sortedKeys(l.incidents) {
-		out = append(out, l.verify(id, func(p *Play) (Outcome, Reason) {
-			switch {
-			case now.Before(p.Deadline):
-				return "", ""
-			case p.Outcome == Accepted:
-				return Failed, ReasonNotRecovered
-			case p.Outcome == Pending:
-				return Skipped, ReasonStale
-			case p.Outcome == Dispatched:
-				return Inconclusive, ReasonUndelivered
-			default:
-				return "", ""
-			}
-		})...)
-	}
-	return out
-}
-
-// Forget drops the incidents whose last event is too old and returns how many of them were still open.
+// Forget drops the incidents whose last event is too old and for which nothing is under way, and returns how many of them were
+// still open.
 func (l *Ledger) Forget(now time.Time) (resolved, open int) {
-	for id, inc := range l.incidents {
-		if now.Sub(inc.Seen) < l.limits.ForgetAfter {
+	for _, id := range sortedKeys(l.incidents) {
+		inc := l.incidents[id]
+		if now.Sub(inc.Seen) < l.limits.ForgetAfter || inc.busy() {
 			continue
 		}
-		delete(l.incidents, id)
 		if inc.Resolved {
 			resolved++
 		} else {
 			open++
 		}
+		l.drop(id)
 	}
-	l.trim(now)
 	return resolved, open
-}
-
-func (l *Ledger) verify(id string, judge func(*Play) (Outcome, Reason)) []Change {
-	inc := l.incidents[id]
-	if inc == nil {
-		return nil
-	}
-	var out []Change
-	for _, name := range sortedKeys(inc.Plays) {
-		p := inc.Plays[name]
-		if outcome, reason := judge(p); outcome != "" {
-			out = append(out, *finish(id, name, p, outcome, reason))
-		}
-	}
-	return out
-}
-
-// play returns the play that was decided on that revision; an older one has been replaced and no longer counts.
-func (l *Ledger) play(id, playbook string, revision int64) *Play {
-	if inc := l.incidents[id]; inc != nil {
-		if p := inc.Plays[playbook]; p != nil && p.Revision == revision {
-			return p
-		}
-	}
-	return nil
 }
 
 // Play returns what is remembered of a playbook's dealing with an incident.
@@ -355,26 +204,75 @@ func (l *Ledger) Play(id, playbook string) (Play, bool) {
 	return Play{}, false
 }
 
-func finish(id, playbook string, p *Play, o Outcome, r Reason) *Change {
-	p.Outcome, p.Reason = o, r
-	return &Change{Incident: id, Playbook: playbook, Play: *p}
+// Open returns the plays that wait for something, sorted by incident and playbook.
+func (l *Ledger) Open() []Change {
+	out := make([]Change, 0, len(l.open))
+	for _, k := range sortedPlayKeys(l.open) {
+		out = append(out, change(k.incident, k.playbook, l.open[k]))
+	}
+	return out
 }
 
-// trim drops what no longer counts against the guards.
-func (l *Ledger) trim(now time.Time) {
-	l.spent = slices.DeleteFunc(l.spent, func(t time.Time) bool { return now.Sub(t) >= l.limits.Window })
-	for k, until := range l.cooldowns {
-		if !now.Before(until) {
-			delete(l.cooldowns, k)
-		}
+func sortedPlayKeys(m map[playKey]*Play) []playKey {
+	return slices.SortedFunc(maps.Keys(m), func(a, b playKey) int {
+		return cmp.Or(cmp.Compare(a.incident, b.incident), cmp.Compare(a.playbook, b.playbook))
+	})
+}
+
+// At returns the play that ref names, if it still is at that step.
+func (l *Ledger) At(ref Ref) (Play, bool) {
+	if p := l.at(ref); p != nil {
+		return *p, true
 	}
+	return Play{}, false
+}
+
+// at returns the play that ref names, if it still is at that step.
+func (l *Ledger) at(ref Ref) *Play {
+	inc := l.incidents[ref.Incident]
+	if inc == nil {
+		return nil
+	}
+	p := inc.Plays[ref.Playbook]
+	if p == nil || p.Revision != ref.Revision || p.Step != ref.Step {
+		return nil
+	}
+	return p
+}
+
+// set moves a play to an outcome.
+func (l *Ledger) set(id, playbook string, p *Play, o Outcome, r Reason, detail string) Change {
+	l.Touch(id)
+	p.Outcome, p.Reason, p.Detail = o, r, detail
+	l.index(playKey{id, playbook}, p)
+	return change(id, playbook, p)
+}
+
+// index keeps the play where it is found by what it waits for.
+func (l *Ledger) index(k playKey, p *Play) {
+	delete(l.open, k)
+	delete(l.deferred, k)
+	switch {
+	case p.Open():
+		l.open[k] = p
+	case p.Outcome == Skipped && p.Deferred != nil:
+		l.deferred[k] = p
+	}
+}
+
+func change(id, playbook string, p *Play) Change {
+	return Change{Ref: Ref{id, playbook, p.Revision, p.Step}, Play: *p}
+}
+
+// step returns the configuration of the play's current step. ok is false when the playbook has changed or gone since.
+func (l *Ledger) step(playbook string, p *Play) (Step, bool) {
+	rule, ok := l.rules[playbook]
+	if !ok || rule.Version != p.Version || p.Step >= len(rule.Steps) {
+		return Step{}, false
+	}
+	return rule.Steps[p.Step], true
 }
 
 func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
+	return slices.Sorted(maps.Keys(m))
 }

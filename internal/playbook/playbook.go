@@ -1,111 +1,209 @@
 // Package playbook decides whether a remediation may run, and what became of it.
 //
 // A [Ledger] remembers the incidents it was told of and, for each playbook that had something to say about one, a
-// [Play]: proposed (observe mode), or started and then accepted by the executor and verified by the incident's own
-// end. It applies the guards of section 1 of the safety design: at most one play of a playbook per incident, one action
-// in flight per incident and per target, a cooldown per playbook and target, a budget over all playbooks, and an
-// outcome of three values of which the third, inconclusive, ends automation for the incident.
+// [Play]: the steps that the playbook takes for that incident, one at a time. Each step is an intent that is recorded
+// before anything happens, goes through the guards twice (when it is decided, on what the incident says, and when it is
+// admitted, on what the executor found in the world), is carried out, verified, and followed by the next step, by taking
+// back what was done, or by a human. The guards are those of section 1 of the safety design; guards.go lists them.
 //
 // Wall time rules the guards, since actions happen in the real world whatever the timestamps in the data say. Event
-// time rules the verification, so that a replay comes to the same verdict; wall time only ends it when data stop.
-// Every method takes both as arguments. A Ledger is not safe for concurrent use.
+// time rules the verification by the incident's own end, so that a replay comes to the same verdict; wall time only ends
+// it when data stop. Every method takes both as arguments. A Ledger is not safe for concurrent use.
 package playbook
 
-import "time"
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"time"
+)
 
 // Mode is what a playbook may do.
 type Mode string
 
 // The modes, from the least to the most trusted.
 const (
-	// Observe plans and reports, and never acts.
+	// Observe plans and records, and never acts.
 	Observe Mode = "observe"
+	// Suggest plans and tells people what they could do, and never acts.
+	Suggest Mode = "suggest"
+	// Approve acts once a person has approved.
+	Approve Mode = "approve"
 	// Auto acts without asking.
 	Auto Mode = "auto"
 )
 
+// Modes are all modes, from the least to the most trusted.
+var Modes = []Mode{Observe, Suggest, Approve, Auto}
+
+// acts reports whether the mode may lead to a change of the world.
+func (m Mode) acts() bool { return m == Approve || m == Auto }
+
 // Outcome is what has become of a play.
 type Outcome string
 
-// The outcomes. Pending, Dispatched and Accepted are on the way; the others are final, but a skipped play may be
-// decided again on the incident's next event.
+// The outcomes. The first group is final, but a skipped play may be decided again on the incident's next event; the
+// second is on the way; the third is final.
 const (
-	Skipped  Outcome = "skipped"
-	Proposed Outcome = "proposed"
+	Skipped   Outcome = "skipped"
+	Proposed  Outcome = "proposed"
+	Suggested Outcome = "suggested"
+
 	// Pending is decided and not yet handed to the executor.
 	Pending Outcome = "pending"
-	// Dispatched means that an attempt to hand it over has begun: from here on it may have been carried out.
+	// Awaiting waits for a person's approval.
+	Awaiting Outcome = "awaiting_approval"
+	// Dispatched means that an attempt to carry it out has begun: from here on it may have been carried out.
 	Dispatched Outcome = "dispatched"
-	// Accepted means that the executor took it; the incident is watched.
-	Accepted     Outcome = "accepted"
+	// Accepted means that the executor carried it out; whether it helped is watched.
+	Accepted Outcome = "accepted"
+	// Undoing means that what was done is being taken back.
+	Undoing Outcome = "undoing"
+
 	Succeeded    Outcome = "succeeded"
 	Failed       Outcome = "failed"
 	Inconclusive Outcome = "inconclusive"
+	// RolledBack is a failure after which everything that was done was taken back.
+	RolledBack Outcome = "rolled_back"
+	Denied     Outcome = "denied"
+	Expired    Outcome = "expired"
 )
 
-// Reason says why a play was skipped or how it ended.
-type Reason string
+// OnFailure is what follows a step that was refused, or did not help.
+type OnFailure string
 
-// The reasons for skipping.
+// What may follow. When there is no next step, Next is as Escalate.
 const (
-	ReasonRevision     Reason = "revision"
-	ReasonNoTarget     Reason = "no_target"
-	ReasonConfidence   Reason = "confidence"
-	ReasonParameter    Reason = "parameter"
-	ReasonInconclusive Reason = "inconclusive"
-	ReasonInFlight     Reason = "in_flight"
-	ReasonTargetBusy   Reason = "target_busy"
-	ReasonCooldown     Reason = "cooldown"
-	ReasonBudget       Reason = "budget"
-	ReasonLimit        Reason = "limit"
-	ReasonEndpoint     Reason = "endpoint"
-	ReasonStale        Reason = "stale"
-)
-
-// The reasons for an outcome.
-const (
-	ReasonRecovered    Reason = "recovered"
-	ReasonNotRecovered Reason = "not_recovered"
-	ReasonNoData       Reason = "no_data"
-	// ReasonReturned is that of an action after which the incident was resolved, but came back under the same ID, and
-	// ReasonMerged that of one whose incident goes on as a part of another.
-	ReasonReturned    Reason = "returned"
-	ReasonMerged      Reason = "merged"
-	ReasonRefused     Reason = "refused"
-	ReasonUndelivered Reason = "undelivered"
+	Next     OnFailure = "next"
+	RollBack OnFailure = "rollback"
+	Escalate OnFailure = "escalate"
 )
 
 // Rule is the part of a playbook that guards it.
 type Rule struct {
-	Name          string
-	Mode          Mode
+	Name string
+	// Version is a digest of the playbook's configuration: a play goes on only with the version it began with.
+	Version string
+	Mode    Mode
+	// TierModes overrules Mode for targets of a criticality.
+	TierModes map[string]Mode
+	// Tiers are the criticalities on which the playbook may act at all; empty means any.
+	Tiers         []string
 	MinConfidence float64
 	// MaxRevision is the last revision of an incident on which the playbook may act; 0 means any.
 	MaxRevision int64
 	Cooldown    time.Duration
-	// Within is how long the executor has to take the action, and then how long the incident has to recover.
+	// Witnesses is how many independent sources of evidence a destructive step needs.
+	Witnesses int
+	// Approvers is how many different people must approve, and ApproveWithin how long they have.
+	Approvers     int
+	ApproveWithin time.Duration
+	// Steps are taken in order; there is at least one.
+	Steps []Step
+}
+
+// Step is one action of a playbook.
+type Step struct {
+	Name string
+	// Class is what budgets count together.
+	Class string
+	// Planned says that the executor first looks at the world and returns a [Plan], on which the guards decide again.
+	Planned     bool
+	Destructive bool
+	// Continue goes on to the next step as soon as this one is carried out, without verifying.
+	Continue  bool
+	OnFailure OnFailure
+	// Within is how long the executor has to carry the step out, and then how long the incident has to recover.
 	Within time.Duration
+	// Assessed says that independent signals must agree before the step counts as a success; see [Ledger.Assess].
+	Assessed bool
+}
+
+// mode is the mode for a target of the given criticality.
+func (r *Rule) mode(criticality string) Mode {
+	if m, ok := r.TierModes[criticality]; ok {
+		return m
+	}
+	return r.Mode
 }
 
 // Observation is one event of an incident as a playbook sees it.
 type Observation struct {
-	Incident string
-	Revision int64
+	Incident string `json:"incident"`
+	Revision int64  `json:"revision"`
 	// At is the event's own time.
-	At time.Time
+	At time.Time `json:"at"`
 	// Target names what would be acted on; empty when no cause is known.
-	Target     string
-	Confidence float64
+	Target     string  `json:"target"`
+	CauseKind  string  `json:"cause_kind,omitempty"`
+	Confidence float64 `json:"confidence"`
+	// Criticality is the tier of the target: critical, high, medium or low; empty when nothing tells.
+	Criticality string `json:"criticality,omitempty"`
+	// Witnesses is how many independent sources of evidence speak for the cause; the executor may add itself.
+	Witnesses int `json:"witnesses,omitempty"`
 	// Obstacle is set when the caller knows that the action cannot be carried out: a parameter without a value, or
-	// an executor that is gone.
-	Obstacle Reason
+	// an executor that is gone. ObstacleDetail says it to a person.
+	Obstacle       Reason `json:"obstacle,omitempty"`
+	ObstacleDetail string `json:"obstacle_detail,omitempty"`
+	// Orders are kept with the play: what each step asks for, in the caller's encoding.
+	Orders []json.RawMessage `json:"orders,omitempty"`
 }
 
-// Play is one playbook's dealing with one incident.
+// Plan is what the executor found that carrying out a step would do.
+type Plan struct {
+	// Target is the resolved target for people, such as Deployment shop/payment, and Locks are the names of everything
+	// that nobody else may act on meanwhile.
+	Target string   `json:"target"`
+	Locks  []string `json:"locks"`
+	Class  string   `json:"class"`
+	// Namespace is empty for what belongs to none.
+	Namespace string `json:"namespace,omitempty"`
+	// Weight, Population and Healthy count what is disturbed, what could be, and what of it is well.
+	Weight      int    `json:"weight"`
+	Population  int    `json:"population"`
+	Healthy     int    `json:"healthy"`
+	Destructive bool   `json:"destructive"`
+	Undoable    bool   `json:"undoable"`
+	Criticality string `json:"criticality,omitempty"`
+	Summary     string `json:"summary"`
+	// Witness is set when the executor itself sees the target in trouble.
+	Witness bool `json:"witness,omitempty"`
+	// NoOp is set when the world already is as the step wants it.
+	NoOp bool `json:"no_op,omitempty"`
+	// Body is the executor's own.
+	Body json.RawMessage `json:"body,omitempty"`
+}
+
+// Approval is one person's word on an intent.
+type Approval struct {
+	By string    `json:"by"`
+	At time.Time `json:"at"`
+}
+
+// Done is a step that was carried out before the current one.
+type Done struct {
+	Step    int             `json:"step"`
+	Target  string          `json:"target"`
+	Receipt json.RawMessage `json:"receipt,omitempty"`
+	// Undone is set once it was taken back.
+	Undone bool `json:"undone,omitempty"`
+}
+
+// Play is one playbook's dealing with one incident, at its current step.
 type Play struct {
 	Outcome Outcome `json:"outcome"`
 	Reason  Reason  `json:"reason,omitempty"`
-	Target  string  `json:"target,omitempty"`
+	// Detail says the reason to a person.
+	Detail      string `json:"detail,omitempty"`
+	Target      string `json:"target,omitempty"`
+	CauseKind   string `json:"cause_kind,omitempty"`
+	Criticality string `json:"criticality,omitempty"`
+	Mode        Mode   `json:"mode,omitempty"`
+	Version     string `json:"version,omitempty"`
+	// Occurrence counts how often the incident had come back when this was decided.
+	Occurrence int `json:"occurrence,omitempty"`
+	Step       int `json:"step"`
 	// Revision is that of the event on which it was decided.
 	Revision int64 `json:"revision"`
 	// Decided and Deadline are wall time, At and EventDeadline event time.
@@ -114,21 +212,81 @@ type Play struct {
 	At            time.Time     `json:"at"`
 	EventDeadline time.Time     `json:"event_deadline"`
 	Within        time.Duration `json:"within"`
+	// AcceptedAt is the wall time at which the current step was carried out.
+	AcceptedAt time.Time `json:"accepted_at,omitzero"`
+	Plan       *Plan     `json:"plan,omitempty"`
+	// Receipt is what the executor needs to take the current step back.
+	Receipt json.RawMessage `json:"receipt,omitempty"`
+	Done    []Done          `json:"done,omitempty"`
+	// Approvals are those for the current step, and Expires is when it is too late for them.
+	Approvals []Approval `json:"approvals,omitempty"`
+	Expires   time.Time  `json:"expires,omitzero"`
+	// Recovered is set once the incident ended in time, while independent signals still have to agree.
+	Recovered bool `json:"recovered,omitempty"`
+	// Assessment is what independent signals said last of the current step.
+	Assessment Assessment `json:"assessment,omitempty"`
+	// Orders are the caller's, one for each step of the playbook: what exactly is asked for.
+	Orders    []json.RawMessage `json:"orders,omitempty"`
+	Witnesses int               `json:"witnesses,omitempty"`
+	// Replans counts how often the world had changed under an admitted plan.
+	Replans int `json:"replans,omitempty"`
+	// Deferred is what was observed, kept while something that will pass stands against the play.
+	Deferred *Observation `json:"deferred,omitempty"`
+	// Charged is set while the step counts against the budget.
+	Charged bool `json:"charged,omitempty"`
 }
 
-// Change is a play that has come to an end, and whose.
+// Ref names a play at one of its steps. It is comparable.
+type Ref struct {
+	Incident string `json:"incident"`
+	Playbook string `json:"playbook"`
+	Revision int64  `json:"revision"`
+	Step     int    `json:"step"`
+}
+
+// Change is a play that has come to an end or a turn, and whose.
 type Change struct {
-	Incident, Playbook string
-	Play               Play
+	Ref
+	Play Play
+	// Escalate is set when automation has nothing more to offer and a person is needed.
+	Escalate bool
+}
+
+// IntentID returns the identity of a play's current step, 32 hexadecimal digits. It is the same whenever the same incident leads
+// the same playbook to the same step; an incident that came back leads to others.
+func IntentID(incident, playbook string, occurrence, step int) string {
+	h := sha256.New()
+	for _, s := range []string{incident, playbook} {
+		_ = binary.Write(h, binary.BigEndian, uint32(len(s)))
+		h.Write([]byte(s))
+	}
+	_ = binary.Write(h, binary.BigEndian, [2]uint32{uint32(occurrence), uint32(step)})
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+// Intent returns the identity of the play's current step.
+func (c *Change) Intent() string {
+	return IntentID(c.Incident, c.Playbook, c.Play.Occurrence, c.Play.Step)
 }
 
 // inFlight reports whether the play may still lead to a change of the world.
 func (p *Play) inFlight() bool {
-	return p.Outcome == Pending || p.Outcome == Dispatched || p.Outcome == Accepted
+	switch p.Outcome {
+	case Pending, Awaiting:
+		return p.Mode.acts()
+	case Dispatched, Accepted, Undoing:
+		return true
+	default:
+		return false
+	}
 }
 
-// SkipReasons are all reasons for which a play can be skipped.
-var SkipReasons = []Reason{
-	ReasonRevision, ReasonNoTarget, ReasonConfidence, ReasonParameter, ReasonInconclusive, ReasonInFlight,
-	ReasonTargetBusy, ReasonCooldown, ReasonBudget, ReasonLimit, ReasonEndpoint, ReasonStale,
+// Open reports whether the play waits for something.
+func (p *Play) Open() bool {
+	switch p.Outcome {
+	case Pending, Awaiting, Dispatched, Accepted, Undoing:
+		return true
+	default:
+		return false
+	}
 }

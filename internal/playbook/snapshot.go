@@ -7,16 +7,23 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/paramedic-otel/paramedic/internal/actionbudget"
+	"github.com/paramedic-otel/paramedic/internal/circuitbreaker"
+	"github.com/paramedic-otel/paramedic/internal/stormgate"
 )
 
-// version is that of the encoding of a ledger.
-const version = 1
+// version is that of the encoding of what is shared by incidents.
+const version = 2
 
-type snapshot struct {
-	Version   int                  `json:"version"`
-	Incidents map[string]*Incident `json:"incidents"`
-	Cooldowns []cooldown           `json:"cooldowns"`
-	Spent     []time.Time          `json:"spent"`
+type common struct {
+	Version   int                     `json:"version"`
+	Cooldowns []cooldown              `json:"cooldowns,omitempty"`
+	Budget    actionbudget.Snapshot   `json:"budget"`
+	Playbooks circuitbreaker.Snapshot `json:"playbook_breakers"`
+	Targets   circuitbreaker.Snapshot `json:"target_breakers"`
+	Fleet     circuitbreaker.Snapshot `json:"fleet_breaker"`
+	Storm     stormgate.Snapshot      `json:"storm"`
 }
 
 type cooldown struct {
@@ -25,9 +32,13 @@ type cooldown struct {
 	Until    time.Time `json:"until"`
 }
 
-// Encode returns the ledger's content.
-func (l *Ledger) Encode() ([]byte, error) {
-	s := snapshot{Version: version, Incidents: l.incidents, Spent: l.spent}
+// EncodeCommon returns what the guards count over all incidents.
+func (l *Ledger) EncodeCommon() ([]byte, error) {
+	p := l.policy
+	s := common{
+		Version: version, Budget: p.budget.Snapshot(), Playbooks: p.playbooks.Snapshot(), Targets: p.target.Snapshot(),
+		Fleet: p.fleet.Snapshot(), Storm: p.storm.Snapshot(),
+	}
 	for k, until := range l.cooldowns {
 		s.Cooldowns = append(s.Cooldowns, cooldown{k.playbook, k.target, until})
 	}
@@ -37,34 +48,64 @@ func (l *Ledger) Encode() ([]byte, error) {
 	return json.Marshal(s)
 }
 
-// Decode replaces the ledger's content; on error it is left as it was. Nothing past the limits is taken.
-func (l *Ledger) Decode(b []byte) error {
-	var s snapshot
+// DecodeCommon replaces what the guards count over all incidents. On error it is left as it was, as far as it makes sense.
+func (l *Ledger) DecodeCommon(b []byte) error {
+	var s common
 	if err := json.Unmarshal(b, &s); err != nil {
-		return fmt.Errorf("decode ledger: %w", err)
+		return fmt.Errorf("decode guards: %w", err)
 	}
 	if s.Version != version {
-		return fmt.Errorf("decode ledger: version must be %d, got %d", version, s.Version)
+		return fmt.Errorf("decode guards: version must be %d, got %d", version, s.Version)
 	}
-	fresh := NewLedger(l.limits)
-	for id, inc := range s.Incidents {
-		if inc == nil {
-			return errors.New("decode ledger: an incident is null")
-		}
-		for _, p := range inc.Plays {
-			if p == nil {
-				return errors.New("decode ledger: a play is null")
-			}
-		}
-		fresh.incidents[id] = inc
+	p := l.policy
+	err := errors.Join(p.budget.Restore(s.Budget), p.playbooks.Restore(s.Playbooks), p.target.Restore(s.Targets),
+		p.fleet.Restore(s.Fleet), p.storm.Restore(s.Storm))
+	if err != nil {
+		return fmt.Errorf("decode guards: %w", err)
 	}
-	for len(fresh.incidents) > l.limits.MaxIncidents && fresh.evictResolved() {
-		continue
-	}
+	clear(l.cooldowns)
 	for _, c := range s.Cooldowns {
-		fresh.cooldowns[cooldownKey{c.Playbook, c.Target}] = c.Until
+		l.cooldowns[cooldownKey{c.Playbook, c.Target}] = c.Until
 	}
-	fresh.spent = s.Spent
-	*l = *fresh
 	return nil
+}
+
+type storedIncident struct {
+	ID string `json:"id"`
+	*Incident
+}
+
+// EncodeIncident returns what is remembered of an incident; nil when nothing is.
+func (l *Ledger) EncodeIncident(id string) ([]byte, error) {
+	inc := l.incidents[id]
+	if inc == nil {
+		return nil, nil
+	}
+	return json.Marshal(storedIncident{id, inc})
+}
+
+// DecodeIncident puts an incident back and returns its ID. Past the limits it takes none.
+func (l *Ledger) DecodeIncident(b []byte) (id string, err error) {
+	s := storedIncident{Incident: &Incident{}}
+	if err := json.Unmarshal(b, &s); err != nil {
+		return "", fmt.Errorf("decode incident: %w", err)
+	}
+	if s.ID == "" {
+		return "", errors.New("decode incident: it has no id")
+	}
+	for name, p := range s.Plays {
+		if p == nil {
+			return "", fmt.Errorf("decode incident %s: the play of %s is null", s.ID, name)
+		}
+	}
+	if _, known := l.incidents[s.ID]; known {
+		l.drop(s.ID)
+	} else if len(l.incidents) >= l.limits.MaxIncidents && !l.evictResolved() {
+		return "", fmt.Errorf("decode incident %s: there is no room for it", s.ID)
+	}
+	l.incidents[s.ID] = s.Incident
+	for name, p := range s.Plays {
+		l.index(playKey{s.ID, name}, p)
+	}
+	return s.ID, nil
 }

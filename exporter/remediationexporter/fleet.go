@@ -1,0 +1,94 @@
+package remediationexporter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/paramedic-otel/paramedic/internal/kubeaction"
+	"github.com/paramedic-otel/paramedic/internal/playbook"
+)
+
+// coordinator is where the replicas agree on who acts; [kubeaction.Reservations] is one.
+type coordinator interface {
+	Reserve(ctx context.Context, c kubeaction.Claim) (kubeaction.Outcome, error)
+	Done(ctx context.Context, key string) error
+	Release(ctx context.Context, key string) error
+}
+
+// errHeld is the error of an action that another replica, or another incident, stands in the way of for now.
+var errHeld = errors.New("the fleet stands in the way")
+
+// applyFunc carries out a plan.
+type applyFunc func(context.Context, kubeaction.Plan) (kubeaction.Receipt, error)
+
+// reserved carries a plan out once the whole fleet of executors agrees that we do.
+func (e *remediationExporter) reserved(
+	ctx context.Context, ref playbook.Ref, play *playbook.Play, plan *kubeaction.Plan, apply applyFunc,
+) (kubeaction.Receipt, error) {
+	if e.fleet == nil {
+		return apply(ctx, *plan)
+	}
+	b := e.cfg.Budget
+	cooldown := e.bookOf(ref.Playbook).cfg.Cooldown
+	if ref.Step > 0 {
+		cooldown = 0 // the steps of one playbook follow each other
+	}
+	out, err := e.fleet.Reserve(ctx, kubeaction.Claim{
+		Key: plan.Key, Locks: plan.Locks, Class: plan.Class, Namespace: plan.Target.Namespace, Weight: plan.Weight,
+		Lease: time.Until(play.Deadline), Cooldown: min(cooldown, e.window()),
+		Limits: kubeaction.Limits{Window: min(b.Window, e.window()), Total: b.MaxActions, Class: b.MaxActions, Weight: maxWeight},
+	})
+	switch {
+	case err != nil:
+		return kubeaction.Receipt{}, fmt.Errorf("reserve: %w", err)
+	case out.Verdict == kubeaction.Busy:
+		return kubeaction.Receipt{}, fmt.Errorf("%w: %s", errHeld, out.Detail)
+	case out.Verdict == kubeaction.AlreadyDone, out.Act():
+		// What was done already is done again, harmlessly, for its receipt.
+	default:
+		return kubeaction.Receipt{}, &kubeaction.Refusal{Reason: kubeaction.Reason(out.Verdict), Detail: out.Detail}
+	}
+	receipt, err := apply(ctx, *plan)
+	// Whatever has happened to the step's own time, the others must know what became of it.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
+	defer cancel()
+	var refusal *kubeaction.Refusal
+	var told error
+	switch {
+	case err == nil:
+		told = e.fleet.Done(ctx, plan.Key)
+	case errors.As(err, &refusal):
+		told = e.fleet.Release(ctx, plan.Key)
+	}
+	if told != nil {
+		e.logger.Warn("other replicas could not be told of an action and wait for the end of its lease",
+			zap.String("incident_id", ref.Incident), zap.String("playbook", ref.Playbook), zap.Error(told))
+	}
+	return receipt, err
+}
+
+const (
+	// releaseTimeout bounds how long the others are tried to be told.
+	releaseTimeout = 10 * time.Second
+	// maxWeight leaves shares to the budget of each replica, which knows the populations.
+	maxWeight = 1 << 20
+)
+
+// window is how long reservations are kept.
+func (e *remediationExporter) window() time.Duration {
+	return e.cfg.Kubernetes.Get().Coordination.Window
+}
+
+// witnessCall notes a request that could have changed something.
+func (e *remediationExporter) witnessCall(c kubeaction.Call) {
+	if c.DryRun {
+		return
+	}
+	e.logger.Info("request to the API server", zap.String("verb", c.Request.Verb), zap.String("resource", c.Request.Resource),
+		zap.String("namespace", c.Request.Namespace), zap.String("name", c.Request.Name), zap.Int("status", c.Status),
+		zap.Bool("refused", c.Refused), zap.Duration("duration", c.Duration), zap.Error(c.Err))
+}

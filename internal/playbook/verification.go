@@ -1,0 +1,163 @@
+package playbook
+
+import "time"
+
+// Assessment is what independent signals say of an action.
+type Assessment int
+
+// The assessments.
+const (
+	// Unknown means that the signals are missing or stale.
+	Unknown Assessment = iota
+	// Unmet means that they are not as they should be, yet.
+	Unmet
+	// Met means that they have been as they should be for long enough.
+	Met
+	// Worse means that an explicit condition of failure holds.
+	Worse
+)
+
+// Assess notes what independent signals say of an accepted step. Only with them does a step that is [Step.Assessed] succeed.
+func (l *Ledger) Assess(ref Ref, a Assessment, now time.Time) []Change {
+	p := l.at(ref)
+	if p == nil || p.Outcome != Accepted {
+		return nil
+	}
+	if p.Assessment != a {
+		l.Touch(ref.Incident)
+		p.Assessment = a
+	}
+	switch {
+	case a == Worse:
+		return l.fail(ref.Incident, ref.Playbook, p, ReasonWorse, "an explicit sign of failure was seen", now)
+	case a == Met && p.Recovered:
+		return []Change{l.succeed(ref.Incident, ref.Playbook, p, now)}
+	default:
+		return nil
+	}
+}
+
+func (l *Ledger) succeed(id, name string, p *Play, now time.Time) Change {
+	l.policy.succeeded(now, name, p)
+	return l.set(id, name, p, Succeeded, ReasonRecovered, "")
+}
+
+// Progress compares an accepted action's deadline with the time of a later event of its incident, which is still open.
+func (l *Ledger) Progress(id string, at, now time.Time) []Change {
+	return l.each(id, func(name string, p *Play) []Change {
+		if p.Outcome == Accepted && at.After(p.EventDeadline) {
+			return l.unrecovered(id, name, p, "the incident went on", now)
+		}
+		return nil
+	})
+}
+
+// unrecovered ends a step whose time is over. When our own input has stopped, nobody knows.
+func (l *Ledger) unrecovered(id, name string, p *Play, detail string, now time.Time) []Change {
+	step, _ := l.step(name, p)
+	switch {
+	case l.world.Stale != "":
+		return []Change{l.inconclusive(change(id, name, p).Ref, p, ReasonNoData, l.world.Stale, now)}
+	case step.Assessed && p.Recovered && p.Assessment == Unknown:
+		return []Change{l.inconclusive(change(id, name, p).Ref, p, ReasonNoData, "the incident ended, but the independent signals are missing or stale", now)}
+	case step.Assessed && p.Recovered:
+		detail = "the incident ended, but the independent signals are not as they should be"
+	}
+	return l.fail(id, name, p, ReasonNotRecovered, detail, now)
+}
+
+// Resolve notes the end of an incident and gives the verdict on its actions. Recovered is false when it is not known
+// whether the incident has really ended.
+func (l *Ledger) Resolve(id string, at time.Time, recovered bool, now time.Time) []Change {
+	return l.end(id, now, func(name string, p *Play) []Change {
+		step, known := l.step(name, p)
+		switch {
+		case !recovered:
+			return []Change{l.inconclusive(change(id, name, p).Ref, p, ReasonNoData, "the telemetry that showed the symptoms stopped", now)}
+		case at.After(p.EventDeadline):
+			return l.unrecovered(id, name, p, "the incident ended too late", now)
+		case known && step.Assessed && p.Assessment != Met:
+			p.Recovered = true
+			return nil
+		default:
+			return []Change{l.succeed(id, name, p, now)}
+		}
+	})
+}
+
+// Merge notes that an incident goes on as a part of another one: what its actions were good for cannot be told from its end.
+func (l *Ledger) Merge(id string, now time.Time) []Change {
+	return l.end(id, now, func(name string, p *Play) []Change {
+		return []Change{l.inconclusive(change(id, name, p).Ref, p, ReasonMerged, "the incident goes on as a part of another one", now)}
+	})
+}
+
+// end notes the end of an incident. The verdict is asked for on each accepted action.
+func (l *Ledger) end(id string, now time.Time, verdict func(string, *Play) []Change) []Change {
+	inc := l.incidents[id]
+	if inc == nil {
+		return nil
+	}
+	l.Touch(id)
+	inc.Resolved = true
+	return l.each(id, func(name string, p *Play) []Change {
+		switch p.Outcome {
+		case Pending, Awaiting:
+			return l.abandon(id, name, p, ReasonStale, "the incident is over", now)
+		case Accepted:
+			return verdict(name, p)
+		default:
+			return nil
+		}
+	})
+}
+
+// abandon ends what was decided and not begun.
+func (l *Ledger) abandon(id, name string, p *Play, reason Reason, detail string, now time.Time) []Change {
+	l.refund(id, name, p)
+	if p.Step == 0 {
+		return []Change{l.set(id, name, p, Skipped, reason, detail)}
+	}
+	return l.fail(id, name, p, reason, detail, now)
+}
+
+// Expire ends what has waited past its deadline on the wall clock.
+func (l *Ledger) Expire(now time.Time) []Change {
+	var out []Change
+	for _, c := range l.Open() {
+		id, name, p := c.Incident, c.Playbook, l.open[playKey{c.Incident, c.Playbook}]
+		if p == nil {
+			continue
+		}
+		switch step, _ := l.step(name, p); {
+		case p.Outcome == Awaiting && !now.Before(p.Expires):
+			l.Touch(id)
+			l.refund(id, name, p)
+			out = append(out, l.set(id, name, p, Expired, ReasonExpired, "nobody approved in time"))
+		case p.Outcome == Awaiting || now.Before(p.Deadline):
+		case p.Outcome == Accepted:
+			out = append(out, l.unrecovered(id, name, p, "the incident went on", now)...)
+		case p.Outcome == Pending:
+			l.Touch(id)
+			out = append(out, l.abandon(id, name, p, ReasonStale, "its time is over", now)...)
+		case p.Outcome == Dispatched && (!step.Planned || now.Sub(p.Deadline) >= overdue):
+			out = append(out, l.inconclusive(c.Ref, p, ReasonUndelivered, "the executor did not answer in time", now))
+		case p.Outcome == Undoing && now.Sub(p.Deadline) >= overdue:
+			out = append(out, l.UndoFailed(c.Ref, "taking it back did not end in time")...)
+		}
+	}
+	return out
+}
+
+// each asks f about every play of an incident, in the order of the playbooks' names.
+func (l *Ledger) each(id string, f func(string, *Play) []Change) []Change {
+	inc := l.incidents[id]
+	if inc == nil {
+		return nil
+	}
+	var out []Change
+	for _, name := range sortedKeys(inc.Plays) {
+		out = append(out, f(name, inc.Plays[name])...)
+	}
+	return out
+}
