@@ -97,7 +97,7 @@ type Charge struct {
 
 // Denial says which limit stands against a charge.
 type Denial struct {
-	// Limit is the zero value when it was not a limit: a charge that makes no sense, or a ledger that is full.
+	// Limit is the zero value when it was not a limit: a charge whose numbers make no sense, or a ledger that is full.
 	Limit Limit
 	// Spent of Allowed are gone: actions, or objects of the pool, or, for the floor, healthy objects that would remain and that
 	// are needed.
@@ -133,8 +133,8 @@ func (l *Ledger) Check(now time.Time, c Charge) *Denial {
 	if l.index(c.Key) >= 0 {
 		return nil
 	}
-	if c.Weight < 0 || c.Population < 0 || c.Healthy < 0 || c.HealthyTouched < 0 {
-		return &Denial{Detail: fmt.Sprintf("weight, population and healthy must not be negative, got %d, %d, %d and %d", c.Weight, c.Population, c.Healthy, c.HealthyTouched)}
+	if err := c.validate(); err != nil {
+		return &Denial{Detail: err.Error()}
 	}
 	for _, limit := range l.limits {
 		if d := l.check(limit, c, now); d != nil {
@@ -163,6 +163,7 @@ func (l *Ledger) Record(now time.Time, c Charge) {
 	if l.index(c.Key) >= 0 {
 		return
 	}
+	c.Weight = min(max(c.Weight, 0), maxObjects)
 	l.spent = append(l.spent, Spent{Charge: c, At: now})
 	l.spent = slices.Delete(l.spent, 0, max(0, len(l.spent)-l.max))
 }

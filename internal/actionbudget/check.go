@@ -134,6 +134,18 @@ func (l Limit) what() string {
 	}
 }
 
+// maxObjects bounds the numbers of objects, so that their sums do not overflow.
+const maxObjects = 1_000_000_000
+
+func (c Charge) validate() error {
+	for _, n := range []int{c.Weight, c.Population, c.Healthy, c.HealthyTouched} {
+		if n < 0 || n > maxObjects {
+			return fmt.Errorf("weight, population and healthy must be between 0 and %d, got %d, %d, %d and %d", maxObjects, c.Weight, c.Population, c.Healthy, c.HealthyTouched)
+		}
+	}
+	return nil
+}
+
 func (l *Ledger) index(key string) int {
 	return slices.IndexFunc(l.spent, func(s Spent) bool { return s.Key == key })
 }

@@ -23,8 +23,8 @@ func (l *Ledger) Restore(s Snapshot) error {
 			errs = append(errs, fmt.Errorf("restore charge %d: its key %q is there twice", i, c.Key))
 		}
 		keys[c.Key] = true
-		if c.Weight < 0 || c.Population < 0 || c.Healthy < 0 || c.HealthyTouched < 0 {
-			errs = append(errs, fmt.Errorf("restore charge %d: weight, population and healthy must not be negative, got %d, %d, %d and %d", i, c.Weight, c.Population, c.Healthy, c.HealthyTouched))
+		if err := c.validate(); err != nil {
+			errs = append(errs, fmt.Errorf("restore charge %d: %w", i, err))
 		}
 	}
 	if err := errors.Join(errs...); err != nil {

@@ -30,9 +30,6 @@ func Rule(group string, resources, verbs []string) rbacv1.PolicyRule {
 	return rbacv1.PolicyRule{APIGroups: []string{group}, Resources: resources, Verbs: verbs}
 }
 
-// Everything is the rule that allows all.
-func Everything() rbacv1.PolicyRule { return Rule("*", []string{"*"}, []string{"*"}) }
-
 // ServiceAccount makes a service account in a namespace that may do what the grants say and nothing else, and returns a
 // configuration with its token, good for an hour. It returns when the API server knows of the grants.
 func (l *Lab) ServiceAccount(t testing.TB, namespace string, grants ...Grant) *rest.Config {

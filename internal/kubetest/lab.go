@@ -43,6 +43,7 @@ type Lab struct {
 	PIDs map[string]int `json:"pids"`
 
 	process   *process // nil when joined
+	own       bool     // one test's alone
 	transport *http.Transport
 	config    *rest.Config
 	client    *kubernetes.Clientset
@@ -116,6 +117,7 @@ func Start(t testing.TB, options Options) *Lab {
 	if err != nil {
 		t.Fatalf("no Kubernetes to test with: %v", err)
 	}
+	l.own = true
 	t.Cleanup(func() {
 		l.transport.CloseIdleConnections()
 		if err := l.stop(); err != nil {

@@ -14,6 +14,9 @@ import (
 	"github.com/paramedic-otel/paramedic/internal/kubetest"
 )
 
+// everything is what tests that are not about permissions may do.
+var everything = []rbacv1.PolicyRule{kubetest.Rule("*", []string{"*"}, []string{"*"})}
+
 // What the makers make runs on the real controllers.
 func TestKubernetesWorkloads(t *testing.T) {
 	t.Parallel()
