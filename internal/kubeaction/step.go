@@ -16,6 +16,9 @@ type Step struct {
 	PatchConfigMap *PatchConfigMap `mapstructure:"patch_config_map"`
 	SuspendCronJob *SuspendCronJob `mapstructure:"suspend_cron_job"`
 	ResumeCronJob  *ResumeCronJob  `mapstructure:"resume_cron_job"`
+
+	DeletePod *DeletePod `mapstructure:"delete_pod"`
+	EvictPod  *EvictPod  `mapstructure:"evict_pod"`
 }
 
 // actions are the zero values of all actions, by which plans and receipts are carried out after a restart. An action has
@@ -29,6 +32,8 @@ var actions = []action{
 	&PatchConfigMap{},
 	&SuspendCronJob{},
 	&ResumeCronJob{},
+	&DeletePod{},
+	&EvictPod{},
 }
 
 func (s *Step) set() []action {
@@ -41,6 +46,8 @@ func (s *Step) set() []action {
 	set = appendSet(set, s.PatchConfigMap)
 	set = appendSet(set, s.SuspendCronJob)
 	set = appendSet(set, s.ResumeCronJob)
+	set = appendSet(set, s.DeletePod)
+	set = appendSet(set, s.EvictPod)
 	return set
 }
 
