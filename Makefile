@@ -24,7 +24,7 @@ otelcol-paramedic:
 .PHONY: tools-bin
 tools-bin:
 	@echo "==> building shop, replay and demo"
-	@go build -ldflags="-s -w" -o $(BIN)/ ./cmd/shop ./cmd/replay ./cmd/demo ./cmd/anomalystate
+	@go build -ldflags="-s -w" -o $(BIN)/ ./cmd/shop ./cmd/replay ./cmd/demo ./cmd/anomalystate ./cmd/remediationaudit
 
 .PHONY: demo
 demo: all
