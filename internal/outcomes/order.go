@@ -120,7 +120,7 @@ func (r Ranked) mayLead(others []Ranked) bool {
 }
 
 // cells is into how many parts the shares from 0 to 1 are cut to integrate over them.
-const cells = 256
+const cells = 128
 
 // oddsOfFirst returns how likely each is to draw the highest share among those that may come first: the integral of the
 // density of its share times the probability that all others are below it, by the trapezoidal rule on distribution functions,

@@ -154,18 +154,18 @@ func (s *Set) Until(name string, t time.Time) (inside bool, change time.Time) {
 }
 
 func (w window) contains(t time.Time) bool {
-	in, _ := w.span(t)
+	in, _ := w.span(t, 1)
 	return in
 }
 
 // until says whether a time is in the window, and when that changes. Occurrences that touch are one.
 func (w window) until(t time.Time) (inside bool, change time.Time) {
-	inside, change = w.span(t)
+	inside, change = w.span(t, horizon)
 	if !inside || w.weekless() {
 		return inside, change
 	}
 	for range horizon {
-		more, end := w.span(change)
+		more, end := w.span(change, 1)
 		if !more {
 			return true, change
 		}
@@ -181,8 +181,8 @@ func (w window) weekless() bool { return !w.start.IsZero() }
 const horizon = 15
 
 // span returns the end of the occurrence in which a time is, the latest where several overlap, or else the beginning of the
-// next; zero when there is none.
-func (w window) span(t time.Time) (inside bool, change time.Time) {
+// next within so many days; zero when there is none.
+func (w window) span(t time.Time, days int) (inside bool, change time.Time) {
 	if w.weekless() {
 		switch {
 		case t.Before(w.start):
@@ -196,7 +196,8 @@ func (w window) span(t time.Time) (inside bool, change time.Time) {
 	local := t.In(w.zone)
 	year, month, date := local.Date()
 	var end, next time.Time
-	for ahead := -2; ahead <= horizon; ahead++ {
+	// What begins after tomorrow neither contains the time nor comes before what begins until then.
+	for ahead := -2; ahead <= days && (ahead <= 1 || end.IsZero() && next.IsZero()); ahead++ {
 		if !w.days[time.Date(year, month, date+ahead, 0, 0, 0, 0, time.UTC).Weekday()] {
 			continue
 		}

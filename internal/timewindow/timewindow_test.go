@@ -159,14 +159,14 @@ to must be a time of the day from 00:00 to 24:00, got ""`: {Name: "w", Kind: Den
 window 1: name must be given once, got "w" again`)
 }
 
-// TestAgainstTheClockOnTheWall steps through two years by quarters of an hour and looks at the clock on the wall. That is the
+// TestAgainstTheClockOnTheWall steps through a year by quarters of an hour and looks at the clock on the wall. That is the
 // same but for the hours around a change of the clocks, which TestContains works out, so those days are left out.
 func TestAgainstTheClockOnTheWall(t *testing.T) {
 	rng := rand.New(rand.NewSource(1))
 	for _, zone := range []string{"UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "Pacific/Apia"} {
 		loc, err := time.LoadLocation(zone)
 		require.NoError(t, err)
-		for range 3 {
+		for range 2 {
 			from, to := 15*rng.Intn(95), 15*rng.Intn(97)
 			if from == to {
 				continue
@@ -187,8 +187,8 @@ func TestAgainstTheClockOnTheWall(t *testing.T) {
 			if length < 0 {
 				length += day
 			}
-			changes := 0
-			for at := time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC); at.Year() < 2027; at = at.Add(15 * time.Minute) {
+			steps := 0
+			for at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC); at.Year() < 2027; at = at.Add(15 * time.Minute) {
 				_, a := at.Add(-48 * time.Hour).In(loc).Zone()
 				_, b := at.Add(48 * time.Hour).In(loc).Zone()
 				if a != b {
@@ -199,9 +199,9 @@ func TestAgainstTheClockOnTheWall(t *testing.T) {
 				want := days[local.Weekday()] && minute >= from && minute < from+length ||
 					days[(local.Weekday()+6)%7] && minute+day < from+length
 				require.Equal(t, want, c.contains(at), "%+v at %s", w, local)
-				changes++
+				steps++
 			}
-			require.Greater(t, changes, 60_000)
+			require.Greater(t, steps, 30_000)
 		}
 	}
 }
