@@ -75,6 +75,11 @@ func (b *Breaker) forget() {
 	b.Actions = slices.Delete(b.Actions, 0, max(0, len(b.Actions)-1))
 }
 
+// empty reports whether the breaker is as good as none.
+func (b *Breaker) empty() bool {
+	return b.State == Closed && b.Failures == 0 && len(b.Actions) == 0 && len(b.Outcomes) == 0
+}
+
 func (b *Breaker) recentFailures() int {
 	n := 0
 	for _, o := range b.Outcomes {

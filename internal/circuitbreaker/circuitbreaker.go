@@ -123,12 +123,14 @@ type Status struct {
 // Set holds the breakers of one kind, by key. Keys are the caller's: a playbook's name, a target, or one constant for the
 // fleet.
 //
-// When MaxKeys is reached, the breaker that was not touched for longest among the closed ones without a failure or a counted
+// A closed breaker that has counted nothing is as good as none and not kept. When MaxKeys is reached, the breaker that was not touched for longest among the closed ones without a failure or a counted
 // action is forgotten; then among the closed ones that were not touched for a Cooldown and a Window, since what they counted
 // would be over if they had opened. When there is none either, a new key is refused as if its breaker were open.
 type Set struct {
 	settings Settings
 	breakers map[string]*Breaker
+	// swept is how many were left when those that had become empty were last looked for.
+	swept int
 }
 
 // New returns an empty set. The settings must be valid.
@@ -180,6 +182,7 @@ func (s *Set) Allow(key string, now time.Time) (Verdict, []Transition) {
 		return v, nil
 	}
 	b.Touched = now
+	defer s.drop(key)
 	switch {
 	case v.OK && v.Probe:
 		var out []Transition
@@ -206,6 +209,7 @@ func (s *Set) Success(key string, now time.Time) []Transition {
 	if b == nil {
 		return nil
 	}
+	defer s.drop(key)
 	if b.State == Closed {
 		b.Failures = 0
 		return nil
@@ -237,6 +241,7 @@ func (s *Set) Release(key string) {
 	if n := len(b.Actions); n > 0 {
 		b.Actions = b.Actions[:n-1]
 	}
+	s.drop(key)
 }
 
 // Reset closes a breaker and forgets what it counted: a person's decision.
@@ -315,8 +320,31 @@ func (s *Set) outcome(key string, now time.Time, failed bool) *Breaker {
 	return b
 }
 
+// drop forgets a breaker that is as good as none.
+func (s *Set) drop(key string) {
+	if b := s.breakers[key]; b != nil && b.empty() {
+		delete(s.breakers, key)
+	}
+}
+
+// leastSwept is how many breakers it takes for looking for empty ones to be worth it.
+const leastSwept = 64
+
+// sweep forgets the breakers that have become empty with time, whenever their number has doubled.
+func (s *Set) sweep(now time.Time) {
+	if len(s.breakers) < max(leastSwept, 2*s.swept) {
+		return
+	}
+	for key, b := range s.breakers {
+		b.settle(s.settings, now)
+		s.drop(key)
+	}
+	s.swept = len(s.breakers)
+}
+
 // add makes room for a breaker, and the breaker. With force, any closed breaker may have to go.
 func (s *Set) add(key string, now time.Time, force bool) *Breaker {
+	s.sweep(now)
 	if len(s.breakers) >= s.settings.MaxKeys {
 		oldest := s.candidate(now, force)
 		if oldest == nil {

@@ -121,6 +121,7 @@ func TestReleaseFreesTheProbe(t *testing.T) {
 		s.Release("p")
 	}
 	assert.Equal(t, 0, s.States(at(10))[0].RecentActions)
+	assert.False(t, s.States(at(10))[0].Probing)
 	s.Release("unknown")
 }
 
@@ -170,9 +171,7 @@ func TestRate(t *testing.T) {
 	assert.Equal(t, "3 of the last 5 actions did not help; the last one was inconclusive", c.Reason)
 	allow(t, s, "fleet", 19, true, HalfOpen)
 	moved(t, s.Success("fleet", at(20)), "fleet", HalfOpen, Closed, 20)
-	st := s.States(at(20))[0]
-	assert.Equal(t, 0, st.RecentFailures)
-	assert.Equal(t, 0, st.Failures)
+	assert.Empty(t, s.States(at(20)), "it begins anew")
 }
 
 func TestRateForgetsByTime(t *testing.T) {
@@ -194,7 +193,6 @@ func TestReset(t *testing.T) {
 
 func TestStates(t *testing.T) {
 	s := set(t, Settings{Failures: 2, RateFailures: 5, RateOutcomes: 5})
-	allow(t, s, "b", 0, true, Closed)
 	s.Failure("b", at(0))
 	s.Failure("c", at(0))
 	s.Failure("c", at(1))
@@ -210,12 +208,12 @@ func TestStates(t *testing.T) {
 }
 
 func TestRoom(t *testing.T) {
-	s := set(t, Settings{Failures: 2, MaxKeys: 3})
-	allow(t, s, "a", 0, true, Closed)
-	allow(t, s, "b", 1, true, Closed)
-	allow(t, s, "c", 2, true, Closed)
-	allow(t, s, "a", 3, true, Closed)
-	allow(t, s, "d", 4, true, Closed)
+	s := set(t, Settings{Failures: 2, RateFailures: 5, RateOutcomes: 5, MaxKeys: 3})
+	s.Success("a", at(0))
+	s.Success("b", at(1))
+	s.Success("c", at(2))
+	s.Success("a", at(3))
+	s.Success("d", at(4))
 	assert.Equal(t, []string{"a", "c", "d"}, keys(s), "b was untouched for longest")
 
 	s.Failure("a", at(5))
@@ -227,6 +225,7 @@ func TestRoom(t *testing.T) {
 	assert.Equal(t, v, s.Check("e", at(14)))
 	allow(t, s, "a", 14, true, Closed)
 	allow(t, s, "e", 16, true, Closed)
+	s.Success("e", at(16))
 	assert.Equal(t, []string{"a", "d", "e"}, keys(s), "c was untouched for a cooldown")
 
 	for _, key := range []string{"a", "d", "f"} {
@@ -237,6 +236,27 @@ func TestRoom(t *testing.T) {
 	require.Empty(t, s.Failure("g", at(1000)))
 	v, _ = s.Allow("g", at(1000))
 	assert.False(t, v.OK, "open breakers are never forgotten")
+}
+
+// TestEmptyIsNotKept: what has counted nothing, or nothing any more, takes no room.
+func TestEmptyIsNotKept(t *testing.T) {
+	s := set(t, Settings{Failures: 2})
+	allow(t, s, "a", 0, true, Closed)
+	assert.Zero(t, s.Len())
+	s.Failure("a", at(1))
+	assert.Equal(t, 1, s.Len())
+	s.Success("a", at(2))
+	assert.Zero(t, s.Len())
+
+	s = set(t, Settings{MaxActions: 3, Window: time.Hour, MaxKeys: 10_000})
+	allow(t, s, "a", 0, true, Closed)
+	assert.Equal(t, 1, s.Len())
+	s.Release("a")
+	assert.Zero(t, s.Len())
+	for i := range 5000 {
+		allow(t, s, fmt.Sprint(i), float64(i), true, Closed)
+		require.LessOrEqual(t, s.Len(), 128, "60 are within the window")
+	}
 }
 
 func keys(s *Set) []string {

@@ -47,7 +47,7 @@ func (s *Set) Restore(snap Snapshot) error {
 		b.Actions = slices.Delete(b.Actions, 0, max(0, len(b.Actions)-s.settings.MaxActions))
 		b.Outcomes = slices.Delete(b.Outcomes, 0, max(0, len(b.Outcomes)-s.settings.RateOutcomes))
 	}
-	s.breakers = fresh
+	s.breakers, s.swept = fresh, 0
 	return nil
 }
 
