@@ -2,6 +2,7 @@ package kubeaction
 
 import (
 	"context"
+	"encoding/json"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -119,3 +120,49 @@ type allow struct{}
 func (allow) Allow(context.Context, Request) error { return nil }
 
 func permitted(ctx context.Context) context.Context { return WithPermit(ctx, allow{}) }
+
+// changes expects that f changes just these objects and fields, controllers' own objects apart.
+func (b *bench) changes(f func(), want ...string) {
+	b.Helper()
+	require.Equal(b, want, b.lab.Changes(b.T, f, b.ns).Strings())
+}
+
+func (b *bench) undo(r Receipt) Receipt {
+	b.Helper()
+	undone, err := b.client.Undo(permitted(b.Context()), r)
+	require.NoError(b, err)
+	return undone
+}
+
+// stored is what is left of a plan or receipt after a restart.
+func stored[T any](t *testing.T, v T) T {
+	t.Helper()
+	text, err := json.Marshal(v)
+	require.NoError(t, err)
+	var again T
+	require.NoError(t, json.Unmarshal(text, &again))
+	return again
+}
+
+// once carries a plan out twice and takes it back twice, with a restart between all, and expects the second time to do
+// nothing. It returns the receipt.
+func (b *bench) once(p Plan, changed, undone []string) Receipt {
+	b.Helper()
+	var r, again Receipt
+	b.changes(func() { r = b.apply(stored(b.T, p)) }, changed...)
+	require.False(b, r.NoOp)
+	b.writes(func() { again = b.apply(stored(b.T, p)) })
+	require.True(b, again.NoOp)
+	require.Equal(b, r.Undo, again.Undo, "a lost receipt can be had again")
+	b.healthy(r)
+	if !p.Undoable {
+		return r
+	}
+	b.changes(func() { again = b.undo(stored(b.T, r)) }, undone...)
+	require.False(b, again.NoOp)
+	b.writes(func() { again = b.undo(stored(b.T, r)) })
+	require.True(b, again.NoOp)
+	b.writes(func() { again = b.apply(stored(b.T, p)) })
+	require.True(b, again.NoOp, "what was undone is not done again")
+	return r
+}
