@@ -54,7 +54,7 @@ func (c *Client) Prepare(ctx context.Context, order Order) (Plan, error) {
 	}
 	p := Plan{Order: order, Action: act.name(), Class: act.class()}
 	// An order out of its place is refused for that, by plan.
-	if act.class() == ClassNode || c.checkPlace(order) == nil {
+	if c.inPlace(act, order) {
 		if err := c.checkPermissions(ctx, act, order.Scope, &p); err != nil {
 			return Plan{}, fmt.Errorf("prepare %s: %w", p.Action, err)
 		}
@@ -69,6 +69,17 @@ func (c *Client) Prepare(ctx context.Context, order Order) (Plan, error) {
 	slices.Sort(p.Locks)
 	p.Locks = slices.Compact(p.Locks)
 	return p, nil
+}
+
+func (c *Client) inPlace(act action, order Order) bool {
+	switch act.class() {
+	case ClassNode:
+		return true
+	case ClassShed:
+		return c.checkScope(order) == nil
+	default:
+		return c.checkPlace(order) == nil
+	}
 }
 
 // Apply carries a plan out. The context must hold a [Permit] (see [WithPermit]). A *Refusal means that nothing was changed
