@@ -20,7 +20,7 @@ const (
 	TagCrash = "crash"
 	// TagNotReady runs and never becomes ready.
 	TagNotReady = "not-ready"
-	// TagHang runs and never ends, also in a Job.
+	// TagHang runs, is ready, and never ends, also in a Job.
 	TagHang = "hang"
 )
 
@@ -28,9 +28,12 @@ const (
 const (
 	// AnnotationReadyAfter on a pod is how long after its start it becomes ready, such as "5s".
 	AnnotationReadyAfter = "lab/ready-after"
+	// AnnotationNotReady on a pod, when "true", makes it not ready; it may be set and removed while the pod runs.
+	AnnotationNotReady = "lab/not-ready"
 	// AnnotationStopAfter on a pod is how long it takes to end when it is deleted, such as "3s", at most its grace period.
+	// Without it a pod ends at once.
 	AnnotationStopAfter = "lab/stop-after"
-	// AnnotationRunFor on a pod of a Job is how long it runs before it ends, such as "2s".
+	// AnnotationRunFor on a pod of a Job is how long it runs before it ends, such as "2s". Delays may be a second longer.
 	AnnotationRunFor = "lab/run-for"
 	// AnnotationOffline on a node, when "true", stops its heartbeats and freezes its pods.
 	AnnotationOffline = "lab/offline"

@@ -2,6 +2,7 @@ package kubetest
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -149,10 +150,20 @@ func read(request *http.Request) (*http.Request, Request, error) {
 // isTrue reads a flag of a query as the API server does: any value but these means yes.
 func isTrue(value string) bool { return value != "" && value != "false" && value != "0" }
 
-// dryRun tells whether a body that carries options of a deletion asks for a dry run.
+// dryRun tells whether a body that carries options of a deletion asks for a dry run. Clients write JSON or protobuf, the
+// audit log JSON of the server's internal version.
 func dryRun(body []byte) bool {
-	if len(body) == 0 || !bytes.Contains(body, []byte("dryRun")) && !bytes.HasPrefix(body, []byte("k8s\x00")) {
-		return false
+	if !bytes.HasPrefix(body, []byte("k8s\x00")) {
+		var options struct {
+			Kind          string
+			DryRun        []string
+			DeleteOptions struct{ DryRun []string }
+		}
+		if json.Unmarshal(body, &options) != nil {
+			return false
+		}
+		return options.Kind == "DeleteOptions" && len(options.DryRun) > 0 ||
+			options.Kind == "Eviction" && len(options.DeleteOptions.DryRun) > 0
 	}
 	decoded, _, err := scheme.Codecs.UniversalDeserializer().Decode(body, nil, nil)
 	if err != nil {

@@ -1,7 +1,7 @@
 // Command kubelab is a whole Kubernetes control plane in one binary, for tests:
 //
-//	kubelab up --dir DIR [--nodes N]    start everything, print one JSON line, stay until SIGTERM
-//	kubelab COMPONENT [flags]           run one component
+//	kubelab up [--nodes N] [--dir DIR]    start everything, print one JSON line, stay until SIGTERM
+//	kubelab COMPONENT [flags]             be one component
 package main
 
 import (
@@ -12,95 +12,111 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
-	_ "time/tzdata"
+	_ "time/tzdata" // CronJobs name time zones
 
 	etcdmain "go.etcd.io/etcd/server/v3/etcdmain"
 	"k8s.io/component-base/cli"
 	_ "k8s.io/component-base/metrics/prometheus/clientgo"
 	_ "k8s.io/component-base/metrics/prometheus/version"
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
-	kcm "k8s.io/kubernetes/cmd/kube-controller-manager/app"
-	sched "k8s.io/kubernetes/cmd/kube-scheduler/app"
+	controllermanager "k8s.io/kubernetes/cmd/kube-controller-manager/app"
+	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
 
 	"github.com/paramedic-otel/paramedic/test/kubernetes/lab"
 	"github.com/paramedic-otel/paramedic/test/kubernetes/nodes"
 )
 
+// stopGrace is how long components may take to stop before they are killed.
+const stopGrace = 10 * time.Second
+
 func main() {
-	// Called through a link named after a component (what envtest does), act as that component.
-	switch base := filepath.Base(os.Args[0]); base {
-	case "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler":
-		os.Args = append([]string{os.Args[0], base}, os.Args[1:]...)
+	args := os.Args
+	// Called through a link named after a component, as envtest does, be that component.
+	if name := filepath.Base(args[0]); slices.Contains(lab.Components(), name) {
+		args = slices.Insert(slices.Clone(args), 1, name)
 	}
-	if len(os.Args) < 2 {
-		fmt.Fprintln(os.Stderr, "usage: kubelab up|etcd|kube-apiserver|kube-controller-manager|kube-scheduler|fake-kubelet [flags]")
+	if len(args) < 2 {
+		fmt.Fprintf(os.Stderr, "usage: kubelab up|%s [flags]\n", strings.Join(lab.Components(), "|"))
 		os.Exit(2)
 	}
-	name, args := os.Args[1], os.Args[2:]
-	os.Args = append([]string{name}, args...)
-	switch name {
-	case "etcd":
+	os.Args = args[1:] // what the components parse
+	switch name := args[1]; name {
+	case lab.Etcd:
 		etcdmain.Main(os.Args)
-	case "kube-apiserver":
+	case lab.APIServer:
 		os.Exit(cli.Run(apiserver.NewAPIServerCommand()))
-	case "kube-controller-manager":
-		os.Exit(cli.Run(kcm.NewControllerManagerCommand()))
-	case "kube-scheduler":
-		os.Exit(cli.Run(sched.NewSchedulerCommand()))
-	case "fake-kubelet":
-		exit(nodes.Main(args))
+	case lab.ControllerManager:
+		os.Exit(cli.Run(controllermanager.NewControllerManagerCommand()))
+	case lab.Scheduler:
+		os.Exit(cli.Run(scheduler.NewSchedulerCommand()))
+	case lab.Kubelets:
+		exit(runNodes(os.Args[1:]))
 	case "up":
-		exit(up(args))
+		exit(up(os.Args[1:]))
 	default:
-		fmt.Fprintln(os.Stderr, "unknown component", name)
+		fmt.Fprintf(os.Stderr, "kubelab: no component %q; there are %s\n", name, strings.Join(lab.Components(), ", "))
 		os.Exit(2)
 	}
 }
 
 func exit(err error) {
 	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
+		fmt.Fprintln(os.Stderr, "kubelab:", err)
 		os.Exit(1)
 	}
 	os.Exit(0)
 }
 
+func runNodes(args []string) error {
+	flags := flag.NewFlagSet(lab.Kubelets, flag.ExitOnError)
+	kubeconfig := flags.String("kubeconfig", "", "path of the kubeconfig")
+	count := flags.Int("nodes", 3, "how many nodes to simulate")
+	_ = flags.Parse(args)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	return nodes.Run(ctx, *kubeconfig, *count)
+}
+
 func up(args []string) error {
-	fs := flag.NewFlagSet("up", flag.ExitOnError)
-	var o lab.Options
-	fs.StringVar(&o.Dir, "dir", "", "state directory")
-	fs.IntVar(&o.Nodes, "nodes", 3, "simulated nodes")
-	fs.StringVar(&o.Kubelet, "kubelet", "fake", "fake or none")
-	fs.BoolVar(&o.Restart, "restart", false, "restart a component that ends")
-	eof := fs.Bool("until-eof", false, "also stop when standard input closes, so that a test that dies takes its lab along")
-	limit := fs.Duration("start-timeout", 2*time.Minute, "limit for start-up")
-	_ = fs.Parse(args)
-	if o.Dir == "" {
-		d, err := os.MkdirTemp("", "kubelab")
+	flags := flag.NewFlagSet("up", flag.ExitOnError)
+	var options lab.Options
+	flags.StringVar(&options.Dir, "dir", "", "state directory; a temporary one by default, removed at the end")
+	flags.IntVar(&options.Nodes, "nodes", 3, "simulated nodes")
+	flags.BoolVar(&options.Restart, "restart", false, "start a component again when it ends")
+	untilEOF := flags.Bool("until-eof", false, "also stop when standard input closes, so that a test that dies takes its lab along")
+	limit := flags.Duration("start-timeout", 2*time.Minute, "limit for the start")
+	_ = flags.Parse(args)
+	if options.Dir == "" {
+		dir, err := os.MkdirTemp("", "kubelab")
 		if err != nil {
-			return err
+			return fmt.Errorf("make a state directory: %w", err)
 		}
-		defer os.RemoveAll(d)
-		o.Dir = d
+		defer os.RemoveAll(dir)
+		options.Dir = dir
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	if *eof {
+	if *untilEOF {
 		go func() {
 			_, _ = io.Copy(io.Discard, os.Stdin)
 			stop()
 		}()
 	}
-	sctx, cancel := context.WithTimeout(ctx, *limit)
+	starting, cancel := context.WithTimeout(ctx, *limit)
 	defer cancel()
-	l, ready, err := lab.Up(sctx, o)
+	l, ready, err := lab.Up(starting, options)
 	if err != nil {
 		return err
 	}
-	defer l.Stop(10 * time.Second)
-	ready.Print(os.Stdout)
+	defer l.Stop(stopGrace)
+	if err := ready.Print(os.Stdout); err != nil {
+		return fmt.Errorf("print the ready line: %w", err)
+	}
+	fmt.Fprintf(os.Stderr, "export KUBECONFIG=%s\n", ready.Kubeconfig)
 	select {
 	case <-ctx.Done(): // a signal, or standard input closed
 		return nil
