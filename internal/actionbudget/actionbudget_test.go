@@ -237,6 +237,15 @@ func TestRoom(t *testing.T) {
 	assert.True(t, l.Refund("b"))
 }
 
+func TestWindowsOfTheirOwn(t *testing.T) {
+	l := ledger(t, Limit{MaxActions: 1, Window: 10 * time.Minute}, Limit{MaxActions: 2, Window: time.Hour})
+	require.Nil(t, l.Spend(at(0), Charge{Key: "a"}))
+	require.Equal(t, at(10), l.Spend(at(9.9), Charge{Key: "b"}).Until)
+	require.Nil(t, l.Spend(at(10), Charge{Key: "b"}))
+	require.Equal(t, at(60), l.Spend(at(20), Charge{Key: "c"}).Until)
+	require.Nil(t, l.Spend(at(60), Charge{Key: "c"}))
+}
+
 // TestClockSetBack: what was spent in a future that will not come again counts for one window more.
 func TestClockSetBack(t *testing.T) {
 	l := ledger(t, Limit{MaxActions: 1})

@@ -289,7 +289,6 @@ func (s *Set) fail(key string, now time.Time, how string) []Transition {
 	b.Failures++
 	switch b.State {
 	case HalfOpen:
-		b.Probing = false
 		return b.move(key, Open, now, "the probe "+how)
 	case Closed:
 		if n := s.settings.Failures; n > 0 && b.Failures >= n {

@@ -100,6 +100,9 @@ func TestOnlyAProbeCloses(t *testing.T) {
 	require.Empty(t, s.Success("p", at(11)), "the cooldown is over, but no probe was sent")
 	assert.Equal(t, HalfOpen, s.Check("p", at(11)).State)
 	moved(t, allow(t, s, "p", 11, true, HalfOpen), "p", Open, HalfOpen, 11)
+	s.Release("p")
+	require.Empty(t, s.Success("p", at(11)), "the probe was not carried out")
+	allow(t, s, "p", 11, true, HalfOpen)
 	moved(t, s.Success("p", at(12)), "p", HalfOpen, Closed, 12)
 }
 

@@ -196,8 +196,9 @@ func (w window) span(t time.Time, days int) (inside bool, change time.Time) {
 	local := t.In(w.zone)
 	year, month, date := local.Date()
 	var end, next time.Time
-	// What begins after tomorrow neither contains the time nor comes before what begins until then.
-	for ahead := -2; ahead <= days && (ahead <= 1 || end.IsZero() && next.IsZero()); ahead++ {
+	// No occurrence is longer than a day, so that yesterday's is the first that may go on. The last that does ends last: in the
+	// hour that comes twice two may overlap. What begins after tomorrow neither contains the time nor comes before what begins until then.
+	for ahead := -1; ahead <= days && (ahead <= 1 || end.IsZero() && next.IsZero()); ahead++ {
 		if !w.days[time.Date(year, month, date+ahead, 0, 0, 0, 0, time.UTC).Weekday()] {
 			continue
 		}
@@ -206,9 +207,7 @@ func (w window) span(t time.Time, days int) (inside bool, change time.Time) {
 		switch {
 		case !begin.Before(finish):
 		case !t.Before(begin) && t.Before(finish):
-			if finish.After(end) {
-				end = finish
-			}
+			end = finish
 		case t.Before(begin) && (next.IsZero() || begin.Before(next)):
 			next = begin
 		}

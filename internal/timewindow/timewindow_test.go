@@ -63,6 +63,7 @@ func TestContains(t *testing.T) {
 		"always":                {Window{From: "00:00", To: "24:00"}, "2026-03-07T12:00:00Z", true, ""},
 		"days around a weekend": {Window{Days: []string{"Sat-Mon"}, From: "10:00", To: "11:00"}, "2026-03-09T10:30:00Z", true, "2026-03-09T11:00:00Z"},
 		"but not on tuesday":    {Window{Days: []string{"sat-mon"}, From: "10:00", To: "11:00"}, "2026-03-10T10:30:00Z", false, "2026-03-14T10:00:00Z"},
+		"nights that overlap":   {Window{Days: []string{"sat-sun"}, From: "02:30", To: "02:29", Timezone: "Europe/Berlin"}, "2026-10-25T00:45:00Z", true, "2026-10-26T01:29:00Z"},
 		"nights that touch":     {Window{From: "12:00", To: "11:59"}, "2026-03-10T11:59:30Z", false, "2026-03-10T12:00:00Z"},
 
 		"before it starts": {Window{Start: "2026-12-24T18:00:00+01:00", End: "2026-12-27T06:00:00+01:00"}, "2026-12-24T16:59:59Z", false, "2026-12-24T17:00:00Z"},
