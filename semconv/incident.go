@@ -108,6 +108,12 @@ const (
 	CauseUnknown    CauseKind = "unknown"
 )
 
+// CauseKinds are all kinds of causes.
+var CauseKinds = []CauseKind{
+	CauseLatency, CauseErrors, CauseTraffic, CauseCPU, CauseMemory, CauseDisk, CauseNetwork, CauseCrash, CauseChange,
+	CauseSaturation, CauseUnknown,
+}
+
 // IncidentEvent is one event in the life of an incident: its name, when it happened in event time, and the incident as
 // it stood then.
 type IncidentEvent struct {

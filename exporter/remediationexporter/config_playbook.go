@@ -17,6 +17,7 @@ import (
 
 	"github.com/paramedic-otel/paramedic/internal/kubeaction"
 	"github.com/paramedic-otel/paramedic/internal/playbook"
+	"github.com/paramedic-otel/paramedic/semconv"
 )
 
 const (
@@ -99,7 +100,7 @@ type PlaybookConfig struct {
 	// Modes overrules Mode for targets of a criticality.
 	Modes map[Criticality]Mode `mapstructure:"modes"`
 	// CauseKinds are those that the playbook is for; empty means any.
-	CauseKinds []string `mapstructure:"cause_kinds"`
+	CauseKinds []semconv.CauseKind `mapstructure:"cause_kinds"`
 	// Criticality lists the tiers of targets on which the playbook may act; empty means any.
 	Criticality []Criticality `mapstructure:"criticality"`
 	// MinConfidence is the least confidence in the cause with which the playbook acts.
@@ -218,6 +219,11 @@ func (c *PlaybookConfig) Validate() error {
 	for _, tier := range slices.Sorted(maps.Keys(c.Modes)) {
 		if !slices.Contains(criticalities, tier) {
 			errs = append(errs, fmt.Errorf("modes: criticality must be critical, high, medium or low, got %.80q", tier))
+		}
+	}
+	for i, kind := range c.CauseKinds {
+		if !slices.Contains(semconv.CauseKinds, kind) {
+			errs = append(errs, fmt.Errorf("cause_kinds::%d must be one of %v, got %.80q", i, semconv.CauseKinds, kind))
 		}
 	}
 	if c.MinConfidence < 0 || c.MinConfidence > 1 || math.IsNaN(c.MinConfidence) {

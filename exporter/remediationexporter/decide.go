@@ -155,6 +155,9 @@ func (e *remediationExporter) match(
 	defer tctx.Close()
 	var matched []*book
 	for _, b := range e.books {
+		if !b.cfg.isFor(ev.Incident.Cause().Kind) {
+			continue
+		}
 		ok, err := hold(ctx, b.conditions, tctx)
 		switch {
 		case err != nil && b.cfg.ErrorMode == ottl.PropagateError:
@@ -170,6 +173,11 @@ func (e *remediationExporter) match(
 		}
 	}
 	return matched, nil
+}
+
+// isFor reports whether the playbook is for causes of this kind.
+func (c *PlaybookConfig) isFor(kind semconv.CauseKind) bool {
+	return len(c.CauseKinds) == 0 || slices.Contains(c.CauseKinds, kind)
 }
 
 // decideAll decides on all events and stores the decisions, or undoes them.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"strings"
 	"testing"
@@ -14,6 +15,8 @@ import (
 	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/confmap/xconfmap"
 
+	"github.com/paramedic-otel/paramedic/internal/actionbudget"
+	"github.com/paramedic-otel/paramedic/internal/timewindow"
 	"github.com/paramedic-otel/paramedic/semconv"
 )
 
@@ -37,11 +40,11 @@ func readmeConfigs(t *testing.T) []*Config {
 		sub, err := conf.Sub("exporters::remediation")
 		require.NoError(t, err)
 		cfg := createDefaultConfig().(*Config)
-		require.NoError(t, sub.Unmarshal(cfg))
+		require.NoError(t, sub.Unmarshal(cfg), block[1])
 		require.NoError(t, xconfmap.Validate(cfg))
 		out = append(out, cfg)
 	}
-	require.Len(t, out, 3)
+	require.Len(t, out, 4)
 	return out
 }
 
@@ -84,44 +87,79 @@ func TestReadmeShop(t *testing.T) {
 	}
 }
 
+// TestReadmeDefaults compares every table of settings with the defaults: each setting has its row, and no other.
 func TestReadmeDefaults(t *testing.T) {
-	c := createDefaultConfig().(*Config)
-	h := defaultWebhook()
-	p := PlaybookConfig{}
-	require.NoError(t, p.Unmarshal(confmap.New()))
-	want := map[string]any{
-		"source": c.Source, "webhooks": nil, "playbooks": nil, "storage": nil, "queue_size": c.QueueSize,
-		"budget::max_actions": c.Budget.MaxActions, "budget::window": c.Budget.Window,
-		"retry_on_failure::enabled":              c.RetryConfig.Enabled,
-		"retry_on_failure::initial_interval":     c.RetryConfig.InitialInterval,
-		"retry_on_failure::randomization_factor": c.RetryConfig.RandomizationFactor,
-		"retry_on_failure::multiplier":           c.RetryConfig.Multiplier,
-		"retry_on_failure::max_interval":         c.RetryConfig.MaxInterval,
-		"retry_on_failure::max_elapsed_time":     c.RetryConfig.MaxElapsedTime,
-		"max_body_size":                          c.MaxBodySize, "max_incidents": c.MaxIncidents, "forget_after": c.ForgetAfter,
-		"timeout": h.Timeout, "secrets": nil, "events": h.Events, "allow_private_ranges": h.AllowPrivateRanges,
-		"name": nil, "when": nil, "error_mode": p.ErrorMode, "mode": p.Mode, "min_confidence": p.MinConfidence,
-		"max_revision": p.MaxRevision, "cooldown": p.Cooldown, "webhook": nil, "action::name": nil, "action::parameters": nil,
-		"verify::within": p.Verify.Within,
-	}
+	cfg := createDefaultConfig().(*Config)
+	kube := defaultKubernetes()
+	kube.Namespace, kube.Pod, kube.Node = "", "", ""
+	own := defaultWebhook()
+	step := StepConfig{}
+	require.NoError(t, step.Unmarshal(confmap.New()))
 	_, text, _ := strings.Cut(readme(t), "## Settings")
-	text, _, _ = strings.Cut(text, "## What is kept")
-	rows := regexp.MustCompile("(?m)^\\| `([a-z_:]+)` \\| [^|]+ \\| (none|`[^`]+`) \\|").FindAllStringSubmatch(text, -1)
-	got := map[string]string{}
-	for _, row := range rows {
-		got[row[1]] = row[2]
-	}
-	for name, value := range want {
-		text := "none"
-		if value != nil {
-			text = fmt.Sprintf("`%v`", value)
+	text, _, _ = strings.Cut(text, "\n## ")
+	tables := map[string]string{}
+	for i, part := range strings.Split(text, "\n### ") {
+		title, rows, _ := strings.Cut(part, "\n")
+		if i == 0 {
+			title = ""
 		}
-		assert.Equal(t, text, got[name], name)
+		tables[title] = rows
 	}
-	assert.Len(t, got, len(want))
+	for title, settings := range map[string]map[string]string{
+		"":            settingsOf(t, *cfg),
+		"A webhook":   {"timeout": "`" + own.Timeout.String() + "`", "secrets": "none", "events": fmt.Sprintf("`%v`", own.Events), "allow_private_ranges": "`false`"},
+		"The cluster": settingsOf(t, kube),
+		"A limit":     settingsOf(t, actionbudget.Limit{}),
+		"A window":    settingsOf(t, timewindow.Window{}),
+		"A playbook":  settingsOf(t, defaultPlaybook()),
+		"A step":      settingsOf(t, step),
+	} {
+		require.Contains(t, tables, title)
+		got := map[string]string{}
+		for _, row := range regexp.MustCompile("(?m)^\\| `([a-z_:]+)` \\| [^|]*\\| (none|see below|`[^`]+`) \\|").FindAllStringSubmatch(tables[title], -1) {
+			assert.NotContains(t, got, row[1], title)
+			got[row[1]] = row[2]
+		}
+		assert.Equal(t, settings, got, title)
+	}
 	for _, name := range referenceNames() {
 		assert.Contains(t, text, strings.TrimPrefix(name, "cause.resource."))
 	}
+}
+
+// settingsOf returns the settings of a configuration with their defaults, as the README writes them.
+func settingsOf(t *testing.T, cfg any) map[string]string {
+	t.Helper()
+	out := map[string]string{}
+	var walk func(prefix string, v reflect.Value)
+	walk = func(prefix string, v reflect.Value) {
+		for i := range v.NumField() {
+			f, value := v.Type().Field(i), v.Field(i)
+			if !f.IsExported() {
+				continue
+			}
+			tag, squash, _ := strings.Cut(f.Tag.Get("mapstructure"), ",")
+			name := prefix + tag
+			_, text := value.Interface().(fmt.Stringer)
+			switch {
+			case tag == "" && squash == "":
+			case squash != "":
+				walk(prefix, value)
+			case strings.HasPrefix(f.Type.String(), "configoptional."), value.Kind() == reflect.Pointer:
+				out[name] = "none"
+			case value.Kind() == reflect.Struct:
+				walk(name+"::", value)
+			case name == "budget::limits":
+				out[name] = "see below"
+			case value.IsZero() && !text && (value.Kind() == reflect.String || value.Kind() == reflect.Slice || value.Kind() == reflect.Map):
+				out[name] = "none"
+			default:
+				out[name] = fmt.Sprintf("`%v`", value.Interface())
+			}
+		}
+	}
+	walk("", reflect.ValueOf(cfg))
+	return out
 }
 
 // TestReadmeDelivery shows a whole delivery in the README, as it was sent.

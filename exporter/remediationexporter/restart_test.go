@@ -154,16 +154,16 @@ func TestBrokenStoredValues(t *testing.T) {
 		delivered  int
 		lost       int64
 	}{
-		"guards":            {"guards", "{", 4, 0},
-		"guards version":    {"guards", `{"version":99}`, 4, 0},
-		"incident":          {"incident/1", "{", 4, 0},
-		"incidents":         {"slots", "-1", 4, 0},
-		"queue":             {"queue/shop", "garbage", 1, 0},
-		"queue version":     {"queue/shop", `{"version":99}`, 1, 0},
-		"queue bounds":      {"queue/shop", `{"version":1,"first":9,"end":3}`, 1, 0},
-		"endless queue":     {"queue/shop", `{"version":1,"first":0,"end":18446744073709551615}`, 1, 0},
-		"event":             {"event/shop/1", "\x00", 3, 1},
-		"incomplete event":  {"event/shop/1", "{}", 3, 1},
+		"guards":           {"guards", "{", 4, 0},
+		"guards version":   {"guards", `{"version":99}`, 4, 0},
+		"incident":         {"incident/1", "{", 4, 0},
+		"incidents":        {"slots", "-1", 4, 0},
+		"queue":            {"queue/shop", "garbage", 1, 0},
+		"queue version":    {"queue/shop", `{"version":99}`, 1, 0},
+		"queue bounds":     {"queue/shop", `{"version":1,"first":9,"end":3}`, 1, 0},
+		"endless queue":    {"queue/shop", `{"version":1,"first":0,"end":18446744073709551615}`, 1, 0},
+		"event":            {"event/shop/1", "\x00", 3, 1},
+		"incomplete event": {"event/shop/1", "{}", 3, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
