@@ -53,7 +53,7 @@ func planFor(o kubeaction.Order) kubeaction.Plan {
 }
 
 func (c *fakeCluster) Apply(ctx context.Context, p kubeaction.Plan) (kubeaction.Receipt, error) {
-	if err := permitOf(ctx).Allow(ctx, kubeaction.Request{Verb: "patch", Resource: "deployments", Name: p.Target.Name}); err != nil {
+	if err := kubeaction.PermitFrom(ctx).Allow(ctx, kubeaction.Request{Verb: "patch", Resource: "deployments", Name: p.Target.Name}); err != nil {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.refusals = append(c.refusals, err)
@@ -71,7 +71,7 @@ func (c *fakeCluster) Apply(ctx context.Context, p kubeaction.Plan) (kubeaction.
 }
 
 func (c *fakeCluster) Undo(ctx context.Context, r kubeaction.Receipt) (kubeaction.Receipt, error) {
-	if err := permitOf(ctx).Allow(ctx, kubeaction.Request{Verb: "patch"}); err != nil {
+	if err := kubeaction.PermitFrom(ctx).Allow(ctx, kubeaction.Request{Verb: "patch"}); err != nil {
 		return kubeaction.Receipt{}, err
 	}
 	c.mu.Lock()
@@ -200,9 +200,9 @@ func TestNothingActs(t *testing.T) {
 				r.cfg.Windows = []timewindow.Window{{Name: "day", Kind: timewindow.Allow, From: "10:00", To: "11:00"}}
 			}, want: []string{"skipped/window"},
 		},
-		"standby":     {config: func(_ *testing.T, r *rig) { r.elected() }, want: []string{"skipped/not_leading"}},
-		"other kind":  {edit: func(p *PlaybookConfig) { p.CauseKinds = []semconv.CauseKind{semconv.CauseCrash} }, want: []string{}},
-		"tier":        {edit: func(p *PlaybookConfig) { p.Criticality = []Criticality{"low"} }, want: []string{"skipped/tier"}},
+		"standby":    {config: func(_ *testing.T, r *rig) { r.elected() }, want: []string{"skipped/not_leading"}},
+		"other kind": {edit: func(p *PlaybookConfig) { p.CauseKinds = []semconv.CauseKind{semconv.CauseCrash} }, want: []string{}},
+		"tier":       {edit: func(p *PlaybookConfig) { p.Criticality = []Criticality{"low"} }, want: []string{"skipped/tier"}},
 		"mode of tier": {
 			edit:  func(p *PlaybookConfig) { p.Modes = map[Criticality]Mode{"critical": "observe"} },
 			event: critical, want: []string{"planned", "proposed"},
@@ -293,8 +293,10 @@ func TestKillSwitchStopsTheLastMoment(t *testing.T) {
 type fleetFunc func() (kubeaction.Outcome, error)
 
 func (f fleetFunc) Reserve(context.Context, kubeaction.Claim) (kubeaction.Outcome, error) { return f() }
-func (fleetFunc) Done(context.Context, string) error                                     { return nil }
-func (fleetFunc) Release(context.Context, string) error                                  { return nil }
+
+func (fleetFunc) Done(context.Context, string) error { return nil }
+
+func (fleetFunc) Release(context.Context, string) error { return nil }
 
 func TestFleetDecidesWhoActs(t *testing.T) {
 	for verdict, want := range map[kubeaction.Verdict][]string{
@@ -352,7 +354,9 @@ type fakeElector struct {
 	stop  func()
 }
 
-func (e *fakeElector) SetCallBackFuncs(start func(context.Context), stop func()) { e.start, e.stop = start, stop }
+func (e *fakeElector) SetCallBackFuncs(start func(context.Context), stop func()) {
+	e.start, e.stop = start, stop
+}
 
 func (r *rig) elected() *fakeElector {
 	id := component.MustNewIDWithName("k8s_leader_elector", "test")

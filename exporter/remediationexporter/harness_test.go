@@ -194,6 +194,9 @@ type rig struct {
 	host  testHost
 	hooks map[string]*receiver
 	disk  *memoryStorage
+	// cluster and fleet stand in for an API server, if set.
+	cluster *fakeCluster
+	fleet   coordinator
 }
 
 // newRig makes a configuration with one webhook of each name, which subscribes to everything.
@@ -261,6 +264,9 @@ func (r *rig) start() {
 	exp, err := NewFactory().CreateLogs(r.t.Context(), set, r.cfg)
 	require.NoError(r.t, err)
 	r.exp = exp
+	if r.cluster != nil {
+		exp.(*remediationExporter).useCluster(r.cluster, r.fleet)
+	}
 	require.NoError(r.t, exp.Start(r.t.Context(), r.host))
 }
 

@@ -160,7 +160,7 @@ func (r *Reservations) Reserve(ctx context.Context, claim Claim) (Outcome, error
 		return Outcome{}, err
 	}
 	var outcome Outcome
-	err := r.change(r.permit(ctx, permitFrom(ctx)), func(l *reservationList, now time.Time) bool {
+	err := r.change(r.permit(ctx, PermitFrom(ctx)), func(l *reservationList, now time.Time) bool {
 		outcome = l.reserve(&claim, now, &r.settings)
 		return outcome.Act()
 	})

@@ -400,7 +400,7 @@ func TestReserveNeedsAPermit(t *testing.T) {
 		{Verb: "update", Resource: "secrets", Namespace: "paramedic", Name: "paramedic-reservations"},
 		{Verb: "create", Resource: "pods", Namespace: "paramedic"},
 	} {
-		require.ErrorIs(t, permitFrom(ctx).Allow(ctx, request), ErrNeverPermitted)
+		require.ErrorIs(t, PermitFrom(ctx).Allow(ctx, request), ErrNeverPermitted)
 	}
 }
 

@@ -82,7 +82,8 @@ func WithPermit(ctx context.Context, permit Permit) context.Context {
 	return context.WithValue(ctx, permitKey{}, permit)
 }
 
-func permitFrom(ctx context.Context) Permit {
+// PermitFrom returns the permit that the context holds, or nil.
+func PermitFrom(ctx context.Context) Permit {
 	permit, _ := ctx.Value(permitKey{}).(Permit)
 	return permit
 }
@@ -168,7 +169,7 @@ func (t *transport) judge(request *http.Request, call *Call) (*http.Request, err
 	if call.DryRun {
 		return request, nil
 	}
-	permit := permitFrom(request.Context())
+	permit := PermitFrom(request.Context())
 	if permit == nil {
 		return request, &ForbiddenCall{Request: parsed.Request, Cause: ErrNoPermit}
 	}

@@ -140,9 +140,6 @@ func (l *Ledger) Refuse(ref Ref, reason Reason, detail string, now time.Time) []
 	l.Touch(ref.Incident)
 	l.refund(ref.Incident, ref.Playbook, p)
 	if p.Step == 0 && p.Outcome == Pending {
-		if !passing(reason) {
-			p.Deferred = nil
-		}
 		return []Change{l.set(ref.Incident, ref.Playbook, p, Skipped, reason, detail)}
 	}
 	return l.fail(ref.Incident, ref.Playbook, p, reason, detail, now)

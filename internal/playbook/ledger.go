@@ -244,6 +244,9 @@ func (l *Ledger) at(ref Ref) *Play {
 func (l *Ledger) set(id, playbook string, p *Play, o Outcome, r Reason, detail string) Change {
 	l.Touch(id)
 	p.Outcome, p.Reason, p.Detail = o, r, detail
+	if o == Skipped && !passing(r) {
+		p.Deferred = nil
+	}
 	l.index(playKey{id, playbook}, p)
 	return change(id, playbook, p)
 }

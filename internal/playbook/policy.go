@@ -50,7 +50,7 @@ func (l *Ledger) chargeOf(rule *Rule, incident string, p *Play) actionbudget.Cha
 	step := rule.Steps[p.Step]
 	c := actionbudget.Charge{
 		Key:   IntentID(incident, rule.Name, p.Occurrence, p.Step),
-		Class: step.Class, Weight: 1, Destructive: step.Destructive,
+		Class: step.Class, Weight: 1, Destructive: step.Destructive && !step.Planned, // a plan knows it better
 	}
 	if plan := p.Plan; plan != nil {
 		c.Class, c.Namespace, c.Destructive = plan.Class, plan.Namespace, plan.Destructive
