@@ -1,5 +1,7 @@
 # make demo     build everything and watch the loop close on a simulated shop   (FAULT=crash picks the fault)
 # make test     all tests: unit, component and end-to-end with the built collector, with the race detector
+# make test-kubernetes   the tests that need a Kubernetes API, on a real one that it builds from source (minutes the first time)
+# make kubelab  that Kubernetes, to try things with kubectl; it prints where its kubeconfig is
 # make run      the collector alone, with the quickstart configuration
 # make lint     static checks            make generate   generated files      make benchmark   speed and accuracy
 #
@@ -39,10 +41,28 @@ test: all
 	@echo "==> testing with the race detector"
 	@go test -race ./...
 
+# Packages whose tests use a Kubernetes API; these tests are named TestKubernetes... and skip in make test.
+KUBERNETES_TESTS = $(sort $(dir $(shell git grep -l '"github.com/paramedic-otel/paramedic/internal/kubetest"' -- '*_test.go')))
+
+.PHONY: test-kubernetes
+test-kubernetes: all
+	@echo "==> building kubelab (minutes with a cold build cache, seconds when warm)"
+	@test/kubernetes/build.sh
+	@echo "==> testing kubelab"
+	@export KUBELAB_BIN=$$(test/kubernetes/build.sh) && cd test/kubernetes && GOWORK=off go test ./lab ./nodes
+	@echo "==> testing on Kubernetes with the race detector"
+	@PARAMEDIC_KUBERNETES_REQUIRED=1 $$(test/kubernetes/build.sh) run --restart \
+	  go test -race -timeout 20m -run '^TestKubernetes' $(addprefix ./,$(KUBERNETES_TESTS))
+
+.PHONY: kubelab
+kubelab:
+	@$$(test/kubernetes/build.sh) up --restart
+
 .PHONY: lint
 lint:
 	@echo "==> vet, gofumpt"
 	@go vet ./...
+	@cd test/kubernetes && GOWORK=off go vet ./lab ./nodes
 	@out="$$($(TOOL) gofumpt -l $$(git ls-files '*.go' | grep -v generated_ | grep -v '^cmd/otelcol-paramedic/'))"; \
 	  if [ -n "$$out" ]; then echo "not formatted with gofumpt:"; echo "$$out"; exit 1; fi
 	@echo "==> golangci-lint (its first build takes minutes)"
