@@ -101,6 +101,7 @@ func (c *Client) capture(ctx context.Context, u *unstructured.Unstructured, p *P
 			p.noted("evidence", "pods: %v", err)
 		}
 		e.addPods(pods)
+		p.Troubled = slices.ContainsFunc(pods, func(pod corev1.Pod) bool { return troubled(&pod, c.now()) })
 	}
 	if err := c.addEvents(ctx, &e); err != nil {
 		p.noted("evidence", "events: %v", err)

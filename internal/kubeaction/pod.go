@@ -58,6 +58,7 @@ func (c *Client) planPod(ctx context.Context, p *Plan, data podData) (*corev1.Po
 	if err := c.describe(ctx, owner, p); err != nil {
 		return nil, err
 	}
+	p.Troubled = troubled(pod, c.now()) // of its workload's pods only this one matters
 	p.Locks = append(p.Locks, p.Target.lock())
 	p.Destructive, p.Weight = true, 1
 	data.Owner, data.Ready = objectOf(owner), podReady(pod)
