@@ -2,6 +2,7 @@ package kubetest
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -41,7 +42,8 @@ func startOnce(binary string, options Options) (*Lab, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a log file for the lab: %w", err)
 	}
-	p := &process{command: exec.Command(binary, args...), log: log}
+	// No context ends it: the lab lives for as long as its input is open.
+	p := &process{command: exec.CommandContext(context.Background(), binary, args...), log: log}
 	p.command.Stderr = log
 	input, err := p.command.StdinPipe()
 	if err != nil {
