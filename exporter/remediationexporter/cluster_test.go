@@ -305,6 +305,7 @@ func TestFleetDecidesWhoActs(t *testing.T) {
 		kubeaction.OverBudget: {"planned", "started", "failed/over_budget"},
 		kubeaction.Cooldown:   {"planned", "started", "failed/cooldown"},
 		kubeaction.Full:       {"planned", "started", "failed/full"},
+		kubeaction.Busy:       {"planned", "started", "failed/target_busy"},
 	} {
 		t.Run(string(verdict), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -313,10 +314,38 @@ func TestFleetDecidesWhoActs(t *testing.T) {
 				r.fleet = fleetFunc(func() (kubeaction.Outcome, error) { return kubeaction.Outcome{Verdict: verdict}, nil })
 				r.start()
 				r.must(opened("i-1"))
-				synctest.Wait()
+				time.Sleep(85 * time.Second)
 				_, applied, _ := c.calls()
 				assert.Equal(t, want[2] == "accepted", applied == 1)
 				assert.Equal(t, want, r.audit())
+				r.stop()
+			})
+		})
+	}
+}
+
+// TestDoneByAnotherReplica shows that what the fleet says is done is not done again, unless the target itself says that
+// repeating changes nothing.
+func TestDoneByAnotherReplica(t *testing.T) {
+	for name, noOp := range map[string]bool{"its mark is on the target": true, "the target has gone on": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, "chat")
+				c := r.onCluster(nil)
+				c.plan = func(o kubeaction.Order) (kubeaction.Plan, error) {
+					p := planFor(o)
+					p.NoOp = noOp && len(c.prepared) > 1
+					return p, nil
+				}
+				r.fleet = fleetFunc(func() (kubeaction.Outcome, error) { return kubeaction.Outcome{Verdict: kubeaction.AlreadyDone}, nil })
+				r.start()
+				r.must(opened("i-1"))
+				synctest.Wait()
+				assert.Equal(t, []string{"planned", "started", "accepted"}, r.audit())
+				for _, p := range c.applied {
+					assert.True(t, p.NoOp)
+				}
+				assert.Equal(t, noOp, len(c.applied) == 1)
 				r.stop()
 			})
 		})

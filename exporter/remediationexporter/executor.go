@@ -140,6 +140,9 @@ func (e *remediationExporter) apply(ctx context.Context, ref playbook.Ref, play 
 		changes = nil
 	case errors.As(err, &refusal):
 		changes = e.ledger.Refuse(ref, playbook.Reason(refusal.Reason), refusal.Detail, now)
+	case errors.Is(err, errHeld) && play.Deadline.Sub(now) <= maxRetry:
+		// Nothing was done, so it must not end as if something might have been.
+		changes = e.ledger.Refuse(ref, playbook.ReasonTargetBusy, clip(err.Error(), maxDetail), now)
 	case now.Before(play.Deadline) && ctx.Err() == nil:
 		e.settleAndUnlock(ctx)
 		e.logger.Warn("step could not be carried out and is tried again", zap.String("incident_id", ref.Incident),
@@ -248,7 +251,11 @@ func decodePlan(play *playbook.Play) (*kubeaction.Plan, error) {
 	return &s.Plan, nil
 }
 
+// encodeReceipt keeps what taking back needs; nothing where nothing is known of what was done.
 func encodeReceipt(r *kubeaction.Receipt) json.RawMessage {
+	if len(r.Objects) == 0 {
+		return nil
+	}
 	b, err := json.Marshal(r)
 	if err != nil {
 		return nil

@@ -47,8 +47,9 @@ func (e *remediationExporter) reserved(
 		return kubeaction.Receipt{}, fmt.Errorf("reserve: %w", err)
 	case out.Verdict == kubeaction.Busy:
 		return kubeaction.Receipt{}, fmt.Errorf("%w: %s", errHeld, out.Detail)
-	case out.Verdict == kubeaction.AlreadyDone, out.Act():
-		// What was done already is done again, harmlessly, for its receipt.
+	case out.Verdict == kubeaction.AlreadyDone:
+		return e.alreadyDone(ctx, ref, play)
+	case out.Act():
 	default:
 		return kubeaction.Receipt{}, &kubeaction.Refusal{Reason: kubeaction.Reason(out.Verdict), Detail: out.Detail}
 	}
@@ -69,6 +70,24 @@ func (e *remediationExporter) reserved(
 			zap.String("incident_id", ref.Incident), zap.String("playbook", ref.Playbook), zap.Error(told))
 	}
 	return receipt, err
+}
+
+// alreadyDone finds the receipt of what somebody has done for this very intent: another replica, or we ourselves before a
+// crash. It is only repeated where the target itself says that repeating changes nothing.
+func (e *remediationExporter) alreadyDone(ctx context.Context, ref playbook.Ref, play *playbook.Play) (kubeaction.Receipt, error) {
+	o, err := e.kubeOrder(ref, play)
+	if err != nil {
+		return kubeaction.Receipt{}, err
+	}
+	plan, err := e.cluster.Prepare(ctx, o)
+	if err == nil && plan.NoOp {
+		return e.cluster.Apply(ctx, plan)
+	}
+	var refusal *kubeaction.Refusal
+	if err != nil && !errors.As(err, &refusal) {
+		return kubeaction.Receipt{}, err
+	}
+	return kubeaction.Receipt{Action: plan.Action, NoOp: true, Summary: "done already, by another replica or before a restart"}, nil
 }
 
 const (
