@@ -104,7 +104,7 @@ func (c *Client) Undo(ctx context.Context, r Receipt) (Receipt, error) {
 	if err != nil {
 		return Receipt{}, err
 	}
-	undone, err := act.undo(ctx, c, &r)
+	undone, err := act.undo(withRestoring(ctx), c, &r)
 	if err != nil {
 		return Receipt{}, fmt.Errorf("undo %s: %w", r.Action, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -123,6 +124,8 @@ func (c *Client) evict(ctx context.Context, o Object, grace *int64, dryRun bool)
 		return eviction{}, nil
 	case apierrors.IsNotFound(err):
 		return eviction{gone: true}, nil
+	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
+		return eviction{blocked: "its namespace is being deleted, and the pod with it", wait: time.Second}, nil
 	case apierrors.IsConflict(err):
 		return eviction{}, refuse(ReasonTargetChanged, "%s is no longer the one that was planned for: %w", o, err)
 	case apierrors.IsTooManyRequests(err):

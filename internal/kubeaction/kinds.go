@@ -25,6 +25,8 @@ var (
 	kindJob                = kindOf("Job", "batch", "v1", "jobs")
 	kindCronJob            = kindOf("CronJob", "batch", "v1", "cronjobs")
 	kindPod                = kindOf("Pod", "", "v1", "pods")
+	kindNode               = kindOf("Node", "", "v1", "nodes")
+	kindNetworkPolicy      = kindOf("NetworkPolicy", "networking.k8s.io", "v1", "networkpolicies")
 	kindConfigMap          = kindOf("ConfigMap", "", "v1", "configmaps")
 	kindHPA                = kindOf("HorizontalPodAutoscaler", "autoscaling", "v2", "horizontalpodautoscalers")
 	kindRollout            = kindOf("Rollout", "argoproj.io", "v1alpha1", "rollouts")
@@ -39,6 +41,7 @@ var workloads = []kind{kindDeployment, kindStatefulSet, kindDaemonSet, kindRollo
 
 var kinds = []kind{
 	kindDeployment, kindStatefulSet, kindDaemonSet, kindReplicaSet, kindControllerRevision, kindJob, kindCronJob, kindPod,
+	kindNode, kindNetworkPolicy,
 	kindConfigMap, kindHPA, kindRollout, kindScaledObject, kindApplication, kindKustomization, kindHelmRelease,
 }
 

@@ -164,6 +164,9 @@ type Request struct {
 	// Verb is create, update, patch, delete or deletecollection; Group is empty for the core group; Resource is the path's
 	// resource with its subresource, such as pods/eviction.
 	Verb, Group, Resource, Namespace, Name string
+	// Restoring is set where the request takes back what was done: nothing but the kill switch should stand in its way, no
+	// deadline, breaker or budget.
+	Restoring bool
 }
 
 // Health is how a workload that was acted on does, as the API server sees it.

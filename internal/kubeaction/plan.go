@@ -37,13 +37,17 @@ func (p *Plan) nothing() Receipt {
 	return Receipt{Objects: p.Objects, NoOp: true, Summary: p.Summary}
 }
 
+// key is the plan's idempotency key, also while it is being made.
+func (p *Plan) key() string {
+	if p.Key == "" {
+		return idempotencyKey(p.Order.Intent, p.Target.UID)
+	}
+	return p.Key
+}
+
 // change is a write of this plan to one of its objects.
 func (p *Plan) change(o Object, patch func(*unstructured.Unstructured) (fields, error)) change {
-	key := p.Key
-	if key == "" {
-		key = idempotencyKey(p.Order.Intent, p.Target.UID)
-	}
-	return change{object: o, key: key, mark: annotationIntent, incident: p.Order.Incident, patch: patch}
+	return change{object: o, key: p.key(), mark: annotationIntent, incident: p.Order.Incident, patch: patch}
 }
 
 // try lets the API server judge the writes without carrying them out.

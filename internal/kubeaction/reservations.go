@@ -319,6 +319,7 @@ func (p *reservationPermit) Allow(ctx context.Context, request Request) error {
 	if request.Verb == "create" {
 		ours.Verb, ours.Name = "create", ""
 	}
+	ours.Restoring = request.Restoring
 	if request != ours {
 		return fmt.Errorf("%w: it is not about the reservations", ErrNeverPermitted)
 	}

@@ -19,6 +19,9 @@ type Step struct {
 
 	DeletePod *DeletePod `mapstructure:"delete_pod"`
 	EvictPod  *EvictPod  `mapstructure:"evict_pod"`
+	Cordon    *Cordon    `mapstructure:"cordon"`
+	Uncordon  *Uncordon  `mapstructure:"uncordon"`
+	Drain     *Drain     `mapstructure:"drain"`
 }
 
 // actions are the zero values of all actions, by which plans and receipts are carried out after a restart. An action has
@@ -34,6 +37,9 @@ var actions = []action{
 	&ResumeCronJob{},
 	&DeletePod{},
 	&EvictPod{},
+	&Cordon{},
+	&Uncordon{},
+	&Drain{},
 }
 
 func (s *Step) set() []action {
@@ -48,6 +54,9 @@ func (s *Step) set() []action {
 	set = appendSet(set, s.ResumeCronJob)
 	set = appendSet(set, s.DeletePod)
 	set = appendSet(set, s.EvictPod)
+	set = appendSet(set, s.Cordon)
+	set = appendSet(set, s.Uncordon)
+	set = appendSet(set, s.Drain)
 	return set
 }
 

@@ -162,6 +162,7 @@ func (t *transport) judge(request *http.Request, call *Call) (*http.Request, err
 	if parsed.harmless() {
 		return request, nil
 	}
+	parsed.Restoring = isRestoring(request.Context())
 	call.Request = parsed.Request
 	if request, call.DryRun, err = isDryRun(request); err != nil {
 		return request, &ForbiddenCall{Request: parsed.Request, Cause: err}

@@ -1,0 +1,619 @@
+package kubeaction
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/paramedic-otel/paramedic/internal/kubetest"
+)
+
+// nodeBench is a cluster of its own whose nodes a test may take away, and a client that may do what actions on nodes need.
+type nodeBench struct {
+	*bench
+	pool []corev1.Node
+}
+
+func (b *nodeBench) with(t *testing.T) *nodeBench {
+	inner := *b.bench
+	inner.T = t
+	return &nodeBench{bench: &inner, pool: b.pool}
+}
+
+// TestKubernetesNodes has all tests on nodes, one after the other: they share a cluster, of which each takes nodes away.
+func TestKubernetesNodes(t *testing.T) {
+	t.Parallel()
+	lab := kubetest.Start(t, kubetest.Options{Nodes: 4})
+	ns := lab.Namespace(t)
+	sent := &kubetest.Recorder{}
+	steps := []*Step{{Cordon: &Cordon{}}, {Uncordon: &Uncordon{}}, {Drain: &Drain{}}}
+	rules := RulesFor(steps, Scope{NodeSelector: "pool=web"})
+	require.Empty(t, rules.Namespaced)
+	config := lab.ServiceAccount(t, ns, kubetest.Grant{Rules: rules.Cluster})
+	settings := DefaultSettings()
+	settings.Namespace = "paramedic"
+	client, err := NewForConfig(sent.Watch(config), settings, TransportSettings{})
+	require.NoError(t, err)
+	b := &nodeBench{bench: &bench{T: t, lab: lab, ns: ns, sent: sent, client: client}}
+	for _, node := range lab.Nodes(t) {
+		lab.Patch(t, &node, `{"metadata":{"labels":{"pool":"web"}}}`)
+	}
+	for _, test := range []struct {
+		name string
+		run  func(*nodeBench)
+	}{
+		{"Cordon", (*nodeBench).cordon},
+		{"CordonRefused", (*nodeBench).cordonRefused},
+		{"UncordonOfSomebodyElses", (*nodeBench).uncordonForeign},
+		{"Drain", (*nodeBench).drain},
+		{"DrainRefused", (*nodeBench).drainRefused},
+		{"DrainDeadline", (*nodeBench).drainDeadline},
+		{"DrainStopsAtTwoBudgets", (*nodeBench).drainTwoBudgets},
+		{"DrainKilled", (*nodeBench).drainKilled},
+		{"DrainResumed", (*nodeBench).drainResumed},
+		{"DrainOneAtATime", (*nodeBench).drainOneAtATime},
+		{"DrainOfCordonedNode", (*nodeBench).drainOfCordoned},
+		{"Forbidden", (*nodeBench).forbidden},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			inner := b.with(t)
+			kubetest.Eventually(t, "the cluster is empty and all nodes take pods", func() error {
+				inner.pool = lab.Nodes(t)
+				if ready := len(readyNodes(inner.pool, "pool=web")); ready != len(inner.pool) {
+					return fmt.Errorf("%d nodes", ready)
+				}
+				if pods := lab.Pods(t, "", ""); len(pods) > 0 {
+					return fmt.Errorf("%d pods of the test before", len(pods))
+				}
+				return nil
+			})
+			inner.ns = lab.Namespace(t)
+			test.run(inner)
+		})
+	}
+}
+
+func (b *nodeBench) nodeOrder(intent string, step Step, node string) Order {
+	order := b.order(intent, step, "", "")
+	order.Subject.Namespace, order.Subject.Node = "", node
+	order.Scope = Scope{NodeSelector: "pool=web"}
+	order.Reason = "disk\nfailing"
+	return order
+}
+
+func (b *nodeBench) node(name string) *corev1.Node {
+	b.Helper()
+	for _, node := range b.lab.Nodes(b) {
+		if node.Name == name {
+			return &node
+		}
+	}
+	b.Fatalf("no node %s", name)
+	return nil
+}
+
+func (b *nodeBench) cordon() {
+	name := b.pool[0].Name
+	var p Plan
+	b.writes(func() { p = b.prepare(b.nodeOrder("cordon", Step{Cordon: &Cordon{}}, name)) })
+	assert.Equal(b, []int{1, 4, 4}, []int{p.Weight, p.Population, p.Healthy})
+	assert.Equal(b, []string{"Node//" + name}, p.Locks)
+	assert.True(b, p.Undoable)
+	assert.True(b, p.Destructive)
+	var r Receipt
+	changes := b.lab.Changes(b, func() {
+		b.writes(func() { r = b.apply(p) }, "patch nodes "+name)
+	}, b.ns)
+	assert.Equal(b, []string{"updated Node " + name}, without(changes.Strings(), ":"))
+	node := b.node(name)
+	assert.True(b, node.Spec.Unschedulable)
+	note, found := noteOn(node.Annotations)
+	assert.True(b, found)
+	assert.Equal(b, []string{p.Key, "7f3c0a52", "test", "disk failing"}, []string{note.Key, note.Incident, note.Playbook, note.Reason})
+	h := b.healthy(r)
+	assert.True(b, h.Ready, h.Detail)
+
+	b.writes(func() { assert.True(b, b.apply(p).NoOp, "repeating does nothing") })
+	b.writes(func() { assert.True(b, b.prepare(b.nodeOrder("other", Step{Cordon: &Cordon{}}, name)).NoOp) })
+
+	undo := func() Receipt {
+		undone, err := b.client.Undo(permitted(b.Context()), r)
+		require.NoError(b, err)
+		return undone
+	}
+	b.writes(func() { assert.False(b, undo().NoOp) }, "patch nodes "+name)
+	b.writes(func() { assert.True(b, undo().NoOp) })
+	node = b.node(name)
+	assert.False(b, node.Spec.Unschedulable)
+	assert.NotContains(b, node.Annotations, annotationCordoned)
+	assert.True(b, b.healthy(r).Failed, "it is no longer as it was left")
+
+	// A cordon of ours can be lifted by a step too.
+	b.apply(b.prepare(b.nodeOrder("again", Step{Cordon: &Cordon{}}, name)))
+	r = b.apply(b.prepare(b.nodeOrder("lift", Step{Uncordon: &Uncordon{}}, name)))
+	assert.False(b, b.node(name).Spec.Unschedulable)
+	assert.True(b, b.healthy(r).Ready)
+	assert.True(b, b.prepare(b.nodeOrder("lift2", Step{Uncordon: &Uncordon{}}, name)).NoOp)
+}
+
+// without cuts each text at a mark.
+func without(list []string, mark string) []string {
+	var cut []string
+	for _, s := range list {
+		before, _, _ := strings.Cut(s, mark)
+		cut = append(cut, before)
+	}
+	return cut
+}
+
+func (b *nodeBench) cordonRefused() {
+	name := b.pool[0].Name
+	cordon := Step{Cordon: &Cordon{}}
+	b.refused(b.nodeOrder("a", cordon, ""), ReasonTargetMissing, "names no node")
+	b.refused(b.nodeOrder("a", cordon, "none"), ReasonTargetMissing, "does not exist")
+	order := b.nodeOrder("a", cordon, name)
+	order.Scope.NodeSelector = ""
+	b.refused(order, ReasonOutOfScope, "set node_selector")
+	order.Scope.NodeSelector = "pool=other"
+	b.refused(order, ReasonOutOfScope, "do not match")
+	order = b.nodeOrder("a", cordon, name)
+	order.Subject.Cluster = "elsewhere"
+	b.refused(order, ReasonOutOfScope, "which one this is")
+	b.refused(b.nodeOrder("a", Step{Cordon: &Cordon{MinReadyNodes: 4}}, name), ReasonCapacity, "only 3 ready nodes of the scope would take pods, min_ready_nodes is 4")
+
+	own := b.client.settings
+	b.client.settings.Node = name
+	b.refused(b.nodeOrder("a", cordon, name), ReasonProtected, "runs ourselves")
+	b.client.settings = own
+	b.client.settings.Namespace = b.ns
+	us := kubetest.Pod(b.ns, "us")
+	us.Spec.NodeName = name
+	b.lab.Create(b, us)
+	b.refused(b.nodeOrder("a", cordon, name), ReasonProtected, "which is of our own namespace")
+	b.client.settings = own
+
+	node := b.node(name)
+	p := b.prepare(b.nodeOrder("a", Step{Cordon: &Cordon{}}, name))
+	b.lab.Patch(b, node, `{"metadata":{"labels":{"node-role.kubernetes.io/control-plane":""}}}`)
+	b.refused(b.nodeOrder("a", cordon, name), ReasonProtected, "one of the control plane")
+	b.writes(func() {
+		_, err := b.client.Apply(permitted(b.Context()), p)
+		b.refusal(err, ReasonProtected, "one of the control plane")
+	})
+	b.lab.Patch(b, node, `{"metadata":{"labels":{"node-role.kubernetes.io/control-plane":null}}}`)
+	stale := p
+	stale.Target.UID = "0b1e1c0a-0000-4000-8000-000000000000"
+	b.writes(func() {
+		_, err := b.client.Apply(permitted(b.Context()), stale)
+		b.refusal(err, ReasonTargetChanged, "made anew")
+	})
+}
+
+func (b *nodeBench) uncordonForeign() {
+	node := b.node(b.pool[1].Name)
+	ours := b.apply(b.prepare(b.nodeOrder("ours", Step{Cordon: &Cordon{}}, node.Name)))
+	b.lab.Patch(b, node, `{"metadata":{"annotations":{"paramedic.io/cordoned":null}}}`)
+	_, err := b.client.Undo(permitted(b.Context()), ours)
+	b.refusal(err, ReasonTargetChanged, "cordoned by somebody else since")
+	b.refused(b.nodeOrder("a", Step{Uncordon: &Uncordon{}}, node.Name), ReasonOwner, "cordoned by somebody else")
+	b.apply(b.prepare(b.nodeOrder("a", Step{Uncordon: &Uncordon{Force: true}}, node.Name)))
+	assert.False(b, b.node(node.Name).Spec.Unschedulable)
+}
+
+// pinned makes a Deployment whose pods start on one node, and may go to any other.
+func (b *nodeBench) pinned(name, node string, replicas int32, change ...func(*corev1.PodSpec)) {
+	b.Helper()
+	web := kubetest.Deployment(b.ns, name, replicas)
+	web.Spec.Template.Spec.Affinity = &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{
+		PreferredDuringSchedulingIgnoredDuringExecution: []corev1.PreferredSchedulingTerm{{
+			Weight: 100,
+			Preference: corev1.NodeSelectorTerm{MatchExpressions: []corev1.NodeSelectorRequirement{{
+				Key: "kubernetes.io/hostname", Operator: corev1.NodeSelectorOpIn, Values: []string{node},
+			}}},
+		}},
+	}}
+	for _, f := range change {
+		f(&web.Spec.Template.Spec)
+	}
+	b.lab.Create(b, web)
+	b.lab.WaitRolledOut(b, web)
+	require.Equal(b, int(replicas), b.on(node, name), "all start on the node")
+}
+
+// on counts an app's pods on a node.
+func (b *nodeBench) on(node, app string) int {
+	b.Helper()
+	n := 0
+	for _, pod := range b.lab.Pods(b, b.ns, kubetest.Selector(app)) {
+		if pod.Spec.NodeName == node && pod.DeletionTimestamp == nil {
+			n++
+		}
+	}
+	return n
+}
+
+func drainStep(d Drain) Step { return Step{Drain: &d} }
+
+func (b *nodeBench) drain() {
+	name := b.pool[2].Name
+	agent := kubetest.DaemonSet(b.ns, "agent")
+	b.lab.Create(b, agent)
+	b.lab.WaitRolledOut(b, agent)
+	b.pinned("web", name, 3)
+	b.budget("web", 2, 1)
+	order := b.nodeOrder("drain", drainStep(Drain{GracePeriod: 2 * time.Second}), name)
+	var p Plan
+	b.writes(func() { p = b.prepare(order) })
+	assert.Equal(b, []string{lockDrain, "Node//" + name}, p.Locks)
+	assert.Contains(b, p.Summary, "evict 3 pods one by one within 10m0s")
+	assert.Equal(b, 1, p.Weight)
+
+	b.sent.Reset()
+	r := b.apply(p)
+	var writes []string
+	for _, write := range b.sent.Writes() {
+		if write.Code < 300 {
+			writes = append(writes, write.Verb+" "+write.Resource)
+		}
+	}
+	assert.Equal(b, []string{"patch nodes", "create pods/eviction", "create pods/eviction", "create pods/eviction", "patch nodes"}, writes)
+	assert.Zero(b, b.on(name, "web"))
+	assert.Equal(b, 1, b.on(name, "agent"), "pods of DaemonSets stay")
+	node := b.node(name)
+	assert.True(b, node.Spec.Unschedulable)
+	assert.NotContains(b, node.Annotations, annotationDraining)
+	h := b.healthy(r)
+	assert.True(b, h.Ready, h.Detail)
+
+	b.writes(func() { assert.True(b, b.apply(p).NoOp, "repeating does nothing") })
+	undo := func() {
+		_, err := b.client.Undo(permitted(b.Context()), r)
+		require.NoError(b, err)
+	}
+	b.writes(undo, "patch nodes "+name)
+	b.writes(undo)
+	assert.False(b, b.node(name).Spec.Unschedulable)
+	b.writes(func() {
+		_, err := b.client.Apply(permitted(b.Context()), p)
+		halted := &Halted{}
+		require.ErrorAs(b, err, &halted, "what was taken back is not done again")
+	})
+}
+
+func (b *nodeBench) drainRefused() {
+	name := b.pool[2].Name
+	b.pinned("web", name, 2)
+	refused := func(d Drain, reason Reason, words string) {
+		b.Helper()
+		b.refused(b.nodeOrder("a", drainStep(d), name), reason, words)
+	}
+	refused(Drain{MaxPods: 1}, ReasonBounds, "2 pods would have to be evicted, max_pods is 1")
+	refused(Drain{MinReadyNodes: 4}, ReasonCapacity, "min_ready_nodes is 4")
+
+	bare := kubetest.Pod(b.ns, "bare")
+	bare.Spec.NodeName = name
+	b.lab.Create(b, bare)
+	refused(Drain{}, ReasonProtected, "nobody makes anew would be lost: "+b.ns+"/bare")
+	assert.Contains(b, b.prepare(b.nodeOrder("a", drainStep(Drain{AllowBarePods: true}), name)).Summary, "evict 3 pods")
+	b.lab.Delete(b, bare)
+	b.lab.WaitGone(b, bare)
+
+	b.pinned("local", name, 1, func(spec *corev1.PodSpec) {
+		spec.Volumes = []corev1.Volume{{Name: "data", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}}
+	})
+	refused(Drain{}, ReasonProtected, "data in emptyDir volumes would be lost: "+b.ns+"/local")
+	assert.Contains(b, b.prepare(b.nodeOrder("a", drainStep(Drain{AllowEmptyDir: true}), name)).Summary, "evict 3 pods")
+	local := kubetest.Deployment(b.ns, "local", 1)
+	b.lab.Delete(b, local)
+	kubetest.Eventually(b, "it is gone", func() error {
+		if len(b.lab.Pods(b, b.ns, kubetest.Selector("local"))) > 0 {
+			return assert.AnError
+		}
+		return nil
+	})
+
+	own := b.client.settings
+	b.client.settings.ProtectedNamespaces = []string{b.ns}
+	refused(Drain{}, ReasonProtected, "pods of protected namespaces would be evicted")
+	b.prepare(b.nodeOrder("a", drainStep(Drain{AllowProtected: true}), name))
+	b.client.settings = own
+
+	b.pinned("huge", name, 1, func(spec *corev1.PodSpec) {
+		spec.Containers[0].Resources.Requests = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("5")}
+	})
+	filler := kubetest.DaemonSet(b.ns, "filler")
+	p := b.prepare(b.nodeOrder("early", drainStep(Drain{}), name))
+	filler.Spec.Template.Spec.NodeSelector = map[string]string{"fill": "yes"}
+	filler.Spec.Template.Spec.Containers[0].Resources.Requests = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("4")}
+	for _, node := range b.lab.Nodes(b) {
+		if node.Name != name {
+			b.lab.Patch(b, &node, `{"metadata":{"labels":{"fill":"yes"}}}`)
+			defer b.lab.Patch(b, &node, `{"metadata":{"labels":{"fill":null}}}`)
+		}
+	}
+	b.lab.Create(b, filler)
+	b.lab.WaitRolledOut(b, filler)
+	refused(Drain{}, ReasonCapacity, "have no room for what 1 pods of Node "+name+" request: "+b.ns+"/huge")
+	b.writes(func() {
+		_, err := b.client.Apply(permitted(b.Context()), p)
+		b.refusal(err, ReasonCapacity, "have no room")
+	})
+}
+
+func (b *nodeBench) halted(err error) *Halted {
+	b.Helper()
+	halted := &Halted{}
+	require.ErrorAs(b, err, &halted)
+	return halted
+}
+
+func (b *nodeBench) drainDeadline() {
+	name := b.pool[3].Name
+	b.pinned("web", name, 2)
+	b.pinned("free", name, 1)
+	b.budget("web", 2, 0)
+	p := b.prepare(b.nodeOrder("drain", drainStep(Drain{Deadline: 10 * time.Second}), name))
+	var budgets int
+	for _, check := range p.Checks {
+		if check.Name == "disruption_budget" && !check.Passed {
+			budgets++
+		}
+	}
+	assert.Equal(b, 2, budgets, "noted before acting")
+	ctx, cancel := context.WithTimeout(permitted(b.Context()), time.Minute)
+	defer cancel()
+	_, err := b.client.Apply(ctx, p)
+	halted := b.halted(err)
+	require.ErrorIs(b, err, errDrainDeadline)
+	assert.True(b, halted.Restored)
+	assert.Equal(b, 1, halted.Done)
+	assert.Len(b, halted.Left, 2)
+	assert.Contains(b, err.Error(), "it was put back")
+	node := b.node(name)
+	assert.False(b, node.Spec.Unschedulable, "uncordoned")
+	assert.NotContains(b, node.Annotations, annotationDraining)
+	assert.Equal(b, 2, b.on(name, "web"), "the budget was respected")
+	b.writes(func() {
+		_, err := b.client.Apply(permitted(b.Context()), p)
+		b.halted(err)
+	})
+}
+
+func (b *nodeBench) drainTwoBudgets() {
+	name := b.pool[3].Name
+	b.pinned("web", name, 2)
+	p := b.prepare(b.nodeOrder("drain-two", drainStep(Drain{}), name))
+	for _, budget := range []string{"one", "two"} {
+		pdb := kubetest.PodDisruptionBudget(b.ns, budget, 1)
+		pdb.Spec.Selector.MatchLabels = map[string]string{"app": "web"}
+		b.lab.Create(b, pdb)
+	}
+	kubetest.Eventually(b, "both budgets are seen", func() error {
+		if _, err := b.client.Prepare(b.Context(), b.nodeOrder("x", drainStep(Drain{}), name)); err == nil {
+			return assert.AnError
+		}
+		return nil
+	})
+	b.refused(b.nodeOrder("late", drainStep(Drain{}), name), ReasonDisruption, "more than one PodDisruptionBudget")
+	b.sent.Reset()
+	_, err := b.client.Apply(permitted(b.Context()), p)
+	halted := b.halted(err)
+	assert.True(b, halted.Restored)
+	assert.Zero(b, halted.Done)
+	b.refusal(halted.Why, ReasonDisruption, "more than one PodDisruptionBudget")
+	var asked int
+	for _, write := range b.sent.Writes() {
+		if write.Resource == "pods/eviction" {
+			asked++
+		}
+	}
+	assert.Equal(b, 1, asked, "stopped at once")
+	assert.False(b, b.node(name).Spec.Unschedulable)
+}
+
+// The kill switch in the midst of a drain stops it; whether the node is uncordoned is the permit's to say.
+func (b *nodeBench) drainKilled() {
+	name := b.pool[3].Name
+	b.pinned("web", name, 3)
+	killed := errors.New("kill switch is on")
+	for _, test := range []struct {
+		intent  string
+		restore bool
+	}{{"restored", true}, {"left", false}} {
+		p := b.prepare(b.nodeOrder(test.intent, drainStep(Drain{}), name))
+		evictions := 0
+		_, err := b.client.Apply(WithPermit(b.Context(), permitFunc(func(_ context.Context, request Request) error {
+			switch {
+			case request.Restoring && test.restore:
+				return nil
+			case request.Resource == "pods/eviction":
+				if evictions++; evictions > 1 {
+					return killed
+				}
+				return nil
+			case evictions > 1:
+				return killed
+			}
+			return nil
+		})), p)
+		halted := b.halted(err)
+		require.ErrorIs(b, err, killed)
+		assert.Equal(b, 1, halted.Done)
+		assert.Equal(b, test.restore, halted.Restored)
+		assert.Equal(b, !test.restore, b.node(name).Spec.Unschedulable)
+	}
+	// A person asks to uncordon it.
+	b.refused(b.nodeOrder("lift", Step{Uncordon: &Uncordon{}}, name), ReasonOwner, "is being drained by us")
+	b.apply(b.prepare(b.nodeOrder("lift", Step{Uncordon: &Uncordon{Force: true}}, name)))
+}
+
+// An executor that is stopped in the midst of a drain goes on with it, in the time that is left.
+func (b *nodeBench) drainResumed() {
+	name := b.pool[1].Name
+	b.pinned("web", name, 3)
+	p := b.prepare(b.nodeOrder("drain", drainStep(Drain{}), name))
+	ctx, crash := context.WithCancel(b.Context())
+	evictions := 0
+	_, err := b.client.Apply(WithPermit(ctx, permitFunc(func(_ context.Context, request Request) error {
+		if request.Resource == "pods/eviction" {
+			if evictions++; evictions > 1 {
+				crash()
+			}
+		}
+		return nil
+	})), p)
+	require.ErrorIs(b, err, context.Canceled)
+	halted := &Halted{}
+	require.NotErrorAs(b, err, &halted)
+	node := b.node(name)
+	require.True(b, node.Spec.Unschedulable)
+	since := drainOf(node.Annotations)
+	assert.Equal(b, p.Key, since.key)
+
+	// The plan comes back from storage.
+	text, err := json.Marshal(p)
+	require.NoError(b, err)
+	var stored Plan
+	require.NoError(b, json.Unmarshal(text, &stored))
+	b.sent.Reset()
+	r := b.apply(stored)
+	assert.False(b, r.NoOp)
+	assert.Zero(b, b.on(name, "web"))
+	_, err = b.client.Undo(permitted(b.Context()), r)
+	require.NoError(b, err)
+}
+
+func (b *nodeBench) drainOneAtATime() {
+	first, second := b.pool[0], b.pool[1]
+	b.lab.Patch(b, &first, `{"metadata":{"annotations":{"paramedic.io/draining":"somebody 2026-01-01T00:00:00Z"}}}`)
+	b.refused(b.nodeOrder("a", drainStep(Drain{}), second.Name), ReasonBounds, "kubectl annotate node "+first.Name+" paramedic.io/draining-")
+	b.lab.Patch(b, &first, `{"metadata":{"annotations":{"paramedic.io/draining":null}}}`)
+}
+
+func (b *nodeBench) drainOfCordoned() {
+	node := b.pool[0]
+	b.pinned("web", node.Name, 1)
+	p := b.prepare(b.nodeOrder("a", drainStep(Drain{}), node.Name))
+	b.lab.Patch(b, &node, `{"spec":{"unschedulable":true}}`)
+	b.writes(func() {
+		_, err := b.client.Apply(permitted(b.Context()), p)
+		b.refusal(err, ReasonTargetChanged, "unschedulable of Node "+node.Name)
+	})
+	r := b.apply(b.prepare(b.nodeOrder("b", drainStep(Drain{}), node.Name)))
+	assert.Zero(b, b.on(node.Name, "web"))
+	b.writes(func() {
+		undone, err := b.client.Undo(permitted(b.Context()), r)
+		require.NoError(b, err)
+		assert.True(b, undone.NoOp)
+	})
+	assert.True(b, b.node(node.Name).Spec.Unschedulable, "it stays as somebody else left it")
+	assert.True(b, b.prepare(b.nodeOrder("c", drainStep(Drain{}), node.Name)).NoOp)
+	b.lab.Patch(b, &node, `{"spec":{"unschedulable":null}}`)
+}
+
+func TestNodeParameters(t *testing.T) {
+	require.NoError(t, (&Drain{}).validate())
+	require.NoError(t, (&Drain{Deadline: time.Hour, GracePeriod: time.Minute, MaxPods: 250, MinReadyNodes: 1000}).validate())
+	err := (&Drain{Deadline: time.Second, GracePeriod: time.Hour, MaxPods: 251, MinReadyNodes: -1}).validate()
+	for _, want := range []string{
+		"deadline must be 0 (10m0s) or between 10s and 1h0m0s, got 1s", "grace_period must be", "max_pods must be 0 (30) or between 1 and 250, got 251",
+		"min_ready_nodes must be 0 (2) or between 1 and 1000, got -1",
+	} {
+		require.ErrorContains(t, err, want)
+	}
+	require.ErrorContains(t, (&Cordon{MinReadyNodes: 1001}).validate(), "got 1001")
+	require.NoError(t, (&Uncordon{Force: true}).validate())
+}
+
+func TestRoomForPods(t *testing.T) {
+	node := func(name, cpu, memory string, change ...func(*corev1.Node)) corev1.Node {
+		n := corev1.Node{}
+		n.Name, n.Labels = name, map[string]string{"name": name}
+		n.Status.Allocatable = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse(cpu), corev1.ResourceMemory: resource.MustParse(memory), corev1.ResourcePods: resource.MustParse("3")}
+		n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}
+		for _, f := range change {
+			f(&n)
+		}
+		return n
+	}
+	pod := func(name, on, cpu, memory string, change ...func(*corev1.Pod)) corev1.Pod {
+		p := corev1.Pod{}
+		p.Name, p.Spec.NodeName = name, on
+		p.Spec.Containers = []corev1.Container{{Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse(cpu), corev1.ResourceMemory: resource.MustParse(memory)}}}}
+		for _, f := range change {
+			f(&p)
+		}
+		return p
+	}
+	always := corev1.ContainerRestartPolicyAlways
+	nodes := []corev1.Node{
+		node("gone", "8", "8Gi"), node("a", "2", "4Gi"), node("b", "4", "4Gi"),
+		node("sick", "9", "9Gi", func(n *corev1.Node) { n.Status.Conditions = nil }),
+		node("cordoned", "9", "9Gi", func(n *corev1.Node) { n.Spec.Unschedulable = true }),
+		node("tainted", "9", "9Gi", func(n *corev1.Node) {
+			n.Spec.Taints = []corev1.Taint{{Key: "gpu", Effect: corev1.TaintEffectNoSchedule}}
+		}),
+	}
+	pods := []corev1.Pod{
+		pod("other", "a", "500m", "1Gi"),
+		pod("done", "b", "4", "4Gi", func(p *corev1.Pod) { p.Status.Phase = corev1.PodSucceeded }),
+	}
+	free := hosts(nodes, pods, "gone")
+	require.Len(t, free, 2, "only those that take pods from anybody")
+	assert.Equal(t, room{"cpu": 1500, "memory": 3 << 30, "pods": 2}, free[0].free)
+	assert.Equal(t, room{"cpu": 4000, "memory": 4 << 30, "pods": 3}, free[1].free)
+
+	for name, test := range map[string]struct {
+		pods []corev1.Pod
+		left int
+	}{
+		"fit":             {[]corev1.Pod{pod("1", "gone", "1", "1Gi"), pod("2", "gone", "4", "3Gi")}, 0},
+		"too much CPU":    {[]corev1.Pod{pod("1", "gone", "4500m", "1Gi")}, 1},
+		"too much in sum": {[]corev1.Pod{pod("1", "gone", "3", "1Gi"), pod("2", "gone", "3", "1Gi")}, 1},
+		"places":          {[]corev1.Pod{pod("1", "", "0", "0"), pod("2", "", "0", "0"), pod("3", "", "0", "0"), pod("4", "", "0", "0"), pod("5", "", "0", "0"), pod("6", "", "0", "0")}, 1},
+		"selector":        {[]corev1.Pod{pod("1", "gone", "3", "1Gi", func(p *corev1.Pod) { p.Spec.NodeSelector = map[string]string{"name": "a"} })}, 1},
+		"init container":  {[]corev1.Pod{pod("1", "gone", "1", "1Gi", func(p *corev1.Pod) { p.Spec.InitContainers = pod("", "", "5", "1Gi").Spec.Containers })}, 1},
+		"sidecar": {[]corev1.Pod{pod("1", "gone", "2", "1Gi", func(p *corev1.Pod) {
+			p.Spec.InitContainers = pod("", "", "2500m", "1Gi").Spec.Containers
+			p.Spec.InitContainers[0].RestartPolicy = &always
+		})}, 1},
+		"overhead": {[]corev1.Pod{pod("1", "gone", "4", "1Gi", func(p *corev1.Pod) {
+			p.Spec.Overhead = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1m")}
+		})}, 1},
+		"unknown resources": {[]corev1.Pod{pod("1", "gone", "1", "1Gi", func(p *corev1.Pod) {
+			p.Spec.Containers[0].Resources.Requests["example.com/gpu"] = resource.MustParse("1")
+		})}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var list []*corev1.Pod
+			for i := range test.pods {
+				list = append(list, &test.pods[i])
+			}
+			assert.Len(t, place(list, hosts(nodes, pods, "gone")), test.left)
+		})
+	}
+}
+
+// The service account of node steps can do nothing else.
+func (b *nodeBench) forbidden() {
+	ctx, core := permitted(b.Context()), b.client.typed.CoreV1()
+	node := b.pool[0].Name
+	require.ErrorContains(b, core.Nodes().Delete(ctx, node, metav1.DeleteOptions{}), "forbidden")
+	require.ErrorContains(b, core.Pods(b.ns).Delete(ctx, "any", metav1.DeleteOptions{}), "forbidden")
+	_, err := core.Nodes().UpdateStatus(ctx, &b.pool[0], metav1.UpdateOptions{})
+	require.ErrorContains(b, err, "forbidden")
+	_, err = core.Pods(b.ns).Create(ctx, kubetest.Pod(b.ns, "any"), metav1.CreateOptions{})
+	require.ErrorContains(b, err, "forbidden")
+	_, err = core.Secrets(b.ns).List(ctx, metav1.ListOptions{})
+	require.ErrorContains(b, err, "forbidden")
+}
