@@ -164,7 +164,7 @@ func (c *Client) describeNode(view nodeView, p *Plan) error {
 	for i := range view.pods {
 		p.Criticality = graver(p.Criticality, podCriticality(&view.pods[i]))
 	}
-	p.Troubled = troubled(view.node)
+	p.Troubled = nodeTroubled(view.node)
 	e := evidence{Object: p.Target, Generation: view.node.Generation}
 	for _, condition := range view.node.Status.Conditions {
 		e.Conditions = append(e.Conditions, evidenceCondition{
@@ -218,8 +218,8 @@ func nodeReady(node *corev1.Node) bool {
 	})
 }
 
-// troubled tells whether the node itself says that something is wrong: it is not ready, or short of something.
-func troubled(node *corev1.Node) bool {
+// nodeTroubled tells whether the node itself says that something is wrong: it is not ready, or short of something.
+func nodeTroubled(node *corev1.Node) bool {
 	return !nodeReady(node) || slices.ContainsFunc(node.Status.Conditions, func(c corev1.NodeCondition) bool {
 		return c.Type != corev1.NodeReady && c.Status == corev1.ConditionTrue
 	})

@@ -61,7 +61,6 @@ func (c *Client) planPod(ctx context.Context, p *Plan, data podData) (*corev1.Po
 	p.Troubled = troubled(pod, c.now()) // of its workload's pods only this one matters
 	p.Locks = append(p.Locks, p.Target.lock())
 	p.Destructive, p.Weight = true, 1
-	p.Troubled = p.Troubled || !podReady(pod)
 	data.Owner, data.Ready = objectOf(owner), podReady(pod)
 	if p.Data, err = json.Marshal(data); err != nil {
 		return nil, err
