@@ -42,6 +42,7 @@ func startOnce(binary string, options Options) (*Lab, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a log file for the lab: %w", err)
 	}
+	_ = os.Remove(log.Name()) // it lives on for as long as it is open, so that nothing is left behind
 	// No context ends it: the lab lives for as long as its input is open.
 	p := &process{command: exec.CommandContext(context.Background(), binary, args...), log: log}
 	p.command.Stderr = log
@@ -77,9 +78,8 @@ func (l *Lab) stop() error {
 	return l.process.stop()
 }
 
-// stop ends the lab and removes its log. The error holds what the lab said when it did not end well.
+// stop ends the lab. The error holds what the lab said when it did not end well.
 func (p *process) stop() error {
-	defer os.Remove(p.log.Name())
 	defer p.log.Close()
 	if p.input != nil {
 		_ = p.input.Close()
@@ -90,7 +90,7 @@ func (p *process) stop() error {
 	kill := time.AfterFunc(stopGrace, func() { _ = p.command.Process.Kill() })
 	defer kill.Stop()
 	if err := p.command.Wait(); err != nil {
-		said, _ := os.ReadFile(p.log.Name())
+		said, _ := io.ReadAll(io.NewSectionReader(p.log, 0, 1<<16))
 		return fmt.Errorf("lab: %w: %s", err, said)
 	}
 	return nil
