@@ -41,6 +41,10 @@ type Config struct {
 	Windows []timewindow.Window `mapstructure:"windows"`
 	// KillSwitch says how automation is paused from outside.
 	KillSwitch KillSwitchConfig `mapstructure:"kill_switch"`
+	// API is the HTTP server by which people look at the exporter, approve, and intervene; off until it is written.
+	API configoptional.Optional[APIConfig] `mapstructure:"api"`
+	// Approvals says how approvals that come as log records are told from forged ones.
+	Approvals ApprovalsConfig `mapstructure:"approvals"`
 	// MaxEventAge is the age, wall time against event time, past which an incident event leads to no action; 0 is no limit.
 	MaxEventAge time.Duration `mapstructure:"max_event_age"`
 	// Kubernetes is the cluster on which playbooks act.
@@ -73,6 +77,8 @@ func createDefaultConfig() component.Config {
 		Breakers:     defaultBreakers(),
 		Storm:        defaultStorm(),
 		KillSwitch:   KillSwitchConfig{Environment: "PARAMEDIC_KILL_SWITCH"},
+		API:          configoptional.Default(defaultAPI()),
+		Approvals:    defaultApprovals(),
 		MaxEventAge:  5 * time.Minute,
 		Kubernetes:   configoptional.Default(defaultKubernetes()),
 		QueueSize:    1000,

@@ -135,6 +135,10 @@ type ApprovalConfig struct {
 	Approvers int `mapstructure:"approvers"`
 	// Within is how long they have.
 	Within time.Duration `mapstructure:"within"`
+	// Allowed names the people who may approve, deny and undo; empty means whoever is authenticated.
+	Allowed []string `mapstructure:"allowed"`
+	// RequesterMayApprove lets a person who asked for an undo or a replay in an incident approve in that incident too.
+	RequesterMayApprove bool `mapstructure:"requester_may_approve"`
 }
 
 // StepConfig is one action: asked of a webhook, or carried out on Kubernetes.
@@ -270,6 +274,10 @@ func (c *ApprovalConfig) Validate() error {
 	if c.Within < time.Second || c.Within > 24*time.Hour {
 		errs = append(errs, fmt.Errorf("within must be between 1s and 24h, got %s; an approval must not come for another world", c.Within))
 	}
+	if n := len(c.Allowed); n > 0 && n < c.Approvers {
+		errs = append(errs, fmt.Errorf("allowed must name at least as many people as approvers (%d), got %d; nothing could ever be approved", c.Approvers, n))
+	}
+	errs = append(errs, validateNames("allowed", c.Allowed))
 	return errors.Join(errs...)
 }
 

@@ -181,30 +181,15 @@ func (c *PlaybookConfig) isFor(kind semconv.CauseKind) bool {
 }
 
 // decideAll decides on all events and stores the decisions, or undoes them.
-func (e *remediationExporter) decideAll(ctx context.Context, events []incoming, now time.Time) error {
-	e.mu.Lock()
-	e.look(now)
-	before, err := e.checkpoint()
-	if err != nil {
-		e.mu.Unlock()
-		return err
-	}
-	for i := range events {
-		if err = e.decide(ctx, &events[i], now); err != nil {
-			break
+func (e *remediationExporter) decideAll(ctx context.Context, events []incoming) error {
+	return e.transact(ctx, func(now time.Time) error {
+		for i := range events {
+			if err := e.decide(ctx, &events[i], now); err != nil {
+				return err
+			}
 		}
-	}
-	if err == nil {
-		err = e.commit(ctx)
-	}
-	if err != nil {
-		err = errors.Join(err, e.rollback(before))
-		e.mu.Unlock()
-		return err
-	}
-	e.ledger.Commit()
-	e.unlock()
-	return nil
+		return nil
+	})
 }
 
 // decide takes one event. e.mu is held.

@@ -44,6 +44,9 @@ type remediationExporter struct {
 	fleet   coordinator
 	steps   steps
 	rate    *rate.Limiter
+	// api is nil without one; apiAddress is where it listens.
+	api        *api
+	apiAddress string
 
 	stop    chan struct{}
 	once    sync.Once
@@ -59,6 +62,8 @@ type remediationExporter struct {
 	slots  slots
 	// standby is set while another replica leads, and held while anything stops all actions.
 	standby, held bool
+	// pause is the kill switch of the api; nil while it is not thrown.
+	pause *pauseState
 	// dirty is set when the guards have changed otherwise than with an incident.
 	dirty bool
 	ops   []*storage.Operation
@@ -140,6 +145,10 @@ func (e *remediationExporter) Start(ctx context.Context, host component.Host) er
 		e.wakeSteps()
 		e.mu.Unlock()
 	}
+	if e.cfg.API.HasValue() {
+		e.api = newAPI(e, e.cfg.API.Get())
+		return e.api.start(ctx, host)
+	}
 	return nil
 }
 
@@ -175,6 +184,7 @@ func (e *remediationExporter) useCluster(c cluster, fleet coordinator) {
 func (e *remediationExporter) Shutdown(ctx context.Context) error {
 	var errs error
 	e.once.Do(func() {
+		errs = e.api.stop(ctx)
 		close(e.stop)
 		if e.steps != nil {
 			e.steps.ShutDown()
@@ -209,7 +219,7 @@ func (e *remediationExporter) ConsumeLogs(ctx context.Context, ld plog.Logs) err
 	start := time.Now()
 	events, refused := e.read(ctx, ld)
 	if len(events) > 0 {
-		if err := e.decideAll(ctx, events, start); err != nil {
+		if err := e.decideAll(ctx, events); err != nil {
 			return err
 		}
 		e.telemetry.ExporterRemediationDecisionDuration.Record(ctx, time.Since(start).Seconds())

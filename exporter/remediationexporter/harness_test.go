@@ -197,6 +197,7 @@ type rig struct {
 	// cluster and fleet stand in for an API server, if set.
 	cluster *fakeCluster
 	fleet   coordinator
+	api     *APIConfig
 }
 
 // newRig makes a configuration with one webhook of each name, which subscribes to everything.

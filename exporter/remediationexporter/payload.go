@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
@@ -319,6 +320,8 @@ type memo struct {
 	Summary summary `json:"summary"`
 	// Opened maps a webhook to the event that told it of the incident, queued or delivered.
 	Opened map[string]string `json:"opened,omitempty"`
+	// Requesters are the people who asked for an undo or a replay in this incident.
+	Requesters []string `json:"requesters,omitempty"`
 }
 
 func decodeMemo(inc *playbook.Incident) memo {
@@ -370,6 +373,21 @@ func logSeverity(s semconv.Severity) (text string, number int32) {
 	default:
 		return "WARN", int32(plog.SeverityNumberWarn)
 	}
+}
+
+// plainText makes one line of at most n runes of what a person wrote.
+func plainText(s string, n int) string {
+	s = strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsPrint(r):
+			return r
+		case unicode.IsSpace(r):
+			return ' '
+		default:
+			return -1
+		}
+	}, strings.ToValidUTF8(s, ""))
+	return clip(strings.TrimSpace(s), n)
 }
 
 // clip returns at most n runes of valid UTF-8, ending in an ellipsis when something was cut off.

@@ -15,7 +15,7 @@ import (
 
 // again makes a second rig with the same settings and receivers on the given disk.
 func again(r *rig, disk *memoryStorage) *rig {
-	n := &rig{t: r.t, cfg: r.cfg, host: r.host, hooks: r.hooks}
+	n := &rig{t: r.t, cfg: r.cfg, host: r.host, hooks: r.hooks, api: r.api}
 	n.durable(disk)
 	return n
 }
@@ -126,7 +126,7 @@ func TestRestartWithStorageExtension(t *testing.T) {
 		synctest.Wait()
 		r.stop()
 		r.hooks["shop"].status(200, "")
-		n := &rig{t: t, cfg: r.cfg, host: r.host, hooks: r.hooks}
+		n := &rig{t: t, cfg: r.cfg, host: r.host, hooks: r.hooks, api: r.api}
 		n.start()
 		synctest.Wait()
 		got := r.hooks["shop"].requests()

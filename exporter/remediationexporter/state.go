@@ -63,6 +63,12 @@ func (e *remediationExporter) load(ctx context.Context) error {
 			e.unreadable(ctx, "stored guards could not be understood and begin anew", err)
 		}
 	}
+	if b, err = e.client.Get(ctx, pauseKey); err != nil {
+		return err
+	}
+	if err := e.loadPause(b); err != nil {
+		e.unreadable(ctx, "the stored pause could not be understood, so automation stays paused", err)
+	}
 	err = e.slots.load(ctx, e.client, maxStoredItems, e.ledger.DecodeIncident, func(err error) {
 		e.unreadable(ctx, "a stored incident could not be understood and is forgotten", err)
 	})
@@ -209,6 +215,9 @@ func (e *remediationExporter) queued() int {
 
 // checkpoint is what decideAll goes back to when its decisions cannot be stored.
 type checkpoint struct {
+	effects int
+	pause   *pauseState
+
 	ops   int
 	dirty bool
 	items []int
@@ -217,7 +226,7 @@ type checkpoint struct {
 
 // checkpoint is taken only with storage, since nothing else can fail. e.mu is held.
 func (e *remediationExporter) checkpoint() (checkpoint, error) {
-	var c checkpoint
+	c := checkpoint{effects: len(e.effects), pause: e.pause}
 	if !e.persistent {
 		return c, nil
 	}
@@ -234,7 +243,7 @@ func (e *remediationExporter) checkpoint() (checkpoint, error) {
 
 // rollback undoes what was decided since the checkpoint, during which e.mu was held. Nothing was dequeued meanwhile.
 func (e *remediationExporter) rollback(c checkpoint) error {
-	e.effects = nil
+	e.effects, e.pause = e.effects[:c.effects], c.pause
 	if !e.persistent {
 		return nil
 	}

@@ -40,6 +40,9 @@ func (e *remediationExporter) look(now time.Time) playbook.World {
 
 // paused names what has paused automation. It is asked right before each action, so it reads the file each time.
 func (e *remediationExporter) paused() string {
+	if e.pause != nil {
+		return e.pause.String()
+	}
 	if name := e.cfg.KillSwitch.Environment; name != "" {
 		if v := os.Getenv(name); v != "" {
 			if on, err := strconv.ParseBool(v); err != nil || on {
