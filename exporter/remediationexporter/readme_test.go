@@ -44,7 +44,7 @@ func readmeConfigs(t *testing.T) []*Config {
 		require.NoError(t, xconfmap.Validate(cfg))
 		out = append(out, cfg)
 	}
-	require.Len(t, out, 4)
+	require.Len(t, out, 5)
 	return out
 }
 
@@ -106,8 +106,12 @@ func TestReadmeDefaults(t *testing.T) {
 		tables[title] = rows
 	}
 	for title, settings := range map[string]map[string]string{
-		"":            settingsOf(t, *cfg),
-		"A webhook":   {"timeout": "`" + own.Timeout.String() + "`", "secrets": "none", "events": fmt.Sprintf("`%v`", own.Events), "allow_private_ranges": "`false`"},
+		"":          settingsOf(t, *cfg),
+		"A webhook": {"timeout": "`" + own.Timeout.String() + "`", "secrets": "none", "events": fmt.Sprintf("`%v`", own.Events), "allow_private_ranges": "`false`"},
+		"The API": {
+			"endpoint": "`127.0.0.1:8099`", "identity": "none", "operators": "none", "max_connections": "`64`", "max_request_body_size": "`16384`",
+			"read_timeout": "`10s`", "read_header_timeout": "`5s`", "write_timeout": "`30s`", "idle_timeout": "`1m0s`",
+		},
 		"The cluster": settingsOf(t, kube),
 		"A limit":     settingsOf(t, actionbudget.Limit{}),
 		"A window":    settingsOf(t, timewindow.Window{}),
