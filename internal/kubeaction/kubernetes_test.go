@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"k8s.io/client-go/rest"
 
 	"github.com/paramedic-otel/paramedic/internal/kubetest"
 )
@@ -14,6 +15,7 @@ import (
 type bench struct {
 	*testing.T
 	lab    *kubetest.Lab
+	config *rest.Config // of the service account
 	ns     string
 	sent   *kubetest.Recorder
 	client *Client
@@ -40,9 +42,9 @@ func (b *bench) as(settings Settings, acts ...action) *Client {
 			}
 		}
 	}
-	config := b.lab.ServiceAccount(b, b.ns, kubetest.Grant{Namespace: b.ns, Rules: namespaced.policyRules()}, kubetest.Grant{Rules: cluster.policyRules()})
+	b.config = b.lab.ServiceAccount(b, b.ns, kubetest.Grant{Namespace: b.ns, Rules: namespaced.policyRules()}, kubetest.Grant{Rules: cluster.policyRules()})
 	settings.Namespace = "paramedic"
-	client, err := NewForConfig(b.sent.Watch(config), settings, TransportSettings{})
+	client, err := NewForConfig(b.sent.Watch(b.config), settings, TransportSettings{})
 	require.NoError(b, err)
 	return client
 }
