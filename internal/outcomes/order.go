@@ -59,16 +59,11 @@ func (t *Tracker) Order(kind string, candidates []Candidate, incident string, no
 	}
 	var eligible, barred []Ranked
 	for _, candidate := range candidates {
-		r := Ranked{Statistics: t.Statistics(kind, candidate.Playbook, now), Destructive: candidate.Destructive}
-		r.Eligible = t.settings.Floor == 0 || r.Mean >= t.settings.Floor || r.Verified() < float64(t.settings.FloorOutcomes)-almost
-		r.Detail = fmt.Sprintf("%.1f of %.1f verified actions helped, %.1f were inconclusive: %.0f %% expected, %.0f to %.0f %%",
-			r.Recovered, r.Verified(), r.Inconclusive, 100*r.Mean, 100*r.Low, 100*r.High)
-		if r.Eligible {
+		if r := t.Judge(kind, candidate, now); r.Eligible {
 			eligible = append(eligible, r)
-			continue
+		} else {
+			barred = append(barred, r)
 		}
-		r.Detail += fmt.Sprintf("; below the floor of %.0f %%, it does not act by itself", 100*t.settings.Floor)
-		barred = append(barred, r)
 	}
 	// What has faded a little since still counts as the outcome that it was.
 	c.Learned = t.settings.MinOutcomes > 0 && c.Verified >= float64(t.settings.MinOutcomes)-almost
@@ -83,6 +78,18 @@ func (t *Tracker) Order(kind string, candidates []Candidate, incident string, no
 	}
 	c.Order = slices.Concat(eligible, barred)
 	return c
+}
+
+// Judge returns what is known of one candidate, and whether it may act by itself.
+func (t *Tracker) Judge(kind string, candidate Candidate, now time.Time) Ranked {
+	r := Ranked{Statistics: t.Statistics(kind, candidate.Playbook, now), Destructive: candidate.Destructive}
+	r.Eligible = t.settings.Floor == 0 || r.Mean >= t.settings.Floor || r.Verified() < float64(t.settings.FloorOutcomes)-almost
+	r.Detail = fmt.Sprintf("%.1f of %.1f verified actions helped, %.1f were inconclusive: %.0f %% expected, %.0f to %.0f %%",
+		r.Recovered, r.Verified(), r.Inconclusive, 100*r.Mean, 100*r.Low, 100*r.High)
+	if !r.Eligible {
+		r.Detail += fmt.Sprintf("; below the floor of %.0f %%, it does not act by itself", 100*t.settings.Floor)
+	}
+	return r
 }
 
 // almost is by how much faded outcomes may fall short of a number of outcomes.

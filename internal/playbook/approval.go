@@ -9,12 +9,14 @@ import (
 
 // The errors of an approval.
 var (
-	// ErrUnknownIntent means that no intent with this ID waits or is remembered.
+	// ErrUnknownIntent means that no intent with this ID is under way.
 	ErrUnknownIntent = errors.New("no such intent")
 	// ErrNotAwaiting means that the intent does not wait for approval, or no longer.
 	ErrNotAwaiting = errors.New("intent does not await approval")
 	// ErrTwice means that this person has approved already, where several must.
 	ErrTwice = errors.New("this person has approved already, another one is needed")
+	// ErrNobody means that an approval does not say whose it is.
+	ErrNobody = errors.New("an approval must say whose it is")
 )
 
 // find returns the play whose current step has this intent.
@@ -31,11 +33,11 @@ func (l *Ledger) find(intent string) (Ref, *Play) {
 // again before it is carried out.
 func (l *Ledger) Approve(intent, by string, now time.Time) ([]Change, error) {
 	ref, p := l.find(intent)
-	if p == nil {
-		return nil, ErrUnknownIntent
-	}
-	rule := l.rules[ref.Playbook]
 	switch {
+	case p == nil:
+		return nil, ErrUnknownIntent
+	case by == "":
+		return nil, ErrNobody
 	case p.Outcome != Awaiting:
 		return nil, fmt.Errorf("%w: it is %s", ErrNotAwaiting, p.Outcome)
 	case !now.Before(p.Expires):
@@ -43,37 +45,42 @@ func (l *Ledger) Approve(intent, by string, now time.Time) ([]Change, error) {
 	case slices.ContainsFunc(p.Approvals, func(a Approval) bool { return a.By == by }):
 		return nil, ErrTwice
 	}
+	rule, step, known := l.step(ref.Playbook, p)
+	if !known {
+		return l.abandon(ref.Incident, ref.Playbook, p, ReasonVersion, changedSince, now), nil
+	}
 	l.Touch(ref.Incident)
-	p.Approvals = append(p.Approvals, Approval{by, now})
-	if len(p.Approvals) < rule.Approvers {
+	p.Approvals = append(slices.Clip(p.Approvals), Approval{by, now})
+	if len(p.Approvals) < rule.approvers() {
 		return []Change{l.set(ref.Incident, ref.Playbook, p, Awaiting, "", "")}, nil
 	}
 	// The wait for people does not shorten the time to act and to recover.
-	waited := max(0, now.Sub(p.Decided))
-	p.Decided, p.Deadline, p.EventDeadline = now, p.Deadline.Add(waited), p.EventDeadline.Add(waited)
-	if step, ok := l.step(ref.Playbook, p); ok && step.Planned {
+	p.extend(now, rule.ApproveWithin)
+	p.Decided = now
+	if step.Planned {
 		return []Change{l.set(ref.Incident, ref.Playbook, p, Pending, "", "")}, nil
 	}
 	reason, detail := l.stopped()
 	if reason == "" {
-		reason, detail = l.policy.deny(now, ref.Playbook, p.Target, l.chargeOf(&rule, ref.Incident, p))
+		reason, detail = l.denied(rule, ref.Incident, p, now)
 	}
 	if reason != "" {
 		return l.abandon(ref.Incident, ref.Playbook, p, reason, detail, now), nil
 	}
-	return []Change{l.set(ref.Incident, ref.Playbook, p, l.entry(&rule, ref.Incident, p, now), "", "")}, nil
+	return []Change{l.set(ref.Incident, ref.Playbook, p, l.entry(rule, ref.Incident, p, now), "", "")}, nil
 }
 
-// Deny notes that a person does not want an intent carried out. The playbook ends with it.
-func (l *Ledger) Deny(intent, by string) ([]Change, error) {
+// Deny notes that a person does not want an intent carried out. The playbook ends with it, and takes back what it has done
+// where the step says so.
+func (l *Ledger) Deny(intent, by string, now time.Time) ([]Change, error) {
 	ref, p := l.find(intent)
-	if p == nil {
+	switch {
+	case p == nil:
 		return nil, ErrUnknownIntent
-	}
-	if p.Outcome != Awaiting {
+	case by == "":
+		return nil, ErrNobody
+	case p.Outcome != Awaiting:
 		return nil, fmt.Errorf("%w: it is %s", ErrNotAwaiting, p.Outcome)
 	}
-	l.Touch(ref.Incident)
-	l.refund(ref.Incident, ref.Playbook, p)
-	return []Change{l.set(ref.Incident, ref.Playbook, p, Denied, ReasonDenied, "denied by "+by)}, nil
+	return l.stop(ref.Incident, ref.Playbook, p, Denied, ReasonDenied, "denied by "+by, now), nil
 }

@@ -1,86 +1,60 @@
 package playbook
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Decide applies the guards to a playbook whose conditions hold. The play it returns is a copy; ok is false when there
 // is nothing to say: the playbook has already dealt with this incident, or it is skipped for the same reason as before.
 func (l *Ledger) Decide(playbook string, o Observation, now time.Time) (c Change, ok bool) {
-	rule, known := l.rules[playbook]
-	inc := l.incidents[o.Incident]
-	if inc == nil || !known {
+	rule, inc := l.rules[playbook], l.incidents[o.Incident]
+	if inc == nil || rule == nil {
 		return Change{}, false
 	}
-	before := inc.Plays[rule.Name]
+	before := inc.Plays[playbook]
 	if before != nil && before.Outcome != Skipped {
 		return Change{}, false
 	}
-	l.trim(now)
 	p := &Play{
-		Target: o.Target, CauseKind: o.CauseKind, Criticality: o.Criticality, Mode: rule.mode(o.Criticality), Version: rule.Version,
-		Occurrence: inc.Occurrence, Revision: o.Revision, At: o.At, Orders: o.Orders,
-		Witnesses: o.Witnesses,
+		Target: o.Target, CauseKind: o.CauseKind, Criticality: o.Criticality, Witnesses: o.Witnesses,
+		Mode: rule.mode(o.Criticality), Version: rule.Version, Occurrence: inc.Occurrence, Revision: o.Revision, At: o.At,
+		Orders: o.Orders,
 	}
-	p.begin(rule.Steps[0], now)
-	outcome, reason, detail := Pending, Reason(""), ""
-	switch reason, detail = l.deny(&asked{rule: &rule, observation: &o, play: p, now: now}); {
+	step := rule.Steps[0]
+	p.begin(step, now)
+	p.EventDeadline = p.At.Add(step.Within)
+	outcome := Pending
+	a := &asked{rule: rule, ref: Ref{Incident: o.Incident, Playbook: playbook, Revision: o.Revision}, observation: &o, play: p, now: now}
+	reason, detail := l.ask(decisionGuards, a)
+	switch {
+	case reason != "" && before != nil && before.Reason == reason:
+		l.deferAgain(rule, before, &o, now)
+		return Change{}, false
 	case reason != "":
 		outcome = Skipped
-		if before != nil && before.Reason == reason {
-			if before.Deferred != nil {
-				l.Touch(o.Incident)
-				before.Deferred = &o
-			}
-			return Change{}, false
-		}
 		if passing(reason) {
 			p.Deferred = &o
 		}
-	case !rule.Steps[0].Planned:
-		outcome = l.entry(&rule, o.Incident, p, now)
-	default:
+	case step.Planned:
 		p.Deferred = &o // in case the plan is refused for what passes
+	default:
+		outcome = l.entry(rule, o.Incident, p, now)
 	}
 	l.Touch(o.Incident)
 	if inc.Plays == nil {
 		inc.Plays = map[string]*Play{}
 	}
-	inc.Plays[rule.Name] = p
-	return l.set(o.Incident, rule.Name, p, outcome, reason, detail), true
-}
-
-// passing reports whether what stands against a play ends by itself, so that it is decided again without another event.
-func passing(r Reason) bool {
-	switch r {
-	case ReasonPaused, ReasonNotLeading, ReasonFrozen, ReasonWindow, ReasonStorm:
-		return true
-	default:
-		return false
-	}
-}
-
-// Reconsider decides again on what was deferred, while the incident goes on. The changes are those plays that now go on,
-// or stand against something else.
-func (l *Ledger) Reconsider(now time.Time) []Change {
-	var out []Change
-	for _, k := range sortedPlayKeys(l.deferred) {
-		p := l.deferred[k]
-		if inc := l.incidents[k.incident]; inc.Resolved || p.Occurrence != inc.Occurrence {
-			delete(l.deferred, k)
-			continue
-		}
-		if c, ok := l.Decide(k.playbook, *p.Deferred, now); ok {
-			out = append(out, c)
-		}
-	}
-	return out
+	inc.Plays[playbook] = p
+	return l.set(o.Incident, playbook, p, outcome, reason, detail), true
 }
 
 // begin puts the play at the beginning of a step.
 func (p *Play) begin(step Step, now time.Time) {
 	p.Decided, p.Deadline, p.Within = now, now.Add(step.Within), step.Within
-	p.EventDeadline = p.At.Add(step.Within)
 	p.AcceptedAt, p.Expires = time.Time{}, time.Time{}
-	p.Plan, p.Receipt, p.Approvals, p.Recovered, p.Assessment = nil, nil, nil, false, Unknown
+	p.Plan, p.Receipt, p.Approvals = nil, nil, nil
+	p.Assessed, p.Recovered, p.Assessment = step.Assessed, false, Unknown
 }
 
 // entry returns where an admitted step goes by its mode, and charges it if it may act now.
@@ -92,7 +66,7 @@ func (l *Ledger) entry(rule *Rule, incident string, p *Play, now time.Time) Outc
 	case !p.Mode.acts():
 		l.hold(rule, p, now)
 		return Proposed
-	case p.Mode == Approve && len(p.Approvals) < rule.Approvers:
+	case p.Mode == Approve && len(p.Approvals) < rule.approvers():
 		if p.Expires.IsZero() {
 			p.Expires = now.Add(rule.ApproveWithin)
 		}
@@ -102,32 +76,58 @@ func (l *Ledger) entry(rule *Rule, incident string, p *Play, now time.Time) Outc
 	return Pending
 }
 
-// Admit takes the plan for a pending step and applies the guards again, to what was found in the world. The change says
+// Admit takes the plan for a pending step and applies the guards again, to what was found in the world. The changes say
 // where the play is now: only when it is [Dispatched] may the plan be carried out, once that is stored. ok is false when
 // the play has moved on meanwhile.
+//
+// People have approved a plan: when the world has changed so that another one comes of it, they are asked again.
 func (l *Ledger) Admit(ref Ref, plan *Plan, now time.Time) (changes []Change, ok bool) {
 	p := l.at(ref)
-	rule, known := l.rules[ref.Playbook]
-	if p == nil || p.Outcome != Pending || !known {
+	if p == nil || p.Outcome != Pending || plan == nil {
+		return nil, false
+	}
+	rule, step, known := l.step(ref.Playbook, p)
+	switch {
+	case !known:
+		return l.Refuse(ref, ReasonVersion, changedSince, now), true
+	case !step.Planned:
 		return nil, false
 	}
 	l.Touch(ref.Incident)
-	l.trim(now)
+	detail := ""
+	if len(p.Approvals) > 0 && !p.Plan.allows(plan) {
+		p.Approvals, detail = nil, "what would be done has changed since it was approved"
+	}
 	p.Plan = plan
 	p.Criticality = graver(p.Criticality, plan.Criticality)
 	if mode := rule.mode(p.Criticality); less(mode, p.Mode) {
 		p.Mode = mode
 	}
-	reason, detail := l.denyPlan(&asked{rule: &rule, ref: ref, play: p, plan: plan, now: now})
-	if reason != "" {
+	if reason, detail := l.ask(planGuards, &asked{rule: rule, ref: ref, play: p, plan: plan, now: now}); reason != "" {
 		return l.Refuse(ref, reason, detail, now), true
 	}
-	outcome := l.entry(&rule, ref.Incident, p, now)
-	if outcome == Pending {
-		outcome = Dispatched
+	outcome := l.entry(rule, ref.Incident, p, now)
+	switch outcome {
+	case Pending:
+		outcome, detail = Dispatched, ""
+	case Proposed, Suggested:
+		detail = ""
 	}
 	p.Deferred = nil
-	return []Change{l.set(ref.Incident, ref.Playbook, p, outcome, "", "")}, true
+	c := l.set(ref.Incident, ref.Playbook, p, outcome, "", detail)
+	// A play that has acted, and now may only tell what it would do, needs a person.
+	c.Escalate = !p.Open() && p.Step > 0
+	return []Change{c}, true
+}
+
+// changedSince is why a play does not go on after a restart.
+const changedSince = "the playbook was changed or removed since this was decided"
+
+// allows reports whether an approval of this plan, which may be nil, is one of the other.
+func (plan *Plan) allows(other *Plan) bool {
+	return plan != nil && plan.Target == other.Target && plan.Class == other.Class && plan.Namespace == other.Namespace &&
+		other.Weight <= plan.Weight && (plan.Destructive || !other.Destructive) && (other.Undoable || !plan.Undoable) &&
+		graver(plan.Criticality, other.Criticality) == graver(plan.Criticality, "") && slices.Equal(plan.Locks, other.Locks)
 }
 
 // Refuse notes that a step cannot be carried out and nothing was done: the first step of a play is skipped and may be decided
@@ -145,47 +145,8 @@ func (l *Ledger) Refuse(ref Ref, reason Reason, detail string, now time.Time) []
 	return l.fail(ref.Incident, ref.Playbook, p, reason, detail, now)
 }
 
-// hold keeps the playbook from saying the same of the target again for a while.
-func (l *Ledger) hold(rule *Rule, p *Play, now time.Time) {
-	until := now.Add(rule.Cooldown)
-	l.cooldowns[cooldownKey{rule.Name, p.Target}] = until
-	if p.Plan != nil {
-		for _, lock := range p.Plan.Locks {
-			l.cooldowns[cooldownKey{rule.Name, lock}] = until
-		}
-	}
-}
-
-// charge counts a step that is about to act.
-func (l *Ledger) charge(rule *Rule, incident string, p *Play, now time.Time) {
-	l.hold(rule, p, now)
-	l.policy.charge(now, l.chargeOf(rule, incident, p), rule.Name, p.Target)
-	p.Charged = true
-}
-
-// refund takes back the charge for a step that did nothing.
-func (l *Ledger) refund(incident, playbook string, p *Play) {
-	if !p.Charged {
-		return
-	}
-	p.Charged = false
-	l.policy.refund(IntentID(incident, playbook, p.Occurrence, p.Step), playbook, p.Target)
-	delete(l.cooldowns, cooldownKey{playbook, p.Target})
-	if p.Plan != nil {
-		for _, lock := range p.Plan.Locks {
-			delete(l.cooldowns, cooldownKey{playbook, lock})
-		}
-	}
-}
-
-// trim drops what no longer counts against the guards.
-func (l *Ledger) trim(now time.Time) {
-	for k, until := range l.cooldowns {
-		if !now.Before(until) {
-			delete(l.cooldowns, k)
-		}
-	}
-}
+// approvers is how many people must approve, at least one.
+func (r *Rule) approvers() int { return max(1, r.Approvers) }
 
 // tiers are the criticalities from the gravest.
 var tiers = []string{"critical", "high", "medium", "low"}

@@ -1,16 +1,19 @@
 package playbook
 
 import (
+	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 )
 
-// asked is what the guards are asked about: a playbook's first step, before and after its plan is known.
+// asked is what the guards are asked about: a playbook's first step when it is decided, which has an observation, or any step
+// once its plan is known.
 type asked struct {
 	rule        *Rule
-	observation *Observation
 	ref         Ref
+	observation *Observation
 	play        *Play
 	plan        *Plan
 	now         time.Time
@@ -20,24 +23,36 @@ type guard func(l *Ledger, a *asked) (Reason, string)
 
 // decisionGuards are asked when an incident's event calls for a playbook, in this order; the first that objects decides.
 var decisionGuards = []guard{
-	guardRevision, guardTarget, guardTier, guardConfidence, guardObstacle, guardWitnesses, guardWorld, guardInFlight,
-	guardCooldown, guardPolicy,
+	guardOver, guardRevision, guardTarget, guardTier, guardConfidence, guardObstacle, guardWitnesses, guardWorld, guardInFlight,
+	guardCooldown, guardLearned, guardPolicy,
 }
 
 // planGuards are asked again when the executor has looked at the world.
-var planGuards = []guard{guardWorld, guardResolved, guardPlanTier, guardWitnesses, guardPlanLocks, guardPlanCooldown, guardPolicy}
+var planGuards = []guard{
+	guardWorld, guardOver, guardTime, guardTier, guardWitnesses, guardPlanLocks, guardPlanCooldown, guardPolicy,
+}
 
-// deny returns the first reason against a playbook, or none.
-func (l *Ledger) deny(a *asked) (Reason, string) { return l.ask(decisionGuards, a) }
-
-// denyPlan returns the first reason against a plan, or none.
-func (l *Ledger) denyPlan(a *asked) (Reason, string) { return l.ask(planGuards, a) }
-
+// ask returns the first reason against it, or none.
 func (l *Ledger) ask(guards []guard, a *asked) (Reason, string) {
 	for _, g := range guards {
 		if reason, detail := g(l, a); reason != "" {
 			return reason, detail
 		}
+	}
+	return "", ""
+}
+
+// guardOver re-reads the trigger.
+func guardOver(l *Ledger, a *asked) (Reason, string) {
+	if l.incidents[a.ref.Incident].Resolved {
+		return ReasonStale, "the incident is over"
+	}
+	return "", ""
+}
+
+func guardTime(_ *Ledger, a *asked) (Reason, string) {
+	if !a.now.Before(a.play.Deadline) {
+		return ReasonStale, "its time is over"
 	}
 	return "", ""
 }
@@ -56,24 +71,15 @@ func guardTarget(_ *Ledger, a *asked) (Reason, string) {
 	return "", ""
 }
 
-func guardTier(_ *Ledger, a *asked) (Reason, string) { return tierAllowed(a.rule, a.play.Criticality) }
-
-func guardPlanTier(_ *Ledger, a *asked) (Reason, string) {
-	return tierAllowed(a.rule, a.play.Criticality)
-}
-
-func tierAllowed(rule *Rule, criticality string) (Reason, string) {
-	if len(rule.Tiers) > 0 && !slices.Contains(rule.Tiers, criticality) {
-		if criticality == "" {
-			criticality = "unknown"
-		}
-		return ReasonTier, "the target's criticality is " + criticality
+func guardTier(_ *Ledger, a *asked) (Reason, string) {
+	if len(a.rule.Tiers) > 0 && !slices.Contains(a.rule.Tiers, a.play.Criticality) {
+		return ReasonTier, "the target's criticality is " + cmp.Or(a.play.Criticality, "unknown")
 	}
 	return "", ""
 }
 
 func guardConfidence(_ *Ledger, a *asked) (Reason, string) {
-	if o := a.observation; !(o.Confidence >= a.rule.MinConfidence) { // so that NaN is no confidence
+	if o := a.observation; !(o.Confidence >= a.rule.MinConfidence) || math.IsInf(o.Confidence, 1) { // so that NaN is no confidence
 		return ReasonConfidence, fmt.Sprintf("confidence %.2f is below min_confidence %.2f", o.Confidence, a.rule.MinConfidence)
 	}
 	return "", ""
@@ -83,17 +89,21 @@ func guardObstacle(_ *Ledger, a *asked) (Reason, string) {
 	return a.observation.Obstacle, a.observation.ObstacleDetail
 }
 
-// guardWitnesses wants destructive steps to rest on more than one source of evidence. An executor that plans may be one.
+// guardWitnesses wants destructive steps, also one that turns out to be, to rest on more than one source of evidence. An
+// executor that plans may be one: before it has planned it is taken to be.
 func guardWitnesses(_ *Ledger, a *asked) (Reason, string) {
-	destructive := slices.ContainsFunc(a.rule.Steps, func(s Step) bool { return s.Destructive })
-	if !destructive || !a.play.Mode.acts() {
-		return "", ""
-	}
+	destructive := a.rule.destructive()
 	n := a.play.Witnesses
-	if a.plan != nil && a.plan.Witness || a.plan == nil && a.rule.Steps[0].Planned {
+	switch {
+	case a.plan == nil && a.rule.Steps[0].Planned:
 		n++
+	case a.plan != nil:
+		destructive = destructive || a.plan.Destructive
+		if a.plan.Witness {
+			n++
+		}
 	}
-	if n < a.rule.Witnesses {
+	if destructive && a.play.Mode.acts() && n < a.rule.Witnesses {
 		return ReasonWitnesses, fmt.Sprintf("%d independent sources speak for the cause, %d are needed", n, a.rule.Witnesses)
 	}
 	return "", ""
@@ -123,39 +133,25 @@ func (l *Ledger) stopped() (Reason, string) {
 	}
 }
 
-// guardResolved re-reads the trigger.
-func guardResolved(l *Ledger, a *asked) (Reason, string) {
-	if inc := l.incidents[a.ref.Incident]; inc == nil || inc.Resolved {
-		return ReasonStale, "the incident is over"
-	}
-	if !a.now.Before(a.play.Deadline) {
-		return ReasonStale, "its time is over"
-	}
-	return "", ""
-}
-
 // guardInFlight lets one action at a time run for an incident and on a target, and leaves to people what they must look at.
 func guardInFlight(l *Ledger, a *asked) (Reason, string) {
-	for name, p := range l.incidents[a.observation.Incident].Plays {
-		if name == a.rule.Name {
-			continue
-		}
-		if p.Outcome == Inconclusive {
-			return ReasonInconclusive, "an action for this incident ended inconclusively: a person must look"
-		}
-	}
-	busy := false
-	for key, p := range l.open {
+	underWay := false
+	for name, p := range l.incidents[a.ref.Incident].Plays {
 		switch {
-		case !p.inFlight():
-		case key.incident == a.observation.Incident:
-			return ReasonInFlight, "another action for this incident is under way"
-		case p.Target == a.observation.Target:
-			busy = true
+		case name == a.ref.Playbook:
+		case p.Outcome == Inconclusive:
+			return ReasonInconclusive, "an action for this incident ended inconclusively: a person must look"
+		case p.Reason == ReasonUndoFailed:
+			return ReasonInconclusive, "an action for this incident could not be taken back: a person must look"
+		case p.inFlight():
+			underWay = true
 		}
 	}
-	if busy {
-		return ReasonTargetBusy, "an action on " + a.observation.Target + " is under way for another incident"
+	if underWay {
+		return ReasonInFlight, "another action for this incident is under way"
+	}
+	if l.held.taken(targetName(a.play.Target), a.ref.key()) {
+		return ReasonTargetBusy, "an action on " + a.play.Target + " is under way for another incident"
 	}
 	return "", ""
 }
@@ -165,55 +161,58 @@ func guardPlanLocks(l *Ledger, a *asked) (Reason, string) {
 	if !a.play.Mode.acts() {
 		return "", ""
 	}
-	for key, p := range l.open {
-		if p == a.play || !p.inFlight() || p.Plan == nil || (key.incident == a.ref.Incident && key.playbook == a.ref.Playbook) {
-			continue
-		}
-		// Of two that are only planned, the one that is admitted first goes on.
-		if p.Outcome == Pending {
-			continue
-		}
-		for _, lock := range a.plan.Locks {
-			if slices.Contains(p.Plan.Locks, lock) {
-				return ReasonTargetBusy, "an action on " + lock + " is under way"
-			}
-		}
-	}
-	return "", ""
-}
-
-func guardCooldown(l *Ledger, a *asked) (Reason, string) {
-	key := cooldownKey{a.rule.Name, a.observation.Target}
-	until, held := l.cooldowns[key]
-	if held && a.now.Before(until) {
-		return ReasonCooldown, fmt.Sprintf("acted on %s less than %s ago", a.observation.Target, a.rule.Cooldown)
-	}
-	if !held && len(l.cooldowns) >= l.limits.MaxIncidents {
-		return ReasonLimit, "there are already max_incidents cooldowns"
-	}
-	return "", ""
-}
-
-func guardPlanCooldown(l *Ledger, a *asked) (Reason, string) {
-	if a.play.Charged || a.play.Step > 0 {
-		return "", ""
-	}
 	for _, lock := range a.plan.Locks {
-		if a.now.Before(l.cooldowns[cooldownKey{a.rule.Name, lock}]) {
-			return ReasonCooldown, fmt.Sprintf("acted on %s less than %s ago", lock, a.rule.Cooldown)
+		if l.held.taken(lockName(lock), a.ref.key()) {
+			return ReasonTargetBusy, "an action on " + lock + " is under way"
 		}
+	}
+	return "", ""
+}
+
+func guardCooldown(l *Ledger, a *asked) (Reason, string) { return l.cool(a, a.play.Target) }
+
+// guardPlanCooldown finds that the playbook has acted on the same object under another name. What the play itself has acted
+// on, in an earlier step, it may act on again.
+func guardPlanCooldown(l *Ledger, a *asked) (Reason, string) {
+	return l.cool(a, slices.DeleteFunc(a.play.cooled(), a.play.acted)...)
+}
+
+func (l *Ledger) cool(a *asked, names ...string) (Reason, string) {
+	l.trim(a.now)
+	for _, name := range names {
+		if l.cooling(a.rule, name, a.now) {
+			return ReasonCooldown, fmt.Sprintf("acted on %s less than %s ago", name, a.rule.Cooldown)
+		}
+	}
+	return l.crowded(a.rule, a.play)
+}
+
+// crowded wants room for the cooldowns that follow an action.
+func (l *Ledger) crowded(rule *Rule, p *Play) (Reason, string) {
+	fresh := 0
+	for _, name := range p.cooled() {
+		if _, held := l.cooldowns[cooldownKey{rule.Name, name}]; !held {
+			fresh++
+		}
+	}
+	if len(l.cooldowns)+fresh > l.limits.MaxIncidents {
+		return ReasonLimit, fmt.Sprintf("there is no room for another cooldown: max_incidents is %d", l.limits.MaxIncidents)
 	}
 	return "", ""
 }
 
 // guardPolicy asks the guards that span incidents: breakers, storms, budgets.
 func guardPolicy(l *Ledger, a *asked) (Reason, string) {
-	if !a.play.Mode.acts() || a.play.Charged {
+	if !a.play.Mode.acts() {
 		return "", ""
 	}
-	incident := a.ref.Incident
-	if a.observation != nil {
-		incident = a.observation.Incident
+	return l.denied(a.rule, a.ref.Incident, a.play, a.now)
+}
+
+// denied asks the guards that span incidents about the play's current step.
+func (l *Ledger) denied(rule *Rule, incident string, p *Play, now time.Time) (Reason, string) {
+	if reason, detail := l.crowded(rule, p); reason != "" {
+		return reason, detail
 	}
-	return l.policy.deny(a.now, a.rule.Name, a.play.Target, l.chargeOf(a.rule, incident, a.play))
+	return l.policy.deny(now, rule.Name, p.Target, p.Counted != "", l.chargeOf(rule, incident, p))
 }

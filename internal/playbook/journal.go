@@ -1,19 +1,21 @@
 package playbook
 
 import (
-	"encoding/json"
-	"fmt"
+	"errors"
 	"maps"
+	"time"
 )
 
 // journal knows which incidents were changed since they were last stored, and, between Begin and Commit or Rollback, how
-// they were before.
+// what was changed was before.
 type journal struct {
 	// changed are the IDs since TakeChanged.
 	changed map[string]bool
-	// before holds the encoding of each incident that was touched since Begin; nil for one that was not there.
-	before map[string][]byte
-	common []byte
+	begun   bool
+	// before has a copy of each incident that was touched since Begin; nil for one that was not there.
+	before map[string]*Incident
+	// cooldowns has the former end of each cooldown that was changed; zero for one that was not there.
+	cooldowns map[cooldownKey]time.Time
 	// unstored are those that were changed already at Begin.
 	unstored map[string]bool
 }
@@ -22,18 +24,35 @@ func newJournal() journal { return journal{changed: map[string]bool{}} }
 
 func (j *journal) touch(id string, inc *Incident) {
 	j.changed[id] = true
-	if j.before == nil {
+	if !j.begun {
 		return
 	}
-	if _, known := j.before[id]; known {
+	if _, known := j.before[id]; !known {
+		j.before[id] = inc.copy()
+	}
+}
+
+func (j *journal) keepCooldown(k cooldownKey, until time.Time) {
+	if !j.begun {
 		return
 	}
+	if _, known := j.cooldowns[k]; !known {
+		j.cooldowns[k] = until
+	}
+}
+
+// copy returns what the incident is now. What plays point to is replaced when it changes, never written, and is shared.
+func (inc *Incident) copy() *Incident {
 	if inc == nil {
-		j.before[id] = nil
-		return
+		return nil
 	}
-	b, _ := json.Marshal(storedIncident{id, inc}) // cannot fail: what was decoded or made here can be encoded
-	j.before[id] = b
+	c := *inc
+	c.Plays = maps.Clone(inc.Plays)
+	for name, p := range c.Plays {
+		play := *p
+		c.Plays[name] = &play
+	}
+	return &c
 }
 
 // TakeChanged returns the incidents that were changed, or forgotten, since it was last called, sorted.
@@ -50,35 +69,56 @@ func (l *Ledger) Changed(ids []string) {
 	}
 }
 
-// Begin remembers how everything is, for [Ledger.Rollback].
+// TakeCommonChanged reports whether [Ledger.EncodeCommon] gives something new that must not be lost since it was last called.
+func (l *Ledger) TakeCommonChanged() bool {
+	changed := l.commonChanged || l.policy.changed
+	l.commonChanged, l.policy.changed = false, false
+	return changed
+}
+
+// CommonChanged notes again that what incidents share was changed, since it could not be stored.
+func (l *Ledger) CommonChanged() { l.commonChanged = true }
+
+// Begin remembers how everything is, for [Ledger.Rollback]. Only what is changed from then on costs anything. It is an error to
+// begin twice.
 func (l *Ledger) Begin() error {
-	b, err := l.EncodeCommon()
-	if err != nil {
-		return fmt.Errorf("encode guards: %w", err)
+	if l.journal.begun {
+		return errors.New("begin: the last change of the ledger was neither committed nor rolled back")
 	}
-	l.journal.common, l.journal.before, l.journal.unstored = b, map[string][]byte{}, maps.Clone(l.journal.changed)
+	l.journal.begun = true
+	l.journal.unstored = maps.Clone(l.journal.changed)
+	l.journal.before, l.journal.cooldowns = map[string]*Incident{}, map[cooldownKey]time.Time{}
+	l.policy.begin()
 	return nil
 }
 
 // Commit ends what Begin began.
-func (l *Ledger) Commit() { l.journal.common, l.journal.before, l.journal.unstored = nil, nil, nil }
+func (l *Ledger) Commit() {
+	l.journal = journal{changed: l.journal.changed}
+	l.policy.commit()
+}
 
 // Rollback makes everything as it was at Begin.
 func (l *Ledger) Rollback() error {
-	before, common, unstored := l.journal.before, l.journal.common, l.journal.unstored
+	if !l.journal.begun {
+		return errors.New("roll back: nothing was begun")
+	}
+	before, cooldowns, unstored := l.journal.before, l.journal.cooldowns, l.journal.unstored
+	err := l.policy.rollback()
 	l.Commit()
-	for _, id := range sortedKeys(before) {
+	for id := range before {
 		if l.incidents[id] != nil {
 			l.drop(id)
 		}
 	}
 	for _, id := range sortedKeys(before) {
-		if b := before[id]; b != nil {
-			if _, err := l.DecodeIncident(b); err != nil {
-				return err
-			}
+		if inc := before[id]; inc != nil {
+			l.enter(id, inc)
 		}
 	}
-	l.policy.notes, l.journal.changed = nil, unstored
-	return l.DecodeCommon(common)
+	for k, until := range cooldowns {
+		l.setCooldown(k, until)
+	}
+	l.journal.changed = unstored
+	return err
 }

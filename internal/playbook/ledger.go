@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -55,37 +56,56 @@ type Incident struct {
 	Memo json.RawMessage `json:"memo,omitempty"`
 	// Plays are keyed by playbook.
 	Plays map[string]*Play `json:"plays,omitempty"`
+
+	// aged is the time of the incident's one valid entry in the ledger's ages.
+	aged time.Time
 }
 
 // Ledger remembers incidents, plays, and what the guards count.
 type Ledger struct {
 	limits Limits
-	rules  map[string]Rule
+	rules  map[string]*Rule
 	world  World
 	policy *Policy
 
 	incidents map[string]*Incident
-	// open are the plays that wait for something.
+	// open are the plays that wait for something, and held is what those in flight hold.
 	open map[playKey]*Play
+	held holders
 	// deferred are the plays that are decided again as time passes.
 	deferred  map[playKey]*Play
+	turns     turns
 	cooldowns map[cooldownKey]time.Time
 
-	journal journal
+	// ages has all incidents by when they were seen, ended the resolved ones, and ending the cooldowns by their end.
+	ages, ended queue[string]
+	ending      queue[cooldownKey]
+	// latest is the latest wall time that was told of.
+	latest time.Time
+
+	// commonChanged is set when what the ledger itself counts over all incidents was changed.
+	commonChanged bool
+	journal       journal
 }
 
 type playKey struct{ incident, playbook string }
 
 type cooldownKey struct{ playbook, target string }
 
+func compareCooldowns(a, b cooldownKey) int {
+	return cmp.Or(cmp.Compare(a.playbook, b.playbook), cmp.Compare(a.target, b.target))
+}
+
 // NewLedger returns an empty ledger for the playbooks with these rules, whose names differ.
 func NewLedger(limits Limits, policy *Policy, rules ...Rule) *Ledger {
 	l := &Ledger{
-		limits: limits, policy: policy, rules: map[string]Rule{}, incidents: map[string]*Incident{},
-		open: map[playKey]*Play{}, deferred: map[playKey]*Play{}, cooldowns: map[cooldownKey]time.Time{}, journal: newJournal(),
+		limits: limits, policy: policy, rules: map[string]*Rule{}, incidents: map[string]*Incident{},
+		open: map[playKey]*Play{}, held: newHolders(), deferred: map[playKey]*Play{}, turns: newTurns(), cooldowns: map[cooldownKey]time.Time{},
+		ages: queue[string]{compare: strings.Compare}, ended: queue[string]{compare: strings.Compare},
+		ending: queue[cooldownKey]{compare: compareCooldowns}, journal: newJournal(),
 	}
 	for _, r := range rules {
-		l.rules[r.Name] = r
+		l.rules[r.Name] = &r
 	}
 	return l
 }
@@ -107,6 +127,7 @@ func (l *Ledger) Touch(id string) { l.journal.touch(id, l.incidents[id]) }
 
 // Observe notes an event of an incident.
 func (l *Ledger) Observe(id string, revision int64, now time.Time) Verdict {
+	l.latest = later(l.latest, now)
 	if inc := l.incidents[id]; inc != nil {
 		if inc.Resolved || revision <= inc.Revision {
 			return Duplicate
@@ -119,26 +140,80 @@ func (l *Ledger) Observe(id string, revision int64, now time.Time) Verdict {
 		return Refused
 	}
 	l.Touch(id)
-	l.incidents[id] = &Incident{Revision: revision, Seen: now}
+	l.enter(id, &Incident{Revision: revision, Seen: now})
 	return New
+}
+
+// enter puts an incident that is not there into all places.
+func (l *Ledger) enter(id string, inc *Incident) {
+	l.incidents[id] = inc
+	l.age(id, inc)
+	if inc.Resolved {
+		l.retire(id, inc)
+	}
+	for name, p := range inc.Plays {
+		l.index(playKey{id, name}, p)
+	}
+}
+
+func (l *Ledger) drop(id string) {
+	l.Touch(id)
+	for name := range l.incidents[id].Plays {
+		delete(l.open, playKey{id, name})
+		delete(l.deferred, playKey{id, name})
+		l.held.set(playKey{id, name}, nil)
+	}
+	delete(l.incidents, id)
+}
+
+// age gives an incident its place among the ages.
+func (l *Ledger) age(id string, inc *Incident) {
+	if l.ages.crowded(len(l.incidents)) {
+		l.ages.entries = nil
+		for other, inc := range l.incidents {
+			inc.aged = inc.Seen
+			l.ages.add(inc.Seen, other)
+		}
+		return
+	}
+	inc.aged = inc.Seen
+	l.ages.add(inc.Seen, id)
+}
+
+// retire puts a resolved incident among those that may make room.
+func (l *Ledger) retire(id string, inc *Incident) {
+	if l.ended.crowded(len(l.incidents)) {
+		l.ended.entries = nil
+		for other, inc := range l.incidents {
+			if inc.Resolved {
+				l.ended.add(inc.Seen, other)
+			}
+		}
+		return
+	}
+	l.ended.add(inc.Seen, id)
 }
 
 // evictResolved forgets the resolved incident that was silent for longest and for which nothing is under way.
 func (l *Ledger) evictResolved() bool {
-	oldest := ""
-	for id, inc := range l.incidents {
-		if !inc.Resolved || inc.busy() {
-			continue
+	var busy []entry[string]
+	defer func() {
+		for _, e := range busy {
+			l.ended.add(e.at, e.key)
 		}
-		if oldest == "" || cmp.Or(inc.Seen.Compare(l.incidents[oldest].Seen), cmp.Compare(id, oldest)) < 0 {
-			oldest = id
+	}()
+	for l.ended.Len() > 0 {
+		e := l.ended.take()
+		switch inc := l.incidents[e.key]; {
+		case inc == nil || !inc.Resolved || !inc.Seen.Equal(e.at):
+		case inc.busy():
+			busy = append(busy, e)
+		default:
+			l.drop(e.key)
+			return true
 		}
 	}
-	if oldest == "" {
-		return false
-	}
-	l.drop(oldest)
-	return true
+	return false
 }
 
 // busy reports whether a play of the incident waits for something.
@@ -151,15 +226,6 @@ func (inc *Incident) busy() bool {
 	return false
 }
 
-func (l *Ledger) drop(id string) {
-	l.Touch(id)
-	for name := range l.incidents[id].Plays {
-		delete(l.open, playKey{id, name})
-		delete(l.deferred, playKey{id, name})
-	}
-	delete(l.incidents, id)
-}
-
 // Reopen notes that an incident which was held to be resolved goes on, and what that means for its actions: one that had
 // succeeded has not. A playbook that has acted on the incident does not act on it again.
 func (l *Ledger) Reopen(id string, revision int64, now time.Time) (changes []Change, ok bool) {
@@ -170,30 +236,72 @@ func (l *Ledger) Reopen(id string, revision int64, now time.Time) (changes []Cha
 	l.Touch(id)
 	inc.Resolved, inc.Revision, inc.Seen = false, revision, now
 	inc.Occurrence++
+	l.latest = later(l.latest, now)
 	for _, name := range sortedKeys(inc.Plays) {
-		if p := inc.Plays[name]; p.Outcome == Succeeded {
+		p := inc.Plays[name]
+		if p.Outcome == Succeeded || (p.Outcome == Accepted && p.Recovered) {
 			changes = append(changes, l.fail(id, name, p, ReasonReturned, "the incident came back", now)...)
 		}
 	}
 	return changes, true
 }
 
+// setBack is by how much the clock must have been set back to be noticed: callers may have read it a little earlier.
+const setBack = time.Minute
+
 // Forget drops the incidents whose last event is too old and for which nothing is under way, and returns how many of them were
 // still open.
 func (l *Ledger) Forget(now time.Time) (resolved, open int) {
-	for _, id := range sortedKeys(l.incidents) {
-		inc := l.incidents[id]
-		if now.Sub(inc.Seen) < l.limits.ForgetAfter || inc.busy() {
-			continue
-		}
-		if inc.Resolved {
+	if l.latest.Sub(now) > setBack {
+		l.rewind(now)
+	}
+	l.latest = later(l.latest, now)
+	var busy []entry[string]
+	for e, ok := l.ages.next(); ok && now.Sub(e.at) >= l.limits.ForgetAfter; e, ok = l.ages.next() {
+		l.ages.take()
+		switch inc := l.incidents[e.key]; {
+		case inc == nil || !inc.aged.Equal(e.at):
+		case inc.Seen.After(e.at):
+			l.age(e.key, inc)
+		case inc.busy():
+			busy = append(busy, e)
+		case inc.Resolved:
 			resolved++
-		} else {
+			l.drop(e.key)
+		default:
 			open++
+			l.drop(e.key)
 		}
-		l.drop(id)
+	}
+	for _, e := range busy {
+		l.ages.add(e.at, e.key)
 	}
 	return resolved, open
+}
+
+// rewind takes what was seen ahead of now, because the clock was set back, to be seen now: it is kept for its whole time
+// once more, and never longer.
+func (l *Ledger) rewind(now time.Time) {
+	l.latest = now
+	l.ages.entries, l.ended.entries = nil, nil
+	for _, id := range sortedKeys(l.incidents) {
+		inc := l.incidents[id]
+		if inc.Seen.After(now) {
+			l.Touch(id)
+			inc.Seen = now
+		}
+		l.age(id, inc)
+		if inc.Resolved {
+			l.retire(id, inc)
+		}
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // Play returns what is remembered of a playbook's dealing with an incident.
@@ -207,16 +315,14 @@ func (l *Ledger) Play(id, playbook string) (Play, bool) {
 // Open returns the plays that wait for something, sorted by incident and playbook.
 func (l *Ledger) Open() []Change {
 	out := make([]Change, 0, len(l.open))
-	for _, k := range sortedPlayKeys(l.open) {
+	for _, k := range slices.SortedFunc(maps.Keys(l.open), comparePlays) {
 		out = append(out, change(k.incident, k.playbook, l.open[k]))
 	}
 	return out
 }
 
-func sortedPlayKeys(m map[playKey]*Play) []playKey {
-	return slices.SortedFunc(maps.Keys(m), func(a, b playKey) int {
-		return cmp.Or(cmp.Compare(a.incident, b.incident), cmp.Compare(a.playbook, b.playbook))
-	})
+func comparePlays(a, b playKey) int {
+	return cmp.Or(cmp.Compare(a.incident, b.incident), cmp.Compare(a.playbook, b.playbook))
 }
 
 // At returns the play that ref names, if it still is at that step.
@@ -251,29 +357,33 @@ func (l *Ledger) set(id, playbook string, p *Play, o Outcome, r Reason, detail s
 	return change(id, playbook, p)
 }
 
-// index keeps the play where it is found by what it waits for.
+// index keeps the play where it is found by what it waits for, and notes what it holds.
 func (l *Ledger) index(k playKey, p *Play) {
 	delete(l.open, k)
-	delete(l.deferred, k)
 	switch {
 	case p.Open():
 		l.open[k] = p
+		delete(l.deferred, k)
 	case p.Outcome == Skipped && p.Deferred != nil:
 		l.deferred[k] = p
+		l.turns.add(k, l.deferred)
+	default:
+		delete(l.deferred, k)
 	}
+	l.held.set(k, p.holds())
 }
 
 func change(id, playbook string, p *Play) Change {
 	return Change{Ref: Ref{id, playbook, p.Revision, p.Step}, Play: *p}
 }
 
-// step returns the configuration of the play's current step. ok is false when the playbook has changed or gone since.
-func (l *Ledger) step(playbook string, p *Play) (Step, bool) {
-	rule, ok := l.rules[playbook]
-	if !ok || rule.Version != p.Version || p.Step >= len(rule.Steps) {
-		return Step{}, false
+// step returns the rule and the step that a play is at. ok is false when the playbook has changed or gone since.
+func (l *Ledger) step(playbook string, p *Play) (rule *Rule, step Step, ok bool) {
+	rule = l.rules[playbook]
+	if rule == nil || rule.Version != p.Version || p.Step >= len(rule.Steps) {
+		return nil, Step{}, false
 	}
-	return rule.Steps[p.Step], true
+	return rule, rule.Steps[p.Step], true
 }
 
 func sortedKeys[V any](m map[string]V) []string {

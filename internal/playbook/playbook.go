@@ -70,6 +70,12 @@ const (
 	Expired    Outcome = "expired"
 )
 
+// allOutcomes are all outcomes.
+var allOutcomes = []Outcome{
+	Skipped, Proposed, Suggested, Pending, Awaiting, Dispatched, Accepted, Undoing, Succeeded, Failed, Inconclusive, RolledBack,
+	Denied, Expired,
+}
+
 // OnFailure is what follows a step that was refused, or did not help.
 type OnFailure string
 
@@ -185,6 +191,7 @@ type Approval struct {
 type Done struct {
 	Step    int             `json:"step"`
 	Target  string          `json:"target"`
+	Locks   []string        `json:"locks,omitempty"`
 	Receipt json.RawMessage `json:"receipt,omitempty"`
 	// Undone is set once it was taken back.
 	Undone bool `json:"undone,omitempty"`
@@ -221,19 +228,27 @@ type Play struct {
 	// Approvals are those for the current step, and Expires is when it is too late for them.
 	Approvals []Approval `json:"approvals,omitempty"`
 	Expires   time.Time  `json:"expires,omitzero"`
+	// Assessed is set when independent signals must agree before the current step counts as a success.
+	Assessed bool `json:"assessed,omitempty"`
 	// Recovered is set once the incident ended in time, while independent signals still have to agree.
 	Recovered bool `json:"recovered,omitempty"`
 	// Assessment is what independent signals said last of the current step.
 	Assessment Assessment `json:"assessment,omitempty"`
 	// Orders are the caller's, one for each step of the playbook: what exactly is asked for.
-	Orders    []json.RawMessage `json:"orders,omitempty"`
-	Witnesses int               `json:"witnesses,omitempty"`
+	Orders []json.RawMessage `json:"orders,omitempty"`
+	// Witnesses is how many independent sources of evidence spoke for the cause.
+	Witnesses int `json:"witnesses,omitempty"`
 	// Replans counts how often the world had changed under an admitted plan.
 	Replans int `json:"replans,omitempty"`
 	// Deferred is what was observed, kept while something that will pass stands against the play.
 	Deferred *Observation `json:"deferred,omitempty"`
-	// Charged is set while the step counts against the budget.
+	// Ineffective is how many steps were seen not to help.
+	Ineffective int `json:"ineffective,omitempty"`
+	// Charged is set while the current step counts against the budget.
 	Charged bool `json:"charged,omitempty"`
+	// Counted is the charge with which the breakers and the storm gate count the play, until its outcome is known: steps
+	// that are taken without verifying in between are one treatment to them.
+	Counted string `json:"counted,omitempty"`
 }
 
 // Ref names a play at one of its steps. It is comparable.
@@ -243,6 +258,8 @@ type Ref struct {
 	Revision int64  `json:"revision"`
 	Step     int    `json:"step"`
 }
+
+func (r Ref) key() playKey { return playKey{r.Incident, r.Playbook} }
 
 // Change is a play that has come to an end or a turn, and whose.
 type Change struct {

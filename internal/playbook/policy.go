@@ -6,6 +6,7 @@ import (
 
 	"github.com/paramedic-otel/paramedic/internal/actionbudget"
 	"github.com/paramedic-otel/paramedic/internal/circuitbreaker"
+	"github.com/paramedic-otel/paramedic/internal/outcomes"
 	"github.com/paramedic-otel/paramedic/internal/stormgate"
 )
 
@@ -17,6 +18,8 @@ type PolicySettings struct {
 	// Playbook, Target and Fleet are the breakers: of each playbook, of each target, and of all actions together.
 	Playbook, Target, Fleet circuitbreaker.Settings
 	Storm                   stormgate.Settings
+	// Outcomes say what is learned; with MaxPairs 0 nothing is.
+	Outcomes outcomes.Settings
 }
 
 // fleetKey is the one key of the fleet's breaker.
@@ -24,10 +27,16 @@ const fleetKey = "fleet"
 
 // Policy holds the guards that span incidents. Nothing here is asked before something is taken back.
 type Policy struct {
+	settings                 PolicySettings
 	budget                   *actionbudget.Ledger
 	playbooks, target, fleet *circuitbreaker.Set
 	storm                    *stormgate.Gate
-	notes                    []Note
+	// outcomes is nil when nothing is learned.
+	outcomes *outcomes.Tracker
+	notes    []Note
+	// changed is set when something was counted that must not be lost.
+	changed bool
+	saved   *saved
 }
 
 // Note is news of a guard that spans incidents: a breaker that opened or closed, a storm that began or ended.
@@ -38,41 +47,38 @@ type Note struct {
 
 // NewPolicy returns the guards with nothing counted. The settings must be valid.
 func NewPolicy(s PolicySettings) *Policy {
-	return &Policy{
+	p := &Policy{
+		settings:  s,
 		budget:    actionbudget.New(s.Budget, s.MaxCharges),
 		playbooks: circuitbreaker.New(s.Playbook), target: circuitbreaker.New(s.Target), fleet: circuitbreaker.New(s.Fleet),
 		storm: stormgate.New(s.Storm),
 	}
+	if s.Outcomes.MaxPairs > 0 {
+		p.outcomes = outcomes.New(s.Outcomes)
+	}
+	return p
 }
 
-// chargeOf returns what the play's current step costs.
-func (l *Ledger) chargeOf(rule *Rule, incident string, p *Play) actionbudget.Charge {
-	step := rule.Steps[p.Step]
-	c := actionbudget.Charge{
-		Key:   IntentID(incident, rule.Name, p.Occurrence, p.Step),
-		Class: step.Class, Weight: 1, Destructive: step.Destructive && !step.Planned, // a plan knows it better
-	}
-	if plan := p.Plan; plan != nil {
-		c.Class, c.Namespace, c.Destructive = plan.Class, plan.Namespace, plan.Destructive
-		c.Pool = plan.Class + "/" + plan.Namespace
-		c.Weight, c.Population, c.Healthy = max(plan.Weight, 1), plan.Population, plan.Healthy
-		c.HealthyTouched = min(plan.Weight, plan.Healthy)
-	}
-	return c
-}
-
-// deny returns the first of these guards that objects to a step, or none.
-func (p *Policy) deny(now time.Time, playbook, target string, c actionbudget.Charge) (Reason, string) {
-	for _, b := range []struct {
-		set       *circuitbreaker.Set
-		key, name string
-	}{{p.fleet, fleetKey, "the fleet's breaker"}, {p.playbooks, playbook, "the breaker of playbook " + playbook}, {p.target, target, "the breaker of target " + target}} {
-		if v := b.set.Check(b.key, now); !v.OK {
+// deny returns the first of these guards that objects to a step, or none. The breakers and the storm gate are asked once for a
+// treatment: when it is counted already, only the budget is. A breaker that finds that it must open opens.
+func (p *Policy) deny(now time.Time, playbook, target string, counted bool, c actionbudget.Charge) (Reason, string) {
+	p.save()
+	p.saveStorm()
+	if !counted {
+		for _, b := range p.breakers(playbook, target) {
+			v := b.set.Check(b.key, now)
+			if v.OK {
+				continue
+			}
+			if v.State == circuitbreaker.Open {
+				_, ts := b.set.Allow(b.key, now)
+				p.note(b.guard, ts)
+			}
 			return ReasonBreaker, fmt.Sprintf("%s is %s: %s", b.name, v.State, v.Reason)
 		}
-	}
-	if v := p.storm.Check(target, now); !v.OK {
-		return ReasonStorm, v.Detail
+		if v := p.storm.Check(target, now); !v.OK {
+			return ReasonStorm, v.Detail
+		}
 	}
 	if d := p.budget.Check(now, c); d != nil {
 		return ReasonBudget, d.Detail
@@ -80,72 +86,121 @@ func (p *Policy) deny(now time.Time, playbook, target string, c actionbudget.Cha
 	return "", ""
 }
 
-// charge counts a step that all guards have let pass.
-func (p *Policy) charge(now time.Time, c actionbudget.Charge, playbook, target string) {
-	for _, b := range p.breakers(playbook, target) {
-		_, ts := b.set.Allow(b.key, now)
-		p.note(b.guard, ts)
-	}
-	p.storm.Start(c.Key, target, now)
+// spend charges the budget for a step that all guards have let pass.
+func (p *Policy) spend(now time.Time, c actionbudget.Charge) {
+	p.save()
+	p.changed = true
 	p.budget.Record(now, c)
 }
 
 // refund takes back the charge for a step that did nothing.
-func (p *Policy) refund(key, playbook, target string) {
+func (p *Policy) refund(key string) {
+	p.save()
+	p.changed = true
+	p.budget.Refund(key)
+}
+
+// start counts a treatment that all guards have let pass.
+func (p *Policy) start(now time.Time, key, playbook, target string) {
+	p.save()
+	p.saveStorm()
+	p.changed = true
+	for _, b := range p.breakers(playbook, target) {
+		_, ts := b.set.Allow(b.key, now)
+		p.note(b.guard, ts)
+	}
+	p.storm.Start(key, target, now)
+}
+
+// release takes back a treatment that did nothing.
+func (p *Policy) release(key, playbook, target string) {
+	p.save()
+	p.saveStorm()
+	p.changed = true
 	for _, b := range p.breakers(playbook, target) {
 		b.set.Release(b.key)
 	}
 	p.storm.Release(key)
-	p.budget.Refund(key)
 }
 
 type breaker struct {
-	set        *circuitbreaker.Set
-	key, guard string
+	set              *circuitbreaker.Set
+	key, guard, name string
 }
 
+// breakers are the three that a treatment passes.
 func (p *Policy) breakers(playbook, target string) []breaker {
-	return []breaker{{p.fleet, fleetKey, "fleet_breaker"}, {p.playbooks, playbook, "playbook_breaker"}, {p.target, target, "target_breaker"}}
+	return []breaker{
+		{p.fleet, fleetKey, "fleet_breaker", "the fleet's breaker"},
+		{p.playbooks, playbook, "playbook_breaker", "the breaker of playbook " + playbook},
+		{p.target, target, "target_breaker", "the breaker of target " + target},
+	}
+}
+
+// outcome tells all three breakers.
+func (p *Policy) outcome(playbook, target string, tell func(set *circuitbreaker.Set, key string) []circuitbreaker.Transition) {
+	p.save()
+	p.changed = true
+	for _, b := range p.breakers(playbook, target) {
+		p.note(b.guard, tell(b.set, b.key))
+	}
 }
 
 func (p *Policy) succeeded(now time.Time, playbook string, play *Play) {
-	for _, b := range p.breakers(playbook, play.Target) {
-		p.note(b.guard, b.set.Success(b.key, now))
-	}
+	play.Counted = ""
+	p.outcome(playbook, play.Target, func(s *circuitbreaker.Set, key string) []circuitbreaker.Transition { return s.Success(key, now) })
+	p.learn(playbook, play, outcomes.Recovered, now)
 }
 
-// failed counts what was done and did not help. What was only refused says nothing of the playbook.
+// failed counts what was done and did not help. What a guard refused says nothing of the playbook.
 func (p *Policy) failed(now time.Time, playbook string, play *Play, reason Reason) {
 	switch reason {
-	case ReasonNotRecovered, ReasonWorse, ReasonReturned, ReasonRefused, ReasonUndoFailed:
-		for _, b := range p.breakers(playbook, play.Target) {
-			p.note(b.guard, b.set.Failure(b.key, now))
-		}
+	case ReasonNotRecovered, ReasonWorse, ReasonReturned, ReasonReverted:
+		play.Ineffective++
+	case ReasonRefused:
+	default:
+		return
 	}
+	play.Counted = ""
+	p.outcome(playbook, play.Target, func(s *circuitbreaker.Set, key string) []circuitbreaker.Transition { return s.Failure(key, now) })
 }
 
 func (p *Policy) inconclusive(now time.Time, playbook string, play *Play) {
-	for _, b := range p.breakers(playbook, play.Target) {
-		p.note(b.guard, b.set.Inconclusive(b.key, now))
-	}
+	play.Counted = ""
+	p.outcome(playbook, play.Target, func(s *circuitbreaker.Set, key string) []circuitbreaker.Transition { return s.Inconclusive(key, now) })
+	p.learn(playbook, play, outcomes.Inconclusive, now)
 }
 
 // Opened notes an incident that was told of for the first time.
 func (p *Policy) Opened(incident, target string, now time.Time) {
+	p.saveStorm()
+	p.changed = true
 	p.noteStorm(p.storm.Opened(incident, target, now))
 }
 
 // CatchUp begins to spread actions over a while, since something that held them back has ended.
-func (p *Policy) CatchUp(why string, now time.Time) { p.noteStorm(p.storm.CatchUp(why, now)) }
+func (p *Policy) CatchUp(why string, now time.Time) {
+	p.saveStorm()
+	p.noteStorm(p.storm.CatchUp(why, now))
+}
 
 // Tick notes that time has passed.
-func (p *Policy) Tick(now time.Time) { p.noteStorm(p.storm.Tick(now)) }
+func (p *Policy) Tick(now time.Time) {
+	p.saveStorm()
+	p.noteStorm(p.storm.Tick(now))
+}
 
 // Storm returns what is known of the storm gate.
-func (p *Policy) Storm(now time.Time) stormgate.Status { return p.storm.Status(now) }
+func (p *Policy) Storm(now time.Time) stormgate.Status {
+	p.saveStorm()
+	return p.storm.Status(now)
+}
 
 // Usage returns what is spent of the budget.
-func (p *Policy) Usage(now time.Time) []actionbudget.Usage { return p.budget.Usage(now) }
+func (p *Policy) Usage(now time.Time) []actionbudget.Usage {
+	p.save()
+	return p.budget.Usage(now)
+}
 
 // BreakerStatus is a breaker and which of the three kinds it is.
 type BreakerStatus struct {
@@ -155,6 +210,7 @@ type BreakerStatus struct {
 
 // Breakers returns all breakers that have something to say.
 func (p *Policy) Breakers(now time.Time) []BreakerStatus {
+	p.save()
 	var out []BreakerStatus
 	for _, b := range p.breakers("", "") {
 		for _, s := range b.set.States(now) {
@@ -166,6 +222,8 @@ func (p *Policy) Breakers(now time.Time) []BreakerStatus {
 
 // ResetBreaker closes a breaker on a person's word and reports whether there is one of this kind.
 func (p *Policy) ResetBreaker(guard, key string, now time.Time) bool {
+	p.save()
+	p.changed = true
 	for _, b := range p.breakers("", "") {
 		if b.guard == guard {
 			p.note(guard, b.set.Reset(key, now))
@@ -177,14 +235,23 @@ func (p *Policy) ResetBreaker(guard, key string, now time.Time) bool {
 
 func (p *Policy) note(guard string, ts []circuitbreaker.Transition) {
 	for _, t := range ts {
-		p.notes = append(p.notes, Note{guard, t.Key, string(t.To), t.Reason})
+		p.add(Note{guard, t.Key, string(t.To), t.Reason})
 	}
 }
 
 func (p *Policy) noteStorm(cs []stormgate.Change) {
 	for _, c := range cs {
-		p.notes = append(p.notes, Note{"storm", "", string(c.Event), c.Detail})
+		p.add(Note{"storm", "", string(c.Event), c.Detail})
 	}
+}
+
+// maxNotes bounds the news that nobody takes: the newest are kept.
+const maxNotes = 1000
+
+func (p *Policy) add(n Note) {
+	p.changed = true
+	p.notes = append(p.notes, n)
+	p.notes = p.notes[max(0, len(p.notes)-maxNotes):]
 }
 
 // TakeNotes returns the news since it was last called.

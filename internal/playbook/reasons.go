@@ -44,8 +44,10 @@ const (
 	ReasonUndelivered Reason = "undelivered"
 	// ReasonUndoFailed is that of a failure that could not be taken back.
 	ReasonUndoFailed Reason = "undo_failed"
-	ReasonDenied     Reason = "denied"
-	ReasonExpired    Reason = "expired"
+	// ReasonReverted is that of an action which a person took back.
+	ReasonReverted Reason = "reverted"
+	ReasonDenied   Reason = "denied"
+	ReasonExpired  Reason = "expired"
 )
 
 // SkipReasons are all reasons for which a guard of this package skips a play. Executors add their own.

@@ -7,23 +7,15 @@ import (
 	"fmt"
 	"slices"
 	"time"
-
-	"github.com/paramedic-otel/paramedic/internal/actionbudget"
-	"github.com/paramedic-otel/paramedic/internal/circuitbreaker"
-	"github.com/paramedic-otel/paramedic/internal/stormgate"
 )
 
 // version is that of the encoding of what is shared by incidents.
 const version = 2
 
 type common struct {
-	Version   int                     `json:"version"`
-	Cooldowns []cooldown              `json:"cooldowns,omitempty"`
-	Budget    actionbudget.Snapshot   `json:"budget"`
-	Playbooks circuitbreaker.Snapshot `json:"playbook_breakers"`
-	Targets   circuitbreaker.Snapshot `json:"target_breakers"`
-	Fleet     circuitbreaker.Snapshot `json:"fleet_breaker"`
-	Storm     stormgate.Snapshot      `json:"storm"`
+	Version   int        `json:"version"`
+	Cooldowns []cooldown `json:"cooldowns,omitempty"`
+	counts
 }
 
 type cooldown struct {
@@ -34,11 +26,7 @@ type cooldown struct {
 
 // EncodeCommon returns what the guards count over all incidents.
 func (l *Ledger) EncodeCommon() ([]byte, error) {
-	p := l.policy
-	s := common{
-		Version: version, Budget: p.budget.Snapshot(), Playbooks: p.playbooks.Snapshot(), Targets: p.target.Snapshot(),
-		Fleet: p.fleet.Snapshot(), Storm: p.storm.Snapshot(),
-	}
+	s := common{Version: version, counts: l.policy.counts()}
 	for k, until := range l.cooldowns {
 		s.Cooldowns = append(s.Cooldowns, cooldown{k.playbook, k.target, until})
 	}
@@ -48,7 +36,8 @@ func (l *Ledger) EncodeCommon() ([]byte, error) {
 	return json.Marshal(s)
 }
 
-// DecodeCommon replaces what the guards count over all incidents. On error it is left as it was, as far as it makes sense.
+// DecodeCommon replaces what the guards count over all incidents. On error it is left as it was. Of more cooldowns than there
+// is room for, those that last longest are kept.
 func (l *Ledger) DecodeCommon(b []byte) error {
 	var s common
 	if err := json.Unmarshal(b, &s); err != nil {
@@ -57,16 +46,15 @@ func (l *Ledger) DecodeCommon(b []byte) error {
 	if s.Version != version {
 		return fmt.Errorf("decode guards: version must be %d, got %d", version, s.Version)
 	}
-	p := l.policy
-	err := errors.Join(p.budget.Restore(s.Budget), p.playbooks.Restore(s.Playbooks), p.target.Restore(s.Targets),
-		p.fleet.Restore(s.Fleet), p.storm.Restore(s.Storm))
-	if err != nil {
+	if err := l.policy.restore(s.counts); err != nil {
 		return fmt.Errorf("decode guards: %w", err)
 	}
+	slices.SortStableFunc(s.Cooldowns, func(a, b cooldown) int { return b.Until.Compare(a.Until) })
 	clear(l.cooldowns)
-	for _, c := range s.Cooldowns {
+	for _, c := range s.Cooldowns[:min(len(s.Cooldowns), l.limits.MaxIncidents)] {
 		l.cooldowns[cooldownKey{c.Playbook, c.Target}] = c.Until
 	}
+	l.queueCooldowns()
 	return nil
 }
 
@@ -93,9 +81,9 @@ func (l *Ledger) DecodeIncident(b []byte) (id string, err error) {
 	if s.ID == "" {
 		return "", errors.New("decode incident: it has no id")
 	}
-	for name, p := range s.Plays {
-		if p == nil {
-			return "", fmt.Errorf("decode incident %s: the play of %s is null", s.ID, name)
+	for _, name := range sortedKeys(s.Plays) {
+		if err := s.Plays[name].validate(); err != nil {
+			return "", fmt.Errorf("decode incident %s: the play of %s %w", s.ID, name, err)
 		}
 	}
 	if _, known := l.incidents[s.ID]; known {
@@ -103,9 +91,21 @@ func (l *Ledger) DecodeIncident(b []byte) (id string, err error) {
 	} else if len(l.incidents) >= l.limits.MaxIncidents && !l.evictResolved() {
 		return "", fmt.Errorf("decode incident %s: there is no room for it", s.ID)
 	}
-	l.incidents[s.ID] = s.Incident
-	for name, p := range s.Plays {
-		l.index(playKey{s.ID, name}, p)
-	}
+	l.enter(s.ID, s.Incident)
 	return s.ID, nil
+}
+
+// validate says what of a stored play would lead astray.
+func (p *Play) validate() error {
+	switch {
+	case p == nil:
+		return errors.New("is null")
+	case !slices.Contains(allOutcomes, p.Outcome):
+		return fmt.Errorf("has the unknown outcome %q", p.Outcome)
+	case p.Step < 0:
+		return fmt.Errorf("is at step %d", p.Step)
+	case p.Within < 0:
+		return fmt.Errorf("has %s, less than no time", p.Within)
+	}
+	return nil
 }

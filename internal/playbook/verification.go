@@ -38,6 +38,7 @@ func (l *Ledger) Assess(ref Ref, a Assessment, now time.Time) []Change {
 }
 
 func (l *Ledger) succeed(id, name string, p *Play, now time.Time) Change {
+	l.Touch(id)
 	l.policy.succeeded(now, name, p)
 	return l.set(id, name, p, Succeeded, ReasonRecovered, "")
 }
@@ -54,13 +55,12 @@ func (l *Ledger) Progress(id string, at, now time.Time) []Change {
 
 // unrecovered ends a step whose time is over. When our own input has stopped, nobody knows.
 func (l *Ledger) unrecovered(id, name string, p *Play, detail string, now time.Time) []Change {
-	step, _ := l.step(name, p)
 	switch {
 	case l.world.Stale != "":
 		return []Change{l.inconclusive(change(id, name, p).Ref, p, ReasonNoData, l.world.Stale, now)}
-	case step.Assessed && p.Recovered && p.Assessment == Unknown:
+	case p.Recovered && p.Assessment == Unknown:
 		return []Change{l.inconclusive(change(id, name, p).Ref, p, ReasonNoData, "the incident ended, but the independent signals are missing or stale", now)}
-	case step.Assessed && p.Recovered:
+	case p.Recovered:
 		detail = "the incident ended, but the independent signals are not as they should be"
 	}
 	return l.fail(id, name, p, ReasonNotRecovered, detail, now)
@@ -70,13 +70,12 @@ func (l *Ledger) unrecovered(id, name string, p *Play, detail string, now time.T
 // whether the incident has really ended.
 func (l *Ledger) Resolve(id string, at time.Time, recovered bool, now time.Time) []Change {
 	return l.end(id, now, func(name string, p *Play) []Change {
-		step, known := l.step(name, p)
 		switch {
 		case !recovered:
 			return []Change{l.inconclusive(change(id, name, p).Ref, p, ReasonNoData, "the telemetry that showed the symptoms stopped", now)}
 		case at.After(p.EventDeadline):
 			return l.unrecovered(id, name, p, "the incident ended too late", now)
-		case known && step.Assessed && p.Assessment != Met:
+		case p.Assessed && p.Assessment != Met:
 			p.Recovered = true
 			return nil
 		default:
@@ -95,11 +94,12 @@ func (l *Ledger) Merge(id string, now time.Time) []Change {
 // end notes the end of an incident. The verdict is asked for on each accepted action.
 func (l *Ledger) end(id string, now time.Time, verdict func(string, *Play) []Change) []Change {
 	inc := l.incidents[id]
-	if inc == nil {
+	if inc == nil || inc.Resolved {
 		return nil
 	}
 	l.Touch(id)
 	inc.Resolved = true
+	l.retire(id, inc)
 	return l.each(id, func(name string, p *Play) []Change {
 		switch p.Outcome {
 		case Pending, Awaiting:
@@ -114,6 +114,7 @@ func (l *Ledger) end(id string, now time.Time, verdict func(string, *Play) []Cha
 
 // abandon ends what was decided and not begun.
 func (l *Ledger) abandon(id, name string, p *Play, reason Reason, detail string, now time.Time) []Change {
+	l.Touch(id)
 	l.refund(id, name, p)
 	if p.Step == 0 {
 		return []Change{l.set(id, name, p, Skipped, reason, detail)}
@@ -121,32 +122,66 @@ func (l *Ledger) abandon(id, name string, p *Play, reason Reason, detail string,
 	return l.fail(id, name, p, reason, detail, now)
 }
 
-// Expire ends what has waited past its deadline on the wall clock.
+// stop ends a play that people do not want, or did not answer: it takes back what was done where the step says so, and never
+// goes on.
+func (l *Ledger) stop(id, name string, p *Play, o Outcome, reason Reason, detail string, now time.Time) []Change {
+	l.Touch(id)
+	l.refund(id, name, p)
+	c := l.set(id, name, p, o, reason, detail)
+	if _, step, known := l.step(name, p); known && step.OnFailure == RollBack {
+		if undo, ok := l.takeBack(id, name, p, reason, detail, now); ok {
+			l.policy.learnFailure(name, p, true, now)
+			return []Change{c, undo}
+		}
+	}
+	l.policy.learnFailure(name, p, false, now)
+	c.Escalate = o == Expired || len(p.Done) > 0
+	return []Change{c}
+}
+
+// Expire ends what has waited past its deadline on the wall clock, or cannot go on since its playbook was changed.
 func (l *Ledger) Expire(now time.Time) []Change {
+	l.trim(now)
 	var out []Change
 	for _, c := range l.Open() {
 		id, name, p := c.Incident, c.Playbook, l.open[playKey{c.Incident, c.Playbook}]
 		if p == nil {
 			continue
 		}
-		switch step, _ := l.step(name, p); {
+		rule, _, known := l.step(name, p)
+		if known {
+			l.drawIn(id, rule, p, now)
+		}
+		switch late := now.Sub(p.Deadline); {
+		case !known && (p.Outcome == Awaiting || p.Outcome == Pending):
+			out = append(out, l.abandon(id, name, p, ReasonVersion, changedSince, now)...)
 		case p.Outcome == Awaiting && !now.Before(p.Expires):
-			l.Touch(id)
-			l.refund(id, name, p)
-			out = append(out, l.set(id, name, p, Expired, ReasonExpired, "nobody approved in time"))
-		case p.Outcome == Awaiting || now.Before(p.Deadline):
+			out = append(out, l.stop(id, name, p, Expired, ReasonExpired, "nobody approved in time", now)...)
+		case p.Outcome == Awaiting || late < 0:
 		case p.Outcome == Accepted:
 			out = append(out, l.unrecovered(id, name, p, "the incident went on", now)...)
 		case p.Outcome == Pending:
-			l.Touch(id)
 			out = append(out, l.abandon(id, name, p, ReasonStale, "its time is over", now)...)
-		case p.Outcome == Dispatched && (!step.Planned || now.Sub(p.Deadline) >= overdue):
+		case p.Outcome == Dispatched && (p.Plan == nil || late >= overdue):
 			out = append(out, l.inconclusive(c.Ref, p, ReasonUndelivered, "the executor did not answer in time", now))
-		case p.Outcome == Undoing && now.Sub(p.Deadline) >= overdue:
+		case p.Outcome == Undoing && late >= overdue:
 			out = append(out, l.UndoFailed(c.Ref, "taking it back did not end in time")...)
 		}
 	}
 	return out
+}
+
+// drawIn makes deadlines that lie further ahead than they can, because the clock was set back, what they can be at most.
+func (l *Ledger) drawIn(id string, rule *Rule, p *Play, now time.Time) {
+	deadline, expires := now.Add(p.Within), now.Add(rule.ApproveWithin)
+	if p.Deadline.After(deadline) {
+		l.Touch(id)
+		p.Deadline = deadline
+	}
+	if p.Expires.After(expires) {
+		l.Touch(id)
+		p.Expires = expires
+	}
 }
 
 // each asks f about every play of an incident, in the order of the playbooks' names.
