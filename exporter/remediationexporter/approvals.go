@@ -92,7 +92,7 @@ func (e *remediationExporter) hear(ctx context.Context, w word, now time.Time) (
 	if w.verdict == semconv.ApprovalGranted {
 		changes, err = e.ledger.Approve(w.intent, w.by, now)
 	} else {
-		changes, err = e.ledger.Deny(w.intent, w.by)
+		changes, err = e.ledger.Deny(w.intent, w.by, now)
 	}
 	switch {
 	case errors.Is(err, playbook.ErrUnknownIntent):
