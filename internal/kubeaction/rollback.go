@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 )
 
 // The defaults of a rollback's bounds.
@@ -31,8 +32,8 @@ const (
 const labelTemplateHash = "pod-template-hash"
 
 // Rollback puts a workload's pod template back to that of the revision before the present one, as kubectl rollout undo
-// does: a Deployment's from its ReplicaSets, a StatefulSet's and a DaemonSet's from its ControllerRevisions. Undo rolls
-// forward again.
+// does: a Deployment's from its ReplicaSets, a StatefulSet's and a DaemonSet's from its ControllerRevisions. Unlike kubectl
+// it does not take a restart for a revision of its own. Undo rolls forward again.
 type Rollback struct {
 	// MaxAge is how old the present revision may be, 0 for [DefaultRollbackMaxAge], at most 720h: what has run longer did
 	// not bring the trouble.
@@ -148,11 +149,17 @@ func (a *Rollback) choose(u *unstructured.Unstructured, revisions []revision, no
 		return present, previous, refuse(ReasonTargetChanged, "%s was changed a moment ago: its controller has not made a revision of the template yet", object)
 	}
 	present = revisions[at]
-	if at+1 >= len(revisions) {
+	// What only restarts replaced is no other version: going back to it would change nothing, and the version is as old as
+	// the first of them.
+	first, before := at, at+1
+	for before < len(revisions) && sameVersion(present.template, revisions[before].template) {
+		first, before = before, before+1
+	}
+	if before >= len(revisions) {
 		return present, previous, refuse(ReasonUnsupported, "%s has no revision before the present one (%s)", object, present.name)
 	}
-	previous = revisions[at+1]
-	if age := now.Sub(present.created); age > cmp.Or(a.MaxAge, DefaultRollbackMaxAge) {
+	previous = revisions[before]
+	if age := now.Sub(revisions[first].created); age > cmp.Or(a.MaxAge, DefaultRollbackMaxAge) {
 		return present, previous, refuse(ReasonBounds, "revision %s of %s is %s old, more than max_age (%s); it did not bring the trouble", present.name, object, age.Round(time.Second), cmp.Or(a.MaxAge, DefaultRollbackMaxAge))
 	}
 	left := u.GetAnnotations()[annotationLeft]
@@ -303,6 +310,16 @@ func controllerRevision(cr *unstructured.Unstructured) (revision, bool) {
 func sameTemplate(u *unstructured.Unstructured, template fields) bool {
 	present, _, _ := unstructured.NestedMap(u.Object, "spec", "template")
 	return reflect.DeepEqual(pruned(present), pruned(template))
+}
+
+// sameVersion compares two templates but for when they were last restarted.
+func sameVersion(a, b fields) bool { return reflect.DeepEqual(withoutRestart(a), withoutRestart(b)) }
+
+// withoutRestart is a pruned copy without the mark of a rollout restart.
+func withoutRestart(template fields) fields {
+	template = runtime.DeepCopyJSON(template)
+	unstructured.RemoveNestedField(template, "metadata", "annotations", annotationRestarted)
+	return pruned(template)
 }
 
 // templatePatch is the merge patch that makes a workload's template the wanted one.

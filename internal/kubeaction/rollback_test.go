@@ -8,6 +8,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
 	"github.com/paramedic-otel/paramedic/internal/kubetest"
 )
 
@@ -180,4 +182,53 @@ func TestKubernetesRollbackPingPongPasses(t *testing.T) {
 	b.client.now = func() time.Time { return later }
 	b.refusedSoon(b.order("back", rollback(), "Deployment", "web"), ReasonBounds, "ping-pong")
 	b.prepare(b.order("back", Step{Rollback: &Rollback{PingPong: time.Hour}}, "Deployment", "web"))
+}
+
+// A restart, such as the step before in a playbook, makes a revision for the controller and no version.
+func TestKubernetesRollbackPassesRestartsOver(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, &Rollback{})
+	web := kubetest.Deployment(b.ns, "web", 1)
+	b.lab.Create(t, web)
+	b.lab.WaitRolledOut(t, web)
+	restart := func(at string) {
+		b.lab.Patch(t, web, `{"spec":{"template":{"metadata":{"annotations":{"`+annotationRestarted+`":"`+at+`"}}}}}`)
+		b.lab.WaitRolledOut(t, web)
+	}
+	restart("2026-03-01T10:00:00Z")
+	b.refusedSoon(b.order("none", rollback(), "Deployment", "web"), ReasonUnsupported, "no revision before")
+	b.lab.Patch(t, web, `{"spec":{"template":{"metadata":{"annotations":{"v":"2"}}}}}`)
+	b.lab.WaitRolledOut(t, web)
+	restart("2026-03-01T11:00:00Z")
+	restart("2026-03-01T12:00:00Z")
+	p := b.prepareSoon(b.order("a", rollback(), "Deployment", "web"))
+	assert.Contains(t, p.Summary, "back from revision 5 to revision 2")
+	b.apply(p)
+	b.lab.Refresh(t, web)
+	assert.NotContains(t, web.Spec.Template.Annotations, "v")
+	assert.Equal(t, "2026-03-01T10:00:00Z", web.Spec.Template.Annotations[annotationRestarted])
+	b.refusedSoon(b.order("again", rollback(), "Deployment", "web"), ReasonBounds, "ping-pong")
+}
+
+// A version that was restarted is as old as it was before.
+func TestVersionIsAsOldAsItsFirstRevision(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	template := func(image, restarted string) fields {
+		return fields{"metadata": fields{"annotations": fields{annotationRestarted: restarted}}, "spec": fields{"image": image}}
+	}
+	u := &unstructured.Unstructured{Object: fields{"kind": "Deployment", "spec": fields{"template": template("v2", "b")}}}
+	for age, refused := range map[time.Duration]bool{23 * time.Hour: false, 25 * time.Hour: true} {
+		revisions := []revision{
+			{number: 3, name: "web-3", id: "3", created: now.Add(-time.Minute), template: template("v2", "b")},
+			{number: 2, name: "web-2", id: "2", created: now.Add(-age), template: template("v2", "a")},
+			{number: 1, name: "web-1", id: "1", created: now.Add(-100 * time.Hour), template: template("v1", "a")},
+		}
+		_, previous, err := (&Rollback{}).choose(u, revisions, now)
+		if refused {
+			assert.ErrorContains(t, err, "it did not bring the trouble")
+			continue
+		}
+		require.NoError(t, err)
+		assert.Equal(t, "web-1", previous.name)
+	}
 }
