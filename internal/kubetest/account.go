@@ -114,18 +114,20 @@ func (l *Lab) waitGranted(t testing.TB, config *rest.Config, grants []Grant) {
 	}
 }
 
-// KubeconfigFile writes a kubeconfig file of a configuration with a token (see [Lab.ServiceAccount], [FaultProxy.Config]),
-// for what is configured with a path, and returns its path.
+// KubeconfigFile writes a kubeconfig file of a configuration with a token (see [Lab.ServiceAccount]), for what is configured
+// with a path, and returns its path.
 func (l *Lab) KubeconfigFile(t testing.TB, config *rest.Config) string {
 	t.Helper()
 	admin, err := clientcmd.LoadFromFile(l.Kubeconfig)
 	if err != nil {
 		t.Fatalf("read the kubeconfig of the lab: %v", err)
 	}
-	cluster := &clientcmdapi.Cluster{Server: config.Host}
-	if config.Host == l.Server {
-		cluster.CertificateAuthority = admin.Clusters[admin.Contexts[admin.CurrentContext].Cluster].CertificateAuthority
-	}
+	authority := admin.Clusters[admin.Contexts[admin.CurrentContext].Cluster].CertificateAuthority
+	return kubeconfigFile(t, &clientcmdapi.Cluster{Server: l.Server, CertificateAuthority: authority}, config)
+}
+
+func kubeconfigFile(t testing.TB, cluster *clientcmdapi.Cluster, config *rest.Config) string {
+	t.Helper()
 	file := clientcmdapi.Config{
 		Clusters:       map[string]*clientcmdapi.Cluster{"lab": cluster},
 		AuthInfos:      map[string]*clientcmdapi.AuthInfo{"account": {Token: config.BearerToken}},

@@ -3,7 +3,10 @@ package kubetest
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"maps"
@@ -22,6 +25,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
 // Fault is a way in which a request to the API server goes wrong.
@@ -126,7 +130,7 @@ func (l *Lab) FaultProxy(t testing.TB, seed uint64, rules ...FaultRule) *FaultPr
 		},
 	}
 	p.Inject(rules...)
-	p.server = httptest.NewServer(http.HandlerFunc(p.serve))
+	p.server = httptest.NewTLSServer(http.HandlerFunc(p.serve)) // client-go sends a token only where it is safe
 	t.Cleanup(func() {
 		close(p.ended)
 		p.server.CloseClientConnections()
@@ -142,10 +146,20 @@ func (p *FaultProxy) Config(t testing.TB, config *rest.Config) *rest.Config {
 	t.Helper()
 	through := rest.CopyConfig(config)
 	through.Host, through.TLSClientConfig = p.server.URL, rest.TLSClientConfig{}
-	transport := &http.Transport{MaxIdleConnsPerHost: 64}
+	trusted := x509.NewCertPool()
+	trusted.AddCert(p.server.Certificate())
+	transport := &http.Transport{MaxIdleConnsPerHost: 64, TLSClientConfig: &tls.Config{RootCAs: trusted}}
 	through.Transport = transport
 	t.Cleanup(transport.CloseIdleConnections)
 	return through
+}
+
+// KubeconfigFile writes a kubeconfig file of a configuration with a token ([Lab.ServiceAccount]) that goes through the
+// proxy, for what is configured with a path, and returns its path.
+func (p *FaultProxy) KubeconfigFile(t testing.TB, config *rest.Config) string {
+	t.Helper()
+	authority := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.server.Certificate().Raw})
+	return kubeconfigFile(t, &clientcmdapi.Cluster{Server: p.server.URL, CertificateAuthorityData: authority}, config)
 }
 
 // Inject replaces the rules. Counts go on.
@@ -297,8 +311,12 @@ func reset(w http.ResponseWriter) {
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}
-	if tcp, ok := connection.(*net.TCPConn); ok {
+	under := connection
+	if secure, ok := connection.(*tls.Conn); ok {
+		under = secure.NetConn()
+	}
+	if tcp, ok := under.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0)
 	}
-	_ = connection.Close()
+	_ = under.Close() // not the TLS connection's own way to end, which is an orderly one
 }
