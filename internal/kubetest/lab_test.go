@@ -28,21 +28,11 @@ func TestKubernetesWorkloads(t *testing.T) {
 	lab.Create(t, web, db, agent, scaler, budget, kubetest.CronJob(ns, "nightly"),
 		kubetest.ConfigMap(ns, "flags", map[string]string{"checkout": "on"}), kubetest.NetworkPolicy(ns, "web"))
 
-	lab.WaitFor(t, web, "scaled to the autoscaler's minimum", func() error {
-		if n := *web.Spec.Replicas; n != 3 {
-			return fmt.Errorf("%d replicas", n)
-		}
-		return nil
-	})
+	lab.WaitFor(t, web, "scaled to the autoscaler's minimum", func() error { return want(3, *web.Spec.Replicas) })
 	lab.WaitRolledOut(t, web)
 	lab.WaitRolledOut(t, db)
 	lab.WaitRolledOut(t, agent)
-	lab.WaitFor(t, budget, "counts the pods", func() error {
-		if n := budget.Status.DisruptionsAllowed; n != 2 {
-			return fmt.Errorf("%d disruptions allowed", n)
-		}
-		return nil
-	})
+	lab.WaitFor(t, budget, "allows disruptions", func() error { return want(2, budget.Status.DisruptionsAllowed) })
 	assert.Len(t, lab.Pods(t, ns, kubetest.Selector("agent")), len(lab.Nodes(t)))
 
 	pods := lab.Pods(t, ns, kubetest.Selector("db"))
@@ -60,6 +50,31 @@ func TestKubernetesWorkloads(t *testing.T) {
 	found, err := lab.Client().CoreV1().Namespaces().Get(t.Context(), ns, metav1.GetOptions{})
 	require.NoError(t, err)
 	assert.Equal(t, "shop", found.Labels["team"])
+}
+
+// Jobs end as their tag says, and a CronJob runs them.
+func TestKubernetesJobs(t *testing.T) {
+	t.Parallel()
+	lab := kubetest.Shared(t)
+	ns := lab.Namespace(t)
+	good, bad, nightly := kubetest.Job(ns, "good", "v1"), kubetest.Job(ns, "bad", kubetest.TagCrash), kubetest.CronJob(ns, "nightly")
+	nightly.Spec.Schedule = "@every 1s"
+	lab.Create(t, good, bad, nightly)
+	lab.WaitFor(t, good, "succeeded", func() error { return want(1, good.Status.Succeeded) })
+	lab.WaitFor(t, bad, "failed", func() error { return want(1, bad.Status.Failed) })
+	lab.WaitFor(t, nightly, "has run", func() error {
+		if nightly.Status.LastSuccessfulTime == nil {
+			return fmt.Errorf("status %+v", nightly.Status)
+		}
+		return nil
+	})
+}
+
+func want(want, got int32) error {
+	if got != want {
+		return fmt.Errorf("%d, want %d", got, want)
+	}
+	return nil
 }
 
 // A service account may do what its grants say, and nothing else.

@@ -75,7 +75,11 @@ func (l *Lab) stop() error {
 	if l.process == nil {
 		return nil
 	}
-	return l.process.stop()
+	err := l.process.stop()
+	if err != nil { // it could not clean up itself
+		_ = os.RemoveAll(l.Dir)
+	}
+	return err
 }
 
 // stop ends the lab. The error holds what the lab said when it did not end well.

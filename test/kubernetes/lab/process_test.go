@@ -92,6 +92,29 @@ func TestNothingIsLeft(t *testing.T) {
 	}
 }
 
+// A command that runs in a lab finds it in its environment, tells how it ended, and leaves nothing.
+func TestRunCommand(t *testing.T) {
+	t.Parallel()
+	script := `test -f "$KUBECONFIG" && test -x "$KUBELAB_BIN" && echo "$KUBELAB_READY" && exit 7`
+	output, err := exec.Command(os.Getenv(envBinary), "run", "--nodes=1", "sh", "-c", script).CombinedOutput()
+	line, said, _ := strings.Cut(string(output), "\n")
+	if err == nil || !strings.Contains(said, "kubelab: sh: exit status 7") {
+		t.Fatalf("%v, it said: %s", err, output)
+	}
+	var ready Ready
+	if err := json.Unmarshal([]byte(line), &ready); err != nil {
+		t.Fatalf("ready line %q: %v", line, err)
+	}
+	if _, err := os.Stat(ready.Dir); !os.IsNotExist(err) {
+		t.Errorf("state directory: %v", err)
+	}
+	for name, pid := range ready.PIDs {
+		if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
+			t.Errorf("%s, process %d: %v", name, pid, err)
+		}
+	}
+}
+
 // shortDir returns a directory whose path leaves room for a socket, which t.TempDir's may not.
 func shortDir(t *testing.T) string {
 	t.Helper()
