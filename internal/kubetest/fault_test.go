@@ -3,6 +3,7 @@ package kubetest_test
 import (
 	"context"
 	"fmt"
+	"os"
 	"testing"
 	"time"
 
@@ -11,7 +12,10 @@ import (
 	"k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/paramedic-otel/paramedic/internal/kubetest"
 )
@@ -36,8 +40,8 @@ func TestKubernetesFaults(t *testing.T) {
 		{kubetest.FaultConflict, errors.IsConflict, false},
 		{kubetest.FaultTimeoutBefore, isLost, false},
 		{kubetest.FaultTimeoutAfter, isLost, true},
-		{kubetest.FaultResetBefore, isLost, false},
-		{kubetest.FaultResetAfter, isLost, true},
+		{kubetest.FaultResetBefore, net.IsConnectionReset, false},
+		{kubetest.FaultResetAfter, net.IsConnectionReset, true},
 		{kubetest.FaultTruncated, isLost, true},
 		{kubetest.FaultSlow, func(err error) bool { return err == nil }, true},
 	}
@@ -105,6 +109,31 @@ func TestKubernetesFaultRetryAfter(t *testing.T) {
 	require.NoError(t, err)
 	assert.GreaterOrEqual(t, time.Since(asked), time.Second)
 	assert.Equal(t, map[kubetest.Fault]int{kubetest.FaultThrottled: 1}, proxy.Injected())
+}
+
+// A program that is configured with a kubeconfig file reaches the API server, and the faults in front of it.
+func TestKubernetesKubeconfigFile(t *testing.T) {
+	t.Parallel()
+	lab := kubetest.Shared(t)
+	ns := lab.Namespace(t)
+	account := lab.ServiceAccount(t, ns, kubetest.Grant{Rules: everything})
+	proxy := lab.FaultProxy(t, 1)
+	for name, file := range map[string]string{"direct": lab.KubeconfigFile(t, account), "proxy": proxy.KubeconfigFile(t, account)} {
+		info, err := os.Stat(file)
+		require.NoError(t, err)
+		assert.Equal(t, os.FileMode(0o600), info.Mode(), name)
+		config, err := clientcmd.BuildConfigFromFlags("", file)
+		require.NoError(t, err)
+		httpClient, err := rest.HTTPClientFor(config)
+		require.NoError(t, err)
+		t.Cleanup(httpClient.CloseIdleConnections)
+		client, err := kubernetes.NewForConfigAndClient(config, httpClient)
+		require.NoError(t, err)
+		_, err = client.CoreV1().Pods(ns).List(t.Context(), metav1.ListOptions{})
+		require.NoError(t, err, name)
+	}
+	require.Len(t, proxy.Reached.Requests(), 1)
+	assert.Equal(t, "list pods "+ns+"/", proxy.Reached.Requests()[0].String())
 }
 
 func TestKubernetesFaultStale(t *testing.T) {
