@@ -22,6 +22,9 @@ type Step struct {
 	Cordon    *Cordon    `mapstructure:"cordon"`
 	Uncordon  *Uncordon  `mapstructure:"uncordon"`
 	Drain     *Drain     `mapstructure:"drain"`
+	Isolate   *Isolate   `mapstructure:"isolate"`
+	Release   *Release   `mapstructure:"release"`
+	RunJob    *RunJob    `mapstructure:"run_job"`
 }
 
 // actions are the zero values of all actions, by which plans and receipts are carried out after a restart. An action has
@@ -40,6 +43,9 @@ var actions = []action{
 	&Cordon{},
 	&Uncordon{},
 	&Drain{},
+	&Isolate{},
+	&Release{},
+	&RunJob{},
 }
 
 func (s *Step) set() []action {
@@ -57,6 +63,9 @@ func (s *Step) set() []action {
 	set = appendSet(set, s.Cordon)
 	set = appendSet(set, s.Uncordon)
 	set = appendSet(set, s.Drain)
+	set = appendSet(set, s.Isolate)
+	set = appendSet(set, s.Release)
+	set = appendSet(set, s.RunJob)
 	return set
 }
 
