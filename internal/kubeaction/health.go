@@ -83,7 +83,7 @@ func failed(u *unstructured.Unstructured) string {
 	return ""
 }
 
-// stuckPod looks for a pod of the newest revision with a container that cannot start.
+// stuckPod looks for a pod with a container that cannot start: one of the newest revision, or one that is in the way of it.
 func (c *Client) stuckPod(ctx context.Context, u *unstructured.Unstructured) (string, error) {
 	pods, err := c.podsOf(ctx, u)
 	if err != nil {
@@ -93,17 +93,27 @@ func (c *Client) stuckPod(ctx context.Context, u *unstructured.Unstructured) (st
 	if err != nil {
 		return "", err
 	}
+	ordered := orderedPods(u)
 	for _, pod := range pods {
-		if !newest.Matches(labels.Set(pod.Labels)) || pod.DeletionTimestamp != nil {
+		old, advice := !newest.Matches(labels.Set(pod.Labels)), ""
+		if old && !ordered || pod.DeletionTimestamp != nil {
 			continue
+		}
+		if old {
+			advice = ", and its controller waits for it before it replaces it: delete it"
 		}
 		for _, status := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
 			if waiting := status.State.Waiting; waiting != nil && slices.Contains(stuck, waiting.Reason) {
-				return fmt.Sprintf("container %s of pod %s is in %s", status.Name, pod.Name, waiting.Reason), nil
+				return fmt.Sprintf("container %s of pod %s is in %s%s", status.Name, pod.Name, waiting.Reason, advice), nil
 			}
 		}
 	}
 	return "", nil
+}
+
+// orderedPods says that the workload's controller goes on to another pod only when all are ready.
+func orderedPods(u *unstructured.Unstructured) bool {
+	return u.GetKind() == kindStatefulSet.name && stringAt(u, "spec", "podManagementPolicy") != "Parallel"
 }
 
 // newestRevision selects the pods that have the newest template.

@@ -115,7 +115,7 @@ func (a *Rollback) plan(ctx context.Context, c *Client, p *Plan) error {
 	}
 	p.passed("revision", "revision %d (%s) was made %s ago; back to revision %d (%s)", present.number, present.name,
 		c.now().Sub(present.created).Round(time.Second), previous.number, previous.name)
-	if u.GetKind() == kindStatefulSet.name && stringAt(u, "spec", "podManagementPolicy") != "Parallel" {
+	if orderedPods(u) {
 		p.noted("ordered_pods", "%s replaces its pods one by one and waits for each: a pod of the present revision that never becomes ready must be deleted by hand or by a later step", p.Target)
 	}
 	r := replicasOf(u)

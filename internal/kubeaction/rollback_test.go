@@ -2,6 +2,8 @@ package kubeaction
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -137,6 +139,40 @@ func TestKubernetesRollbackByControllerRevision(t *testing.T) {
 	b.lab.WaitRolledOut(t, agent)
 	b.refusedSoon(b.order("again", rollback(), "StatefulSet", "db"), ReasonBounds, "ping-pong")
 	b.refusedSoon(b.order("again", rollback(), "DaemonSet", "agent"), ReasonBounds, "ping-pong")
+}
+
+// With ordered pods the one that never became ready keeps the rollback from going on: that is told, not waited for.
+func TestKubernetesRollbackOfOrderedPods(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, &Rollback{})
+	db := kubetest.StatefulSet(b.ns, "db", 2)
+	b.lab.Create(t, db)
+	b.lab.WaitRolledOut(t, db)
+	b.breakIt(db, "db")
+	order := b.order("undo", rollback(), "StatefulSet", "db")
+	var p Plan
+	kubetest.Eventually(t, "the last pod is stuck", func() error {
+		var err error
+		if p, err = b.client.Prepare(t.Context(), order); err == nil && !strings.Contains(string(p.Evidence), "ImagePullBackOff") {
+			err = fmt.Errorf("%s", p.Evidence)
+		}
+		return err
+	})
+	assert.Contains(t, detailsOf(p, "ordered_pods"), "must be deleted by hand")
+	r := b.apply(p)
+	h := b.healthy(r)
+	assert.True(t, h.Failed, h.Detail)
+	assert.Contains(t, h.Detail, "db-1")
+	assert.Contains(t, h.Detail, "delete it")
+	b.lab.Delete(t, &b.lab.Pods(t, b.ns, "statefulset.kubernetes.io/pod-name=db-1")[0])
+	b.lab.WaitRolledOut(t, db)
+	kubetest.Eventually(t, "it settles", func() error {
+		h, err := b.client.Health(t.Context(), r)
+		if err == nil && !h.Ready {
+			err = errors.New(h.Detail)
+		}
+		return err
+	})
 }
 
 func TestKubernetesRollbackRefused(t *testing.T) {

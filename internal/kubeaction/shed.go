@@ -134,6 +134,7 @@ func (a *Shed) plan(ctx context.Context, c *Client, p *Plan) error {
 	if len(data.Items) > a.MaxWorkloads {
 		return refuse(ReasonBounds, "%d workloads would be shed, more than max_workloads (%d)", len(data.Items), a.MaxWorkloads)
 	}
+	c.captureSubject(ctx, p)
 	p.Summary = fmt.Sprintf("Shed %d workloads of criticality %s, %d pods, leaving %d of each", len(data.Items), strings.Join(a.Criticality, " or "), p.Weight, a.To)
 	for _, item := range data.Items {
 		to, _ := item.numbers()

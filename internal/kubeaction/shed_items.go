@@ -28,6 +28,19 @@ func (c *Client) checkScope(order Order) error {
 	return nil
 }
 
+// captureSubject keeps what can be seen of the workload for whose sake others are shed, which is where the trouble is.
+func (c *Client) captureSubject(ctx context.Context, p *Plan) {
+	if p.Order.Subject.Namespace == "" {
+		return
+	}
+	u, err := c.find(ctx, p.Order.Subject)
+	if err != nil {
+		p.noted("evidence", "%v", err)
+		return
+	}
+	c.capture(ctx, u, p)
+}
+
 // eachWorkload calls f with all workloads in scope whose number of pods can be set, by namespace, kind and name.
 func (c *Client) eachWorkload(ctx context.Context, scope Scope, f func(*unstructured.Unstructured) error) error {
 	for _, namespace := range scope.Namespaces {

@@ -57,7 +57,8 @@ func TestKubernetesShedAndRestore(t *testing.T) {
 
 	b.refused(b.shedOrder("many", shed(2)), ReasonBounds, "3 workloads would be shed, more than max_workloads (2)")
 	b.refused(b.shedOrder("none", restore(9)), ReasonTargetMissing, "nothing in")
-	p := b.prepare(b.shedOrder("shed", shed(3)))
+	p := b.prepare(b.order("shed", shed(3), "Deployment", "cart"))
+	assert.Contains(t, string(p.Evidence), `"name":"cart"`, "for whose sake")
 	assert.Equal(t, 6, p.Weight)
 	assert.Equal(t, 9, p.Population)
 	assert.True(t, p.Destructive)
