@@ -62,7 +62,7 @@ func (c *Client) Prepare(ctx context.Context, order Order) (Plan, error) {
 	if err := act.plan(ctx, c, &p); err != nil {
 		return Plan{}, fmt.Errorf("prepare %s: %w", p.Action, err)
 	}
-	p.Key = idempotencyKey(order.Intent, p.Target.UID)
+	p.Key = p.key()
 	if len(p.Objects) == 0 {
 		p.Objects = []Object{p.Target}
 	}
@@ -137,9 +137,9 @@ func refuse(reason Reason, format string, args ...any) error {
 	return &Refusal{Reason: reason, Detail: fmt.Errorf(format, args...).Error()}
 }
 
-// idempotencyKey is the same for every attempt of an intent on one object.
-func idempotencyKey(intent, uid string) string {
-	sum := sha256.Sum256([]byte(intent + "/" + uid))
+// idempotencyKey is the same for every attempt of an intent's action on one object.
+func idempotencyKey(intent, action, uid string) string {
+	sum := sha256.Sum256([]byte(intent + "/" + action + "/" + uid))
 	return hex.EncodeToString(sum[:16])
 }
 

@@ -11,9 +11,6 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 )
 
-// maxConflicts is how often a write whose precondition failed is judged anew.
-const maxConflicts = 3
-
 var budgetNeed = permission{Group: "policy", Resource: "poddisruptionbudgets", Verbs: []string{"list"}}
 
 // DeletePod deletes the pod that the incident names, so that its owner makes it anew. A ready pod whose disruption budget

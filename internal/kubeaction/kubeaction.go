@@ -77,7 +77,7 @@ type Check struct {
 // Plan is what carrying out an order would do. It survives a restart as JSON.
 type Plan struct {
 	Order Order `json:"-"`
-	// Key is the idempotency key: a digest of the intent's ID and the target's UID.
+	// Key is the idempotency key: a digest of the intent's ID, the action and the target's UID.
 	Key    string `json:"key"`
 	Action string `json:"action"`
 	Class  Class  `json:"class"`

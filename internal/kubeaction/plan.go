@@ -15,16 +15,19 @@ func (c *Client) describe(ctx context.Context, u *unstructured.Unstructured, p *
 	p.Criticality = criticality(u)
 	p.Locks = append(p.Locks, objectOf(u).lock())
 	p.passed("target", "%s has UID %s", objectOf(u), u.GetUID())
-	if err := c.countPopulation(ctx, p); err != nil {
-		return err
-	}
+	counted := make(chan error, 1)
+	counts := Plan{Order: p.Order}
+	go func() { counted <- c.countPopulation(ctx, &counts) }()
 	c.capture(ctx, u, p)
-	return nil
+	err := <-counted
+	p.Population, p.Healthy = counts.Population, counts.Healthy
+	return err
 }
 
-// repeated says that this very intent has already changed the object, which makes the plan one that does nothing.
+// repeated says that this very intent has already changed the object, which makes the plan one that does nothing. The
+// plan's target must be known.
 func (p *Plan) repeated(u *unstructured.Unstructured) bool {
-	if u.GetAnnotations()[annotationIntent] != idempotencyKey(p.Order.Intent, string(u.GetUID())) {
+	if u.GetAnnotations()[annotationIntent] != p.key() {
 		return false
 	}
 	p.NoOp = true
@@ -40,7 +43,7 @@ func (p *Plan) nothing() Receipt {
 // key is the plan's idempotency key, also while it is being made.
 func (p *Plan) key() string {
 	if p.Key == "" {
-		return idempotencyKey(p.Order.Intent, p.Target.UID)
+		return idempotencyKey(p.Order.Intent, p.Action, p.Target.UID)
 	}
 	return p.Key
 }

@@ -153,6 +153,16 @@ func TestKubernetesScaleThroughAutoscaler(t *testing.T) {
 	b.lab.Refresh(t, web)
 	assert.Equal(t, int32(3), *web.Spec.Replicas, "the real controller carried it out")
 
+	lost := b.prepare(b.order("up", scaleBy(1, 10), "Deployment", "web"))
+	assert.True(t, lost.NoOp)
+	var again Receipt
+	b.writes(func() { again = b.apply(lost) })
+	var first, second scaleData
+	require.NoError(t, decode(r.Undo, &first))
+	require.NoError(t, decode(again.Undo, &second))
+	assert.Equal(t, *first.Before, *second.Before, "a lost plan can be undone")
+	assert.Equal(t, first.After, second.After)
+
 	far := b.prepare(b.order("far", scaleBy(5, 10), "Deployment", "web"))
 	b.healthy(b.apply(far))
 	b.lab.Refresh(t, scaler)
@@ -164,11 +174,11 @@ func TestKubernetesScaleThroughAutoscaler(t *testing.T) {
 		b.refusal(err, ReasonTargetChanged, "minReplicas")
 	})
 
-	second := kubetest.HorizontalPodAutoscaler(b.ns, "web-scaler-2", 1, 4)
-	second.Spec.ScaleTargetRef.Name = "web"
-	b.lab.Create(t, second)
+	other := kubetest.HorizontalPodAutoscaler(b.ns, "web-scaler-2", 1, 4)
+	other.Spec.ScaleTargetRef.Name = "web"
+	b.lab.Create(t, other)
 	b.refused(b.order("two", scaleBy(1, 10), "Deployment", "web"), ReasonOwner, "several autoscalers")
-	b.lab.Delete(t, second)
+	b.lab.Delete(t, other)
 	b.lab.Patch(t, web, `{"spec":{"replicas":0}}`)
 	b.refused(b.order("zero", scaleTo(3, 10), "Deployment", "web"), ReasonOwner, "switches")
 }

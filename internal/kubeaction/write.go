@@ -45,8 +45,12 @@ type outcome struct {
 	repeated      bool                       // this very order had done it before
 }
 
+// maxConflicts is how often a write is judged anew because the object has changed since it was read; controllers write the
+// status of a busy workload many times a second.
+const maxConflicts = 5
+
 // write makes a change by one merge patch with the UID and the resourceVersion that were read right before as
-// preconditions, so that it either meets the object as judged or fails. After a conflict it reads and judges once more.
+// preconditions, so that it either meets the object as judged or fails. After a conflict it reads and judges anew.
 func (c *Client) write(ctx context.Context, ch change) (outcome, error) {
 	for attempt := 0; ; attempt++ {
 		current, err := c.get(ctx, ch.object)
@@ -61,7 +65,7 @@ func (c *Client) write(ctx context.Context, ch change) (outcome, error) {
 			return outcome{before: current}, err
 		}
 		after, err := c.patch(ctx, current, ch, patch)
-		if apierrors.IsConflict(err) && attempt == 0 {
+		if apierrors.IsConflict(err) && attempt < maxConflicts {
 			continue
 		}
 		if err != nil {
