@@ -36,6 +36,7 @@ type action interface {
 type permission struct {
 	Group, Resource string // Resource with its subresource, such as pods/eviction
 	Verbs           []string
+	Name            string // the only object that is meant; empty for all
 	Cluster         bool
 	// Optional is set for what is read only where it is installed and allowed; without it the action still works, but has
 	// to assume the worst.

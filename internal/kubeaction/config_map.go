@@ -93,8 +93,10 @@ func (a *PatchConfigMap) validate() error {
 	return errors.Join(errs...)
 }
 
-func (*PatchConfigMap) needs() []permission {
-	return append(workloadNeeds(nil), kindConfigMap.permission("get", "patch"))
+func (a *PatchConfigMap) needs() []permission {
+	need := kindConfigMap.permission("get", "patch")
+	need.Name = a.Name
+	return append(workloadNeeds(nil), need)
 }
 
 // configData is the value that is written and the one that stood there.

@@ -49,31 +49,35 @@ func ReservationRules(settings ReservationSettings) []rbacv1.PolicyRule {
 	}
 }
 
-// ruleSet is group, resource, verb.
-type ruleSet map[string]map[string]map[string]bool
+// ruleSet is group and name, resource, verb.
+type ruleSet map[[2]string]map[string]map[string]bool
 
 func (s ruleSet) add(need permission) {
-	if s[need.Group] == nil {
-		s[need.Group] = map[string]map[string]bool{}
+	key := [2]string{need.Group, need.Name}
+	if s[key] == nil {
+		s[key] = map[string]map[string]bool{}
 	}
-	if s[need.Group][need.Resource] == nil {
-		s[need.Group][need.Resource] = map[string]bool{}
+	if s[key][need.Resource] == nil {
+		s[key][need.Resource] = map[string]bool{}
 	}
 	for _, verb := range need.Verbs {
-		s[need.Group][need.Resource][verb] = true
+		s[key][need.Resource][verb] = true
 	}
 }
 
-// policyRules puts resources of a group with the same verbs into one rule.
+// policyRules puts resources of a group with the same names and verbs into one rule.
 func (s ruleSet) policyRules() []rbacv1.PolicyRule {
 	var rules []rbacv1.PolicyRule
-	for _, group := range slices.Sorted(maps.Keys(s)) {
+	for _, of := range slices.SortedFunc(maps.Keys(s), func(a, b [2]string) int { return slices.Compare(a[:], b[:]) }) {
 		byVerbs := map[string]*rbacv1.PolicyRule{}
-		for _, resource := range slices.Sorted(maps.Keys(s[group])) {
-			verbs := slices.Sorted(maps.Keys(s[group][resource]))
+		for _, resource := range slices.Sorted(maps.Keys(s[of])) {
+			verbs := slices.Sorted(maps.Keys(s[of][resource]))
 			key := strings.Join(verbs, ",")
 			if byVerbs[key] == nil {
-				byVerbs[key] = &rbacv1.PolicyRule{APIGroups: []string{group}, Verbs: verbs}
+				byVerbs[key] = &rbacv1.PolicyRule{APIGroups: []string{of[0]}, Verbs: verbs}
+				if of[1] != "" {
+					byVerbs[key].ResourceNames = []string{of[1]}
+				}
 			}
 			byVerbs[key].Resources = append(byVerbs[key].Resources, resource)
 		}
@@ -82,6 +86,42 @@ func (s ruleSet) policyRules() []rbacv1.PolicyRule {
 		}
 	}
 	return rules
+}
+
+// Permission is one verb on one kind of resource.
+type Permission struct {
+	// Group is empty for the core group; Resource has its subresource, such as pods/eviction.
+	Group, Resource, Verb string
+	// Name is the only object that is meant; empty for all.
+	Name string
+	// Cluster is set for what is needed in the whole cluster; all else is needed in the namespaces of the scope.
+	Cluster bool
+	// Optional is set where the action works without it, but has to assume the worst.
+	Optional bool
+}
+
+// Permissions are the least that carrying out the step and undoing it take, sorted. A step that is invalid takes nothing.
+func (s *Step) Permissions() []Permission {
+	optional := map[Permission]bool{}
+	for _, need := range needsOf([]*Step{s}) {
+		for _, verb := range need.Verbs {
+			p := Permission{Group: need.Group, Resource: need.Resource, Verb: verb, Name: need.Name, Cluster: need.Cluster}
+			before, known := optional[p]
+			optional[p] = need.Optional && (before || !known)
+		}
+	}
+	list := make([]Permission, 0, len(optional))
+	for p, o := range optional {
+		p.Optional = o
+		list = append(list, p)
+	}
+	slices.SortFunc(list, comparePermissions)
+	return list
+}
+
+func comparePermissions(a, b Permission) int {
+	return cmp.Or(cmp.Compare(a.Group, b.Group), cmp.Compare(a.Resource, b.Resource), cmp.Compare(a.Name, b.Name),
+		cmp.Compare(a.Verb, b.Verb), cmp.Compare(fmt.Sprint(a.Cluster), fmt.Sprint(b.Cluster)))
 }
 
 func needsOf(steps []*Step) []permission {
@@ -97,6 +137,8 @@ func needsOf(steps []*Step) []permission {
 // Missing is a permission that our service account lacks.
 type Missing struct {
 	Group, Resource, Verb string
+	// Name is the only object that is meant; empty for all.
+	Name string
 	// Namespace is empty for what is needed in the whole cluster.
 	Namespace string
 	// Optional is set where the action works without it, but has to assume the worst.
@@ -111,7 +153,11 @@ func (m Missing) String() string {
 	if m.Namespace != "" {
 		where = "a Role in namespace " + m.Namespace
 	}
-	return fmt.Sprintf("{apiGroups: [%q], resources: [%q], verbs: [%q]} in %s", m.Group, m.Resource, m.Verb, where)
+	name := ""
+	if m.Name != "" {
+		name = fmt.Sprintf("resourceNames: [%q], ", m.Name)
+	}
+	return fmt.Sprintf("{apiGroups: [%q], resources: [%q], %sverbs: [%q]} in %s", m.Group, m.Resource, name, m.Verb, where)
 }
 
 // reviewAge is how long an answer of the API server about a permission is believed.
@@ -148,7 +194,7 @@ func (c *Client) review(ctx context.Context, needs []permission, namespaces []st
 		}
 		for _, place := range places {
 			for _, verb := range need.Verbs {
-				m := Missing{Group: need.Group, Resource: need.Resource, Verb: verb, Namespace: place}
+				m := Missing{Group: need.Group, Resource: need.Resource, Verb: verb, Name: need.Name, Namespace: place}
 				optional, known := asked[m]
 				asked[m] = need.Optional && (optional || !known)
 			}
@@ -169,7 +215,8 @@ func (c *Client) review(ctx context.Context, needs []permission, namespaces []st
 }
 
 func compareMissing(a, b Missing) int {
-	return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Group, b.Group), cmp.Compare(a.Resource, b.Resource), cmp.Compare(a.Verb, b.Verb))
+	return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Group, b.Group), cmp.Compare(a.Resource, b.Resource),
+		cmp.Compare(a.Name, b.Name), cmp.Compare(a.Verb, b.Verb))
 }
 
 func (c *Client) ask(ctx context.Context, m Missing) (review, error) {
@@ -183,7 +230,7 @@ func (c *Client) ask(ctx context.Context, m Missing) (review, error) {
 	resource, subresource, _ := strings.Cut(m.Resource, "/")
 	answer, err := c.typed.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, &authorizationv1.SelfSubjectAccessReview{
 		Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &authorizationv1.ResourceAttributes{
-			Namespace: m.Namespace, Verb: m.Verb, Group: m.Group, Resource: resource, Subresource: subresource,
+			Namespace: m.Namespace, Verb: m.Verb, Group: m.Group, Resource: resource, Subresource: subresource, Name: m.Name,
 		}},
 	}, metav1.CreateOptions{})
 	if err != nil {

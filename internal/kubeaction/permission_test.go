@@ -1,6 +1,7 @@
 package kubeaction
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -43,7 +44,30 @@ func TestRulesForScope(t *testing.T) {
 	assert.Empty(t, RulesFor([]*Step{invalid}, Scope{Namespaces: []string{"shop"}}).Namespaced)
 	assert.Equal(t, `{apiGroups: ["apps"], resources: ["deployments"], verbs: ["patch"]} in a Role in namespace shop`,
 		Missing{Group: "apps", Resource: "deployments", Verb: "patch", Namespace: "shop"}.String())
+	assert.Equal(t, `{apiGroups: [""], resources: ["configmaps"], resourceNames: ["flags"], verbs: ["get"]} in a Role in namespace shop`,
+		Missing{Resource: "configmaps", Name: "flags", Verb: "get", Namespace: "shop"}.String())
 	assert.Equal(t, `{apiGroups: [""], resources: ["nodes"], verbs: ["patch"]} in a ClusterRole`, Missing{Resource: "nodes", Verb: "patch"}.String())
+}
+
+func TestPermissionsOfAStep(t *testing.T) {
+	flag := Step{PatchConfigMap: &PatchConfigMap{Name: "flags", Key: "banner", Value: "off"}}
+	list := flag.Permissions()
+	assert.Contains(t, list, Permission{Resource: "configmaps", Verb: "get", Name: "flags"})
+	assert.Contains(t, list, Permission{Resource: "configmaps", Verb: "patch", Name: "flags"}, "no other config map")
+	assert.Contains(t, list, Permission{Resource: "events", Verb: "list", Optional: true})
+	assert.Contains(t, list, Permission{Group: "argoproj.io", Resource: "applications", Verb: "get", Cluster: true, Optional: true})
+	assert.IsIncreasing(t, slices.Collect(func(yield func(string) bool) {
+		for _, p := range list {
+			if !yield(p.Group + "\x00" + p.Resource + "\x00" + p.Name + "\x00" + p.Verb) {
+				return
+			}
+		}
+	}), "sorted, each once")
+	assert.Contains(t, RulesFor([]*Step{&flag}, Scope{Namespaces: []string{"shop"}}).Namespaced["shop"], rbacv1.PolicyRule{
+		APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{"flags"}, Verbs: []string{"get", "patch"},
+	})
+	assert.Empty(t, (&Step{}).Permissions(), "invalid")
+	assert.Empty(t, (*Step)(nil).Permissions())
 }
 
 // A missing permission is named before it is needed, and nothing is tried without it.
