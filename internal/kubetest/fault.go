@@ -58,7 +58,7 @@ const (
 	FaultStale Fault = "stale"
 )
 
-// FaultRule says which requests go wrong and how. Empty fields match every request.
+// FaultRule says which requests go wrong and how. Empty fields match every request, but a watch must be named.
 type FaultRule struct {
 	Fault Fault
 	// Verbs are Kubernetes' (see [Request.Verb]), Resources with their subresource, such as pods/eviction.
@@ -73,7 +73,7 @@ type FaultRule struct {
 }
 
 func (r FaultRule) matches(q Request) bool {
-	return (len(r.Verbs) == 0 || slices.Contains(r.Verbs, q.Verb)) &&
+	return (len(r.Verbs) == 0 && q.Verb != "watch" || slices.Contains(r.Verbs, q.Verb)) &&
 		(len(r.Resources) == 0 || slices.Contains(r.Resources, q.Resource)) &&
 		(r.Namespace == "" || r.Namespace == q.Namespace) && (r.Name == "" || r.Name == q.Name)
 }
@@ -87,7 +87,7 @@ type FaultProxy struct {
 
 	server  *httptest.Server
 	forward *httputil.ReverseProxy
-	ended   chan struct{}
+	life    context.Context // until the test ends
 
 	mu sync.Mutex
 	// mu guards everything below.
@@ -117,8 +117,9 @@ func (l *Lab) FaultProxy(t testing.TB, seed uint64, rules ...FaultRule) *FaultPr
 	if err != nil {
 		t.Fatalf("read the address of the API server: %v", err)
 	}
+	life, end := context.WithCancel(context.WithoutCancel(t.Context()))
 	p := &FaultProxy{
-		ended: make(chan struct{}), random: rand.New(rand.NewPCG(seed, 0)),
+		life: life, random: rand.New(rand.NewPCG(seed, 0)),
 		counts: map[Fault]int{}, answers: map[string]*httptest.ResponseRecorder{},
 	}
 	p.forward = &httputil.ReverseProxy{
@@ -132,7 +133,7 @@ func (l *Lab) FaultProxy(t testing.TB, seed uint64, rules ...FaultRule) *FaultPr
 	p.Inject(rules...)
 	p.server = httptest.NewTLSServer(http.HandlerFunc(p.serve)) // client-go sends a token only where it is safe
 	t.Cleanup(func() {
-		close(p.ended)
+		end()
 		p.server.CloseClientConnections()
 		p.server.Close()
 		transport.CloseIdleConnections()
@@ -272,8 +273,11 @@ func (p *FaultProxy) pass(w http.ResponseWriter, r *http.Request, staleKey strin
 
 // carryOut has the API server do what a request asks for, also when the client does not wait for it, and returns the answer.
 func (p *FaultProxy) carryOut(r *http.Request) *httptest.ResponseRecorder {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
+	defer cancel()
+	defer context.AfterFunc(p.life, cancel)()
 	answer := httptest.NewRecorder()
-	p.forward.ServeHTTP(answer, r.WithContext(context.WithoutCancel(r.Context())))
+	p.forward.ServeHTTP(answer, r.WithContext(ctx))
 	return answer
 }
 
@@ -284,7 +288,7 @@ func (p *FaultProxy) wait(r *http.Request, delay time.Duration) {
 	select {
 	case <-timer.C:
 	case <-r.Context().Done():
-	case <-p.ended:
+	case <-p.life.Done():
 	}
 }
 

@@ -159,6 +159,32 @@ func TestKubernetesFaultStale(t *testing.T) {
 	assert.Equal(t, map[kubetest.Fault]int{kubetest.FaultStale: 1}, proxy.Injected())
 }
 
+// A watch goes through, whatever befalls the rest, unless a rule names it; and the test's end ends what hangs.
+func TestKubernetesFaultWatch(t *testing.T) {
+	t.Parallel()
+	lab := kubetest.Shared(t)
+	ns := lab.Namespace(t)
+	proxy := lab.FaultProxy(t, 1, kubetest.FaultRule{Fault: kubetest.FaultServerError})
+	maps := kubernetes.NewForConfigOrDie(proxy.Config(t, lab.ServiceAccount(t, ns, kubetest.Grant{Rules: everything}))).CoreV1().ConfigMaps(ns)
+	seen, err := maps.Watch(t.Context(), metav1.ListOptions{})
+	require.NoError(t, err)
+	defer seen.Stop()
+	flags := kubetest.ConfigMap(ns, "flags", nil)
+	lab.Create(t, flags)
+	for event := range seen.ResultChan() {
+		if object, ok := event.Object.(metav1.Object); ok && object.GetName() == "flags" {
+			break
+		}
+	}
+
+	proxy.Inject(kubetest.FaultRule{Fault: kubetest.FaultTimeoutAfter, Verbs: []string{"watch"}})
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	_, err = maps.Watch(ctx, metav1.ListOptions{})
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	assert.Equal(t, map[kubetest.Fault]int{kubetest.FaultTimeoutAfter: 1}, proxy.Injected())
+}
+
 // The seed decides which requests fail, and the rules which may.
 func TestKubernetesFaultOdds(t *testing.T) {
 	t.Parallel()
