@@ -10,7 +10,9 @@ import (
 	"mime"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"go.opentelemetry.io/collector/client"
 	"go.opentelemetry.io/collector/component"
@@ -18,7 +20,9 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/net/netutil"
 
+	"github.com/paramedic-otel/paramedic/internal/auditchain"
 	"github.com/paramedic-otel/paramedic/internal/playbook"
+	"github.com/paramedic-otel/paramedic/semconv"
 )
 
 // api is the HTTP server by which people look at the exporter, approve, and intervene. What it decides goes through the same
@@ -66,6 +70,7 @@ func newAPI(e *remediationExporter, cfg *APIConfig) *api {
 	a.on("/v1/breakers/{guard}/{key}/reset", methods{http.MethodPost: a.resetBreaker})
 	a.on("/v1/budget", methods{http.MethodGet: a.budget})
 	a.on("/v1/storm", methods{http.MethodGet: a.storm})
+	a.on("/v1/audit", methods{http.MethodGet: a.audit})
 	a.mux.HandleFunc("/", a.answer(methods{}))
 	return a
 }
@@ -161,7 +166,9 @@ func (a *api) answer(m methods) http.HandlerFunc {
 			body, err = serve(c)
 		}
 		if err != nil {
-			writeError(w, asAPIError(err))
+			answer := asAPIError(err)
+			a.noteRefused(r, c, answer)
+			writeError(w, answer)
 			return
 		}
 		if raw, ok := body.(rawBody); ok {
@@ -170,6 +177,24 @@ func (a *api) answer(m methods) http.HandlerFunc {
 		}
 		writeJSON(w, http.StatusOK, body)
 	}
+}
+
+// noteRefused records that a person could not do something.
+func (a *api) noteRefused(r *http.Request, c *call, answer *apiError) {
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		return
+	}
+	entry := auditchain.Entry{
+		Kind: string(semconv.EventRemediationCall), Text: plainText(answer.Message, maxDetail),
+		Fields: map[string]string{"method": r.Method, "endpoint": r.Pattern, "status": strconv.Itoa(answer.Status), "code": answer.Code},
+	}
+	if c != nil {
+		entry.Actor = c.by
+	}
+	put(entry.Fields, "intent", plainText(r.PathValue("id"), 40))
+	a.e.mu.Lock()
+	a.e.audit.noteRefusal(time.Now(), entry)
+	a.e.settleAndUnlock(context.WithoutCancel(r.Context()))
 }
 
 // rawBody is an answer that is not one JSON value.

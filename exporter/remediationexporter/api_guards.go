@@ -11,6 +11,7 @@ import (
 
 	"github.com/paramedic-otel/paramedic/internal/actionbudget"
 	"github.com/paramedic-otel/paramedic/internal/playbook"
+	"github.com/paramedic-otel/paramedic/semconv"
 )
 
 // sourceAPI is where the word of a person came from who used the api.
@@ -59,6 +60,7 @@ func (e *remediationExporter) loadPause(b []byte) error {
 		return fmt.Errorf("decode pause: %w", err)
 	}
 	e.pause = &p
+	e.world.Paused = p.String() // it was told of when it was thrown
 	return nil
 }
 
@@ -97,7 +99,7 @@ func (a *api) pause(c *call) (any, error) {
 	err := a.e.transact(c.Context(), func(now time.Time) error {
 		if a.e.pause == nil {
 			a.e.setPause(&pauseState{By: c.by, At: now.UTC(), Reason: plainText(body.Reason, maxComment)})
-			a.e.look(now)
+			a.e.lookFor(c.by, now)
 		}
 		out = a.e.pauseView()
 		return nil
@@ -114,7 +116,7 @@ func (a *api) resume(c *call) (any, error) {
 	err := a.e.transact(c.Context(), func(now time.Time) error {
 		if a.e.pause != nil {
 			a.e.setPause(nil)
-			a.e.look(now)
+			a.e.lookFor(c.by, now)
 			a.e.dirty = true // the catch-up that begins
 		}
 		out = a.e.pauseView()
@@ -149,6 +151,7 @@ func (a *api) resetBreaker(c *call) (any, error) {
 			return refuse(http.StatusNotFound, "unknown_breaker", "there is no breaker %.40q of %.80q; see /v1/breakers", guard, key)
 		}
 		a.e.dirty = true
+		a.e.notePerson(semconv.EventRemediationCall, nil, c.by, "reset "+guard+" "+clip(key, maxDetail), "", now)
 		a.e.tellNotes(now)
 		return nil
 	})

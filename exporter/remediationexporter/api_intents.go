@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/paramedic-otel/paramedic/internal/auditchain"
 	"github.com/paramedic-otel/paramedic/internal/playbook"
 	"github.com/paramedic-otel/paramedic/semconv"
 )
@@ -21,6 +22,8 @@ const (
 	maxPage     = 200
 	// maxComment bounds, in runes, what a person says.
 	maxComment = 500
+	// maxHistory bounds the audit records of one intent.
+	maxHistory = 100
 )
 
 // intentView is a play at its current step, for a list.
@@ -61,6 +64,8 @@ type intentDetail struct {
 	Summary     summary    `json:"incident_summary"`
 	Plan        *planData  `json:"plan,omitempty"`
 	Done        []doneView `json:"done,omitempty"`
+	// History is what the audit says of it, oldest first.
+	History []auditchain.Record `json:"history"`
 	// CanUndo says that there is something which the endpoint undo takes back.
 	CanUndo bool `json:"can_undo"`
 }
@@ -148,7 +153,7 @@ func (e *remediationExporter) detailOf(c *playbook.Change) intentDetail {
 	d := intentDetail{
 		intentView: e.viewOf(c), CauseKind: p.CauseKind, Criticality: p.Criticality, Revision: p.Revision, Occurrence: p.Occurrence,
 		Deadline: moment(p.Deadline), Summary: decodeMemo(e.ledger.Incident(c.Incident)).Summary,
-		CanUndo: len(p.Undo()) > 0 && canUndo(p.Outcome),
+		History: e.audit.history(c.Incident, c.Playbook, maxHistory), CanUndo: len(p.Undo()) > 0 && canUndo(p.Outcome),
 	}
 	if p.Plan != nil {
 		d.Plan = newPlanData(p.Plan)
@@ -316,6 +321,7 @@ func (a *api) undo(c *call) (any, error) {
 			out = saidView{a.e.viewOf(&found), true}
 			return nil
 		}
+		a.e.notePerson(semconv.EventRemediationCall, &found, c.by, "undo", plainText(body.Comment, maxComment), now)
 		out, err = a.startUndo(c.Context(), &found, c.by, now)
 		return err
 	})

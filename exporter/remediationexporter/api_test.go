@@ -49,7 +49,7 @@ func newAnswer(t testing.TB, status int, h http.Header, body io.Reader) answer {
 	b, err := io.ReadAll(body)
 	require.NoError(t, err)
 	a := answer{status: status, header: h, raw: string(b)}
-	if strings.HasPrefix(h.Get("Content-Type"), "application/json") && len(b) > 0 {
+	if h.Get("Content-Type") == "application/json" && len(b) > 0 {
 		require.NoError(t, json.Unmarshal(b, &a.body), a.raw)
 	}
 	return a

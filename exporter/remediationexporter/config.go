@@ -45,6 +45,8 @@ type Config struct {
 	API configoptional.Optional[APIConfig] `mapstructure:"api"`
 	// Approvals says how approvals that come as log records are told from forged ones.
 	Approvals ApprovalsConfig `mapstructure:"approvals"`
+	// Audit is the record of everything that was decided and done.
+	Audit AuditConfig `mapstructure:"audit"`
 	// MaxEventAge is the age, wall time against event time, past which an incident event leads to no action; 0 is no limit.
 	MaxEventAge time.Duration `mapstructure:"max_event_age"`
 	// Kubernetes is the cluster on which playbooks act.
@@ -79,6 +81,7 @@ func createDefaultConfig() component.Config {
 		KillSwitch:   KillSwitchConfig{Environment: "PARAMEDIC_KILL_SWITCH"},
 		API:          configoptional.Default(defaultAPI()),
 		Approvals:    defaultApprovals(),
+		Audit:        defaultAudit(),
 		MaxEventAge:  5 * time.Minute,
 		Kubernetes:   configoptional.Default(defaultKubernetes()),
 		QueueSize:    1000,

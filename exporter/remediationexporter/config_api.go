@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"go.opentelemetry.io/collector/config/confighttp"
 	"go.opentelemetry.io/collector/config/confignet"
 	"go.opentelemetry.io/collector/config/configopaque"
+	"go.opentelemetry.io/collector/config/configoptional"
 
 	"github.com/paramedic-otel/paramedic/internal/standardwebhooks"
 )
@@ -139,5 +141,46 @@ func (c *ApprovalsConfig) Validate() error {
 	if c.Tolerance < time.Second || c.Tolerance > time.Hour {
 		errs = append(errs, fmt.Errorf("tolerance must be between 1s and 1h, got %s", c.Tolerance))
 	}
+	return errors.Join(errs...)
+}
+
+// AuditConfig is the record of everything that was decided and done, and of what was not and why.
+type AuditConfig struct {
+	// MaxRecords bounds what is kept; older records are where they were exported to.
+	MaxRecords int `mapstructure:"max_records"`
+	// OTLP is where records are sent as logs, in order and without loss over restarts; off until it is written.
+	OTLP configoptional.Optional[AuditOTLPConfig] `mapstructure:"otlp"`
+}
+
+// AuditOTLPConfig is an OTLP/HTTP endpoint for logs, such as this collector's own receiver.
+type AuditOTLPConfig struct {
+	confighttp.ClientConfig `mapstructure:",squash"`
+}
+
+func defaultAudit() AuditConfig {
+	client := confighttp.NewDefaultClientConfig()
+	client.Endpoint, client.Timeout = "http://127.0.0.1:4318/v1/logs", 10*time.Second
+	return AuditConfig{MaxRecords: 10_000, OTLP: configoptional.Default(AuditOTLPConfig{client})}
+}
+
+// Validate checks the bounds.
+func (c *AuditConfig) Validate() error {
+	if c.MaxRecords < 100 || c.MaxRecords > 100_000 {
+		return fmt.Errorf("max_records must be between 100 and 100000, got %d; it bounds memory", c.MaxRecords)
+	}
+	return nil
+}
+
+// Validate checks what can be known without connecting. It never quotes the URL, which may hold a secret.
+func (c *AuditOTLPConfig) Validate() error {
+	var errs []error
+	u, err := url.Parse(c.Endpoint)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" || u.User != nil {
+		errs = append(errs, errors.New("endpoint must be the http or https URL of an OTLP receiver for logs, without user or password, such as http://127.0.0.1:4318/v1/logs"))
+	}
+	if c.Timeout <= 0 || c.Timeout > 5*time.Minute {
+		errs = append(errs, fmt.Errorf("timeout must be more than 0s and at most 5m, got %s", c.Timeout))
+	}
+	errs = append(errs, c.ClientConfig.Validate())
 	return errors.Join(errs...)
 }

@@ -47,6 +47,8 @@ type remediationExporter struct {
 	// api is nil without one; apiAddress is where it listens.
 	api        *api
 	apiAddress string
+	// export sends the audit on; nil without a receiver.
+	export *auditExport
 
 	stop    chan struct{}
 	once    sync.Once
@@ -64,6 +66,10 @@ type remediationExporter struct {
 	standby, held bool
 	// pause is the kill switch of the api; nil while it is not thrown.
 	pause *pauseState
+	// world is how the surroundings were told of last, and actor the person for whom they change just now.
+	world playbook.World
+	actor string
+	audit *audit
 	// dirty is set when the guards have changed otherwise than with an incident.
 	dirty bool
 	ops   []*storage.Operation
@@ -79,7 +85,7 @@ func newRemediationExporter(ctx context.Context, set exporter.Settings, cfg *Con
 		return nil, err
 	}
 	e := &remediationExporter{
-		cfg: cfg, set: set, logger: set.Logger, telemetry: tel, stop: make(chan struct{}), slots: newSlots(),
+		cfg: cfg, set: set, logger: set.Logger, telemetry: tel, stop: make(chan struct{}), slots: newSlots(), audit: newAudit(cfg.Audit.MaxRecords),
 	}
 	if e.windows, err = timewindow.New(cfg.Windows); err != nil {
 		return nil, errors.Join(fmt.Errorf("windows: %w", err), e.telemetry.shutdown())
@@ -92,6 +98,11 @@ func newRemediationExporter(ctx context.Context, set exporter.Settings, cfg *Con
 		}
 		byName[name] = h
 		e.hooks = append(e.hooks, h)
+	}
+	if cfg.Audit.OTLP.HasValue() {
+		if e.export, err = newAuditExport(ctx, set, cfg); err != nil {
+			return nil, errors.Join(fmt.Errorf("make the export of the audit: %w", err), e.telemetry.shutdown())
+		}
 	}
 	for i := range cfg.Playbooks {
 		b, err := newBook(&cfg.Playbooks[i], set.TelemetrySettings, byName)
@@ -119,6 +130,11 @@ func (e *remediationExporter) Start(ctx context.Context, host component.Host) er
 			return fmt.Errorf("start webhook %s: %w", h.name, err)
 		}
 	}
+	if e.export != nil {
+		if err := e.export.start(ctx, host); err != nil {
+			return fmt.Errorf("start the export of the audit: %w", err)
+		}
+	}
 	if err := e.openStorage(ctx, host); err != nil {
 		return err
 	}
@@ -137,6 +153,9 @@ func (e *remediationExporter) Start(ctx context.Context, host component.Host) er
 		e.running.Go(func() { e.deliver(background, h) })
 	}
 	e.running.Go(func() { e.tick(background) })
+	if e.export != nil {
+		e.running.Go(func() { e.sendAudit(background) })
+	}
 	if e.cluster != nil {
 		for range e.cfg.Kubernetes.Get().Workers {
 			e.running.Go(func() { e.carryOut(background) })
@@ -192,6 +211,9 @@ func (e *remediationExporter) Shutdown(ctx context.Context) error {
 		for _, h := range e.hooks {
 			errs = errors.Join(errs, h.inner.Shutdown(ctx))
 		}
+		if e.export != nil {
+			errs = errors.Join(errs, e.export.inner.Shutdown(ctx))
+		}
 		if e.cancel != nil {
 			defer context.AfterFunc(ctx, e.cancel)()
 			defer e.cancel()
@@ -208,6 +230,9 @@ func (e *remediationExporter) Shutdown(ctx context.Context) error {
 		}
 		for _, h := range e.hooks {
 			h.base.close()
+		}
+		if e.export != nil {
+			e.export.base.close()
 		}
 		errs = errors.Join(errs, e.telemetry.shutdown())
 	})

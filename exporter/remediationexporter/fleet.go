@@ -110,4 +110,5 @@ func (e *remediationExporter) witnessCall(c kubeaction.Call) {
 	e.logger.Info("request to the API server", zap.String("verb", c.Request.Verb), zap.String("resource", c.Request.Resource),
 		zap.String("namespace", c.Request.Namespace), zap.String("name", c.Request.Name), zap.Int("status", c.Status),
 		zap.Bool("refused", c.Refused), zap.Duration("duration", c.Duration), zap.Error(c.Err))
+	e.noteRequest(c)
 }

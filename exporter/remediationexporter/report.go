@@ -161,6 +161,7 @@ func (e *remediationExporter) tell(ctx context.Context, c *playbook.Change, now 
 	} else if planning {
 		data.Outcome = outcomePlanned
 	}
+	e.noteDecision(c, data, now)
 	e.after(func() {
 		add(ctx, e.telemetry.ExporterRemediationActions, e.telemetry.outcomes, data.Outcome, 1)
 		if p.Outcome == playbook.Skipped {
@@ -244,9 +245,10 @@ func (e *remediationExporter) eventType(o playbook.Outcome, name string) semconv
 }
 
 // tellNotes writes news of guards that span incidents. e.mu is held.
-func (e *remediationExporter) tellNotes(time.Time) {
+func (e *remediationExporter) tellNotes(now time.Time) {
 	for _, n := range e.ledger.Policy().TakeNotes() {
 		e.dirty = true
+		e.noteGuard(n, now)
 		e.after(func() {
 			e.logger.Info("remediation guard", zap.String("guard", n.Guard), zap.String("key", n.Key), zap.String("state", n.State),
 				zap.String("detail", clip(n.Detail, maxDetail)))

@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/extension/xextension/storage"
 	"go.uber.org/zap"
+
+	"github.com/paramedic-otel/paramedic/internal/playbook"
 )
 
 const (
@@ -68,6 +72,13 @@ func (e *remediationExporter) load(ctx context.Context) error {
 	}
 	if err := e.loadPause(b); err != nil {
 		e.unreadable(ctx, "the stored pause could not be understood, so automation stays paused", err)
+	}
+	broken, err := e.audit.load(ctx, e.client, time.Now())
+	if err != nil {
+		return err
+	}
+	if broken != nil {
+		e.unreadable(ctx, "the stored audit is broken and begins anew", broken)
 	}
 	err = e.slots.load(ctx, e.client, maxStoredItems, e.ledger.DecodeIncident, func(err error) {
 		e.unreadable(ctx, "a stored incident could not be understood and is forgotten", err)
@@ -155,9 +166,10 @@ func (e *remediationExporter) dequeue(h *webhook) {
 // for the next commit.
 func (e *remediationExporter) commit(ctx context.Context) error {
 	if !e.persistent {
+		e.settleAudit(ctx)
 		return nil
 	}
-	ops := e.ops
+	ops := append(slices.Clip(e.ops), e.audit.ops()...)
 	for _, h := range e.hooks {
 		if h.moved {
 			ops = append(ops, h.box.boundsOp())
@@ -178,10 +190,19 @@ func (e *remediationExporter) commit(ctx context.Context) error {
 		return err
 	}
 	e.ops, e.dirty = nil, false
+	e.settleAudit(ctx)
 	for _, h := range e.hooks {
 		h.moved = false
 	}
 	return nil
+}
+
+// settleAudit makes what was noted a part of the audit, since it is stored. e.mu is held.
+func (e *remediationExporter) settleAudit(ctx context.Context) {
+	if n := e.audit.settle(); n > 0 {
+		e.telemetry.ExporterRemediationAuditRecords.Add(ctx, int64(n))
+		e.exportAudit()
+	}
 }
 
 // ledgerOps returns what stores the incidents that have changed, and the guards.
@@ -217,6 +238,8 @@ func (e *remediationExporter) queued() int {
 type checkpoint struct {
 	effects int
 	pause   *pauseState
+	world   playbook.World
+	entries int
 
 	ops   int
 	dirty bool
@@ -226,7 +249,7 @@ type checkpoint struct {
 
 // checkpoint is taken only with storage, since nothing else can fail. e.mu is held.
 func (e *remediationExporter) checkpoint() (checkpoint, error) {
-	c := checkpoint{effects: len(e.effects), pause: e.pause}
+	c := checkpoint{effects: len(e.effects), pause: e.pause, world: e.world, entries: len(e.audit.pending)}
 	if !e.persistent {
 		return c, nil
 	}
@@ -243,7 +266,8 @@ func (e *remediationExporter) checkpoint() (checkpoint, error) {
 
 // rollback undoes what was decided since the checkpoint, during which e.mu was held. Nothing was dequeued meanwhile.
 func (e *remediationExporter) rollback(c checkpoint) error {
-	e.effects, e.pause = e.effects[:c.effects], c.pause
+	e.effects, e.pause, e.world = e.effects[:c.effects], c.pause, c.world
+	e.audit.pending = e.audit.pending[:min(c.entries, len(e.audit.pending))]
 	if !e.persistent {
 		return nil
 	}

@@ -162,15 +162,15 @@ func (h *webhook) post(ctx context.Context, id string, body []byte) error {
 	}
 	defer resp.Body.Close()
 	answer, _ := io.ReadAll(io.LimitReader(resp.Body, maxResponse)) // only to be quoted; the status decides
-	return h.judge(resp, answer)
+	return judge("webhook "+h.name, resp, answer)
 }
 
 // judge turns a response into success, an error to retry or a permanent one.
-func (h *webhook) judge(resp *http.Response, answer []byte) error {
+func judge(who string, resp *http.Response, answer []byte) error {
 	if resp.StatusCode >= 200 && resp.StatusCode < 300 {
 		return nil
 	}
-	err := fmt.Errorf("webhook %s answered %d: %q", h.name, resp.StatusCode, answer[:min(len(answer), maxQuotedResponse)])
+	err := fmt.Errorf("%s answered %d: %q", who, resp.StatusCode, answer[:min(len(answer), maxQuotedResponse)])
 	switch {
 	case resp.StatusCode == http.StatusGone:
 		return consumererror.NewPermanent(fmt.Errorf("%w: %w", errGone, err))

@@ -29,6 +29,7 @@ func (e *remediationExporter) look(now time.Time) playbook.World {
 		w.Window = cmp.Or(v.Window, "outside every allow window")
 	}
 	e.ledger.SetWorld(w)
+	e.tellWorld(w, now)
 	if held := w != (playbook.World{}); held != e.held {
 		if e.held {
 			e.ledger.Policy().CatchUp("automation goes on", now)

@@ -36,6 +36,8 @@ type TransportSettings struct {
 // Call is one request that could have changed something, and what became of it.
 type Call struct {
 	Request Request
+	// Permit is the one that was asked; nil for a dry run, or where the context has none.
+	Permit Permit
 	// DryRun is set where the API server was asked to change nothing.
 	DryRun bool
 	// Refused is set where nothing was sent. Err then says why.
@@ -171,6 +173,7 @@ func (t *transport) judge(request *http.Request, call *Call) (*http.Request, err
 		return request, nil
 	}
 	permit := PermitFrom(request.Context())
+	call.Permit = permit
 	if permit == nil {
 		return request, &ForbiddenCall{Request: parsed.Request, Cause: ErrNoPermit}
 	}

@@ -29,6 +29,7 @@ type TelemetryBuilder struct {
 	mu                                    sync.Mutex
 	registrations                         []metric.Registration
 	ExporterRemediationActions            metric.Int64Counter
+	ExporterRemediationAuditRecords       metric.Int64Counter
 	ExporterRemediationConditionErrors    metric.Int64Counter
 	ExporterRemediationDecisionDuration   metric.Float64Histogram
 	ExporterRemediationDeliveredEvents    metric.Int64Counter
@@ -38,6 +39,7 @@ type TelemetryBuilder struct {
 	ExporterRemediationIgnoredRecords     metric.Int64Counter
 	ExporterRemediationIncidents          metric.Int64ObservableGauge
 	ExporterRemediationIncidentsLimit     metric.Int64ObservableGauge
+	ExporterRemediationLostAuditRecords   metric.Int64Counter
 	ExporterRemediationLostEvents         metric.Int64Counter
 	ExporterRemediationQueuedEvents       metric.Int64ObservableGauge
 	ExporterRemediationReceivedRecords    metric.Int64Counter
@@ -152,6 +154,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{actions}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ExporterRemediationAuditRecords, err = builder.meter.Int64Counter(
+		"otelcol_exporter_remediation_audit_records",
+		metric.WithDescription("Records that were added to the audit. [Development]"),
+		metric.WithUnit("{records}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ExporterRemediationConditionErrors, err = builder.meter.Int64Counter(
 		"otelcol_exporter_remediation_condition_errors",
 		metric.WithDescription("Conditions of playbooks that could not be evaluated and so did not hold. [Development]"),
@@ -205,6 +213,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_exporter_remediation_incidents_limit",
 		metric.WithDescription("The setting max_incidents. [Development]"),
 		metric.WithUnit("{incidents}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExporterRemediationLostAuditRecords, err = builder.meter.Int64Counter(
+		"otelcol_exporter_remediation_lost_audit_records",
+		metric.WithDescription("Records of the audit that its receiver refused, or that were pushed out before it took them. [Development]"),
+		metric.WithUnit("{records}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ExporterRemediationLostEvents, err = builder.meter.Int64Counter(

@@ -37,12 +37,14 @@ func TestSetupTelemetry(t *testing.T) {
 		return nil
 	}))
 	tb.ExporterRemediationActions.Add(context.Background(), 1)
+	tb.ExporterRemediationAuditRecords.Add(context.Background(), 1)
 	tb.ExporterRemediationConditionErrors.Add(context.Background(), 1)
 	tb.ExporterRemediationDecisionDuration.Record(context.Background(), 1)
 	tb.ExporterRemediationDeliveredEvents.Add(context.Background(), 1)
 	tb.ExporterRemediationDeliveryAttempts.Add(context.Background(), 1)
 	tb.ExporterRemediationForgottenIncidents.Add(context.Background(), 1)
 	tb.ExporterRemediationIgnoredRecords.Add(context.Background(), 1)
+	tb.ExporterRemediationLostAuditRecords.Add(context.Background(), 1)
 	tb.ExporterRemediationLostEvents.Add(context.Background(), 1)
 	tb.ExporterRemediationReceivedRecords.Add(context.Background(), 1)
 	tb.ExporterRemediationRefusedRecords.Add(context.Background(), 1)
@@ -50,6 +52,9 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ExporterRemediationStorageErrors.Add(context.Background(), 1)
 	tb.ExporterRemediationTruncatedEvents.Add(context.Background(), 1)
 	AssertEqualExporterRemediationActions(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualExporterRemediationAuditRecords(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterRemediationConditionErrors(t, testTel,
@@ -77,6 +82,9 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterRemediationIncidentsLimit(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualExporterRemediationLostAuditRecords(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterRemediationLostEvents(t, testTel,

@@ -1,0 +1,38 @@
+package semconv
+
+// The names of log records by which the audit of remediations is told. Each is also the kind of the audit record.
+const (
+	// EventRemediationDecision is what a playbook decided or achieved, or what a guard kept it from and why.
+	EventRemediationDecision EventName = "remediation.decision"
+	// EventRemediationApproval is a person's word on an intent, also one that was refused.
+	EventRemediationApproval EventName = "remediation.approval"
+	// EventRemediationRequest is a request that changes something on Kubernetes, also one that was not sent.
+	EventRemediationRequest EventName = "remediation.request"
+	// EventRemediationGuard is news of a breaker or of a storm.
+	EventRemediationGuard EventName = "remediation.guard"
+	// EventRemediationPause says that automation was paused or goes on.
+	EventRemediationPause EventName = "remediation.pause"
+	// EventRemediationLeadership says whether this replica acts.
+	EventRemediationLeadership EventName = "remediation.leadership"
+	// EventRemediationCall is what a person did by the API, also what was refused.
+	EventRemediationCall EventName = "remediation.call"
+	// EventRemediationDeadLetter is an event that could not be delivered.
+	EventRemediationDeadLetter EventName = "remediation.dead_letter"
+	// EventRemediationAudit is news of the audit itself.
+	EventRemediationAudit EventName = "remediation.audit"
+)
+
+// The attributes of these log records. What else a record says stands under [AttrRemediationPrefix] and its own name.
+const (
+	AttrRemediationIntentID = "remediation.intent.id"
+	AttrRemediationPlaybook = "remediation.playbook.name"
+	// AttrRemediationActor is who did it: the executor, or a person.
+	AttrRemediationActor = "remediation.actor"
+	// AttrRemediationPrefix is what the names of all other fields begin with, such as remediation.outcome.
+	AttrRemediationPrefix = "remediation."
+	// AttrAuditSeq, AttrAuditHash and AttrAuditPrev are the record's place in the chain: its number from 1, its hash, and the
+	// hash of the record before.
+	AttrAuditSeq  = "audit.record.seq"
+	AttrAuditHash = "audit.record.hash"
+	AttrAuditPrev = "audit.record.prev"
+)
