@@ -31,6 +31,14 @@ type fakeCluster struct {
 	refusals []error
 	plan     func(kubeaction.Order) (kubeaction.Plan, error)
 	apply    func(n int) error
+	review   func([]*kubeaction.Step, kubeaction.Scope) ([]kubeaction.Missing, error)
+}
+
+func (c *fakeCluster) Review(_ context.Context, steps []*kubeaction.Step, scope kubeaction.Scope) ([]kubeaction.Missing, error) {
+	if c.review == nil {
+		return nil, nil
+	}
+	return c.review(steps, scope)
 }
 
 func (c *fakeCluster) Prepare(_ context.Context, o kubeaction.Order) (kubeaction.Plan, error) {

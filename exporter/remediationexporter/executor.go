@@ -133,9 +133,13 @@ func (e *remediationExporter) apply(ctx context.Context, ref playbook.Ref, play 
 	now = time.Now()
 	e.look(now)
 	var refusal *kubeaction.Refusal
+	var halted *kubeaction.Halted
 	switch {
 	case err == nil:
 		changes = e.ledger.Accept(ref, encodeReceipt(&receipt), now)
+	case errors.As(err, &halted):
+		// It has put back what it did, or a person has to look at what is left.
+		changes = e.ledger.Reject(ref, halted.Restored, clip(err.Error(), maxDetail), now)
 	case errors.As(err, &refusal) && refusal.Reason == kubeaction.ReasonTargetChanged && e.ledger.Replan(ref):
 		changes = nil
 	case errors.As(err, &refusal):

@@ -160,6 +160,7 @@ func (e *remediationExporter) Start(ctx context.Context, host component.Host) er
 		for range e.cfg.Kubernetes.Get().Workers {
 			e.running.Go(func() { e.carryOut(background) })
 		}
+		e.running.Go(func() { e.reviewPermissions(background) })
 		e.mu.Lock()
 		e.wakeSteps()
 		e.mu.Unlock()

@@ -58,9 +58,10 @@ func (e *remediationExporter) reserved(
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 	defer cancel()
 	var refusal *kubeaction.Refusal
+	var halted *kubeaction.Halted
 	var told error
 	switch {
-	case err == nil:
+	case err == nil, errors.As(err, &halted): // what was stopped half-way has been done as well
 		told = e.fleet.Done(ctx, plan.Key)
 	case errors.As(err, &refusal):
 		told = e.fleet.Release(ctx, plan.Key)

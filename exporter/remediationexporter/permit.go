@@ -24,7 +24,7 @@ type permit struct {
 }
 
 // Allow implements kubeaction.Permit.
-func (p *permit) Allow(ctx context.Context, _ kubeaction.Request) error {
+func (p *permit) Allow(ctx context.Context, request kubeaction.Request) error {
 	if err := p.e.rate.Wait(ctx); err != nil {
 		return fmt.Errorf("wait for the rate limit: %w", err)
 	}
@@ -35,6 +35,9 @@ func (p *permit) Allow(ctx context.Context, _ kubeaction.Request) error {
 	switch {
 	case w.Paused != "":
 		return fmt.Errorf("%w: automation is paused by %s", errWithdrawn, w.Paused)
+	case request.Restoring && !p.undo:
+		// A step that stopped half-way puts back what it did, whatever has become of the intent.
+		return nil
 	case w.Standby:
 		return fmt.Errorf("%w: another replica leads", errWithdrawn)
 	}

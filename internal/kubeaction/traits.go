@@ -7,8 +7,11 @@ var Reasons = []Reason{
 }
 
 // Destructive reports whether the action takes something away that does not come back by itself: pods, capacity of a node,
-// traffic, a tier.
+// traffic, a tier. Giving it back is not destructive.
 func (s *Step) Destructive() bool {
+	if s != nil && (s.Uncordon != nil || s.Release != nil || s.Restore != nil) {
+		return false
+	}
 	switch s.Class() {
 	case ClassPod, ClassNode, ClassNetwork, ClassShed:
 		return true
