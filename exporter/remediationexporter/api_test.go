@@ -109,7 +109,7 @@ func (r *rig) over(by, method, path, body string) answer {
 	return newAnswer(r.t, resp.StatusCode, resp.Header, resp.Body)
 }
 
-func (r *rig) exporter() *remediationExporter { return r.exp.(*remediationExporter) }
+func (r *rig) exporter() *remediationExporter { return r.exp.(*logsView).lease.Engine() }
 
 // ask asks the api's handler, without a network, so that it can be done in a bubble.
 func (r *rig) ask(by, method, path, body string) answer {

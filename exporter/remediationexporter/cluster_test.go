@@ -107,6 +107,7 @@ func (r *rig) onCluster(edit func(*PlaybookConfig)) *fakeCluster {
 	p.Name, p.When, p.Mode = "restart", []string{"true"}, "auto"
 	p.Scope.Namespaces = []string{"shop"}
 	p.Verify.Within = 90 * time.Second
+	p.Verify.Workload.Enabled = false // its tests switch it on
 	p.Steps = []StepConfig{restartStep("next")}
 	if edit != nil {
 		edit(&p)

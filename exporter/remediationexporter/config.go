@@ -49,6 +49,8 @@ type Config struct {
 	Audit AuditConfig `mapstructure:"audit"`
 	// MaxEventAge is the age, wall time against event time, past which an incident event leads to no action; 0 is no limit.
 	MaxEventAge time.Duration `mapstructure:"max_event_age"`
+	// Verification bounds what the verification of all playbooks keeps and does.
+	Verification VerificationConfig `mapstructure:"verification"`
 	// Kubernetes is the cluster on which playbooks act.
 	Kubernetes configoptional.Optional[KubernetesConfig] `mapstructure:"kubernetes"`
 	// LeaderElector is the k8s_leader_elector extension that chooses which replica acts; nil means this one does.
@@ -83,6 +85,7 @@ func createDefaultConfig() component.Config {
 		Approvals:    defaultApprovals(),
 		Audit:        defaultAudit(),
 		MaxEventAge:  5 * time.Minute,
+		Verification: defaultVerification(),
 		Kubernetes:   configoptional.Default(defaultKubernetes()),
 		QueueSize:    1000,
 		RetryConfig:  retry,
@@ -147,8 +150,14 @@ func (c *Config) validateSteps(i int) []error {
 		if step.Kubernetes != nil && !c.Kubernetes.HasValue() {
 			errs = append(errs, fmt.Errorf("playbooks::%d::steps::%d: kubernetes must not be set without a cluster; add the kubernetes block of the exporter", i, j))
 		}
-		if v := p.verify(j); v.Within > c.ForgetAfter {
+		v := p.verify(j)
+		if v.Within > c.ForgetAfter {
 			errs = append(errs, fmt.Errorf("playbooks::%d::steps::%d: verify::within must be at most forget_after (%s), got %s", i, j, c.ForgetAfter, v.Within))
+		}
+		if p.assessed(j) {
+			if err := v.validateAssessed(); err != nil {
+				errs = append(errs, fmt.Errorf("playbooks::%d::steps::%d: verify: %w", i, j, err))
+			}
 		}
 	}
 	return errs

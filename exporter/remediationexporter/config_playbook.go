@@ -170,12 +170,6 @@ type ParameterConfig struct {
 	From  Reference `mapstructure:"from"`
 }
 
-// VerifyConfig says when an action has helped.
-type VerifyConfig struct {
-	// Within is how long the webhook has to accept the action, and then how long the incident has to recover.
-	Within time.Duration `mapstructure:"within"`
-}
-
 func defaultPlaybook() PlaybookConfig {
 	return PlaybookConfig{
 		ErrorMode:     ottl.IgnoreError,
@@ -188,9 +182,6 @@ func defaultPlaybook() PlaybookConfig {
 		Verify:        defaultVerify(),
 	}
 }
-
-// defaultVerify allows for a minute of quiet, after which an incident counts as resolved, and the time a cure takes.
-func defaultVerify() VerifyConfig { return VerifyConfig{Within: 3 * time.Minute} }
 
 // Unmarshal puts the user's settings over the defaults.
 func (c *PlaybookConfig) Unmarshal(conf *confmap.Conf) error {
@@ -336,14 +327,6 @@ func (c *ParameterConfig) Validate() error {
 	default:
 		return nil
 	}
-}
-
-// Validate checks the time for verification.
-func (c *VerifyConfig) Validate() error {
-	if c.Within < time.Second {
-		return fmt.Errorf("within must be at least 1s, got %s", c.Within)
-	}
-	return nil
 }
 
 // UnmarshalText reads a reference and refuses those that are not on the list.

@@ -80,7 +80,7 @@ func TestConfigEveryField(t *testing.T) {
 			"service": {From: "cause.entity.name"}, "replicas": {Value: "3"},
 		}},
 	}}
-	p.Verify = VerifyConfig{Within: 2 * time.Minute}
+	p.Verify.Within, p.Verify.Settle, p.Verify.Hold = 2*time.Minute, 15*time.Second, 20*time.Second
 	want.Playbooks = []PlaybookConfig{p}
 	assert.Equal(t, want, cfg)
 }

@@ -99,7 +99,7 @@ func (c *WebhookConfig) Unmarshal(conf *confmap.Conf) error {
 
 // Validate checks what can be known without connecting.
 func (c *WebhookConfig) Validate() error {
-	errs := []error{c.validateEndpoint()}
+	errs := []error{validateEndpoint(c.Endpoint, c.AllowPrivateRanges)}
 	if len(c.Secrets) == 0 || len(c.Secrets) > maxSecrets {
 		errs = append(errs, fmt.Errorf("secrets must hold 1 to %d values, got %d; receivers tell our messages from forged ones by them", maxSecrets, len(c.Secrets)))
 	}
@@ -130,14 +130,14 @@ func (c *WebhookConfig) Validate() error {
 }
 
 // validateEndpoint never quotes the URL: its path or query is often a secret.
-func (c *WebhookConfig) validateEndpoint() error {
-	u, err := url.Parse(c.Endpoint)
+func validateEndpoint(endpoint string, allowPrivate bool) error {
+	u, err := url.Parse(endpoint)
 	switch {
 	case err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "":
 		return errors.New("endpoint must be an http or https URL with a host")
 	case u.User != nil:
 		return errors.New("endpoint must not hold a user or password; use an auth extension or headers")
-	case c.AllowPrivateRanges:
+	case allowPrivate:
 		return nil
 	}
 	addr, err := netip.ParseAddr(u.Hostname())

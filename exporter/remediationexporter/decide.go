@@ -34,6 +34,9 @@ type book struct {
 	conditions []*condition
 	// hooks are those of the steps; nil for a step on Kubernetes.
 	hooks []*webhook
+	// steps are the signals on which the verification of each step rests, and signals all that read a metric.
+	steps   []*stepSignals
+	signals []*metricSignal
 }
 
 func newBook(cfg *PlaybookConfig, set component.TelemetrySettings, hooks map[string]*webhook) (*book, error) {
@@ -59,7 +62,7 @@ func newBook(cfg *PlaybookConfig, set component.TelemetrySettings, hooks map[str
 		c := &cfg.Steps[i]
 		step := playbook.Step{
 			Name: c.action(), Class: classWebhook, Destructive: c.Destructive, Continue: c.Continue,
-			OnFailure: playbook.OnFailure(c.OnFailure), Within: cfg.verify(i).Within,
+			OnFailure: playbook.OnFailure(c.OnFailure), Within: cfg.verify(i).Within, Assessed: cfg.assessed(i),
 		}
 		if c.Kubernetes != nil {
 			step.Class, step.Planned, step.Destructive = string(c.Kubernetes.Class()), true, c.Kubernetes.Destructive()
@@ -290,9 +293,12 @@ func (e *remediationExporter) ask(ctx context.Context, b *book, ev *incoming, no
 	inc := &ev.Incident
 	o := playbook.Observation{
 		Incident: inc.ID, Revision: inc.Revision, At: ev.Time, Confidence: inc.Cause().Confidence, CauseKind: string(inc.Cause().Kind),
-		Target: b.cfg.target(inc), Criticality: inc.Cause().Resource[semconv.AttrServiceCriticality], Witnesses: witnesses(inc),
+		Target: b.cfg.target(inc), Criticality: inc.Cause().Resource[semconv.AttrServiceCriticality], Witnesses: len(sources(inc)),
 	}
 	o.Orders, o.Obstacle, o.ObstacleDetail = b.cfg.orders(inc)
+	if len(b.signals) > 0 {
+		o.Signals = e.watch.failing(b, newAbout(inc, b.cfg), ev.Time, now, now)
+	}
 	age := now.Sub(ev.Time)
 	switch {
 	case o.Obstacle != "":

@@ -105,7 +105,9 @@ func (e *remediationExporter) prepare(ctx context.Context, ref playbook.Ref, pla
 			zap.String("playbook", ref.Playbook), zap.Error(err))
 		return false, true
 	default:
-		changes, goOn = e.ledger.Admit(ref, planOf(&plan), now)
+		admitted := planOf(&plan)
+		admitted.Signals = e.failing(ref, play, now)
+		changes, goOn = e.ledger.Admit(ref, admitted, now)
 	}
 	e.report(ctx, changes, now)
 	return goOn, e.storeAndUnlock(ctx)

@@ -15,6 +15,7 @@ import (
 	"go.opentelemetry.io/collector/exporter"
 	"go.opentelemetry.io/collector/extension/xextension/storage"
 	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.uber.org/zap"
 	"golang.org/x/time/rate"
 
@@ -35,6 +36,7 @@ type remediationExporter struct {
 	telemetry *instruments
 	books     []*book
 	windows   *timewindow.Set
+	watch     *watcher
 
 	client     storage.Client
 	persistent bool
@@ -115,6 +117,9 @@ func newRemediationExporter(ctx context.Context, set exporter.Settings, cfg *Con
 	for _, b := range e.books {
 		rules = append(rules, b.rule)
 	}
+	if e.watch, err = newWatcher(&cfg.Verification, tel, set.TelemetrySettings, e.books); err != nil {
+		return nil, errors.Join(err, e.telemetry.shutdown())
+	}
 	limits := playbook.Limits{MaxIncidents: cfg.MaxIncidents, ForgetAfter: cfg.ForgetAfter}
 	e.ledger = playbook.NewLedger(limits, playbook.NewPolicy(cfg.policySettings()), rules...)
 	return e, nil
@@ -135,6 +140,11 @@ func (e *remediationExporter) Start(ctx context.Context, host component.Host) er
 			return fmt.Errorf("start the export of the audit: %w", err)
 		}
 	}
+	for _, p := range e.probes() {
+		if err := p.start(ctx, host, e.set.TelemetrySettings); err != nil {
+			return fmt.Errorf("start probe %s: %w", p.name, err)
+		}
+	}
 	if err := e.openStorage(ctx, host); err != nil {
 		return err
 	}
@@ -147,6 +157,10 @@ func (e *remediationExporter) Start(ctx context.Context, host component.Host) er
 	if err := e.elect(host); err != nil {
 		return err
 	}
+	// Before the first event, what was known when we stopped must be what is known now.
+	e.mu.Lock()
+	e.verify(ctx, time.Now())
+	e.settleAndUnlock(ctx)
 	background, cancel := context.WithCancel(context.Background())
 	e.cancel = cancel
 	for _, h := range e.hooks {
@@ -226,6 +240,7 @@ func (e *remediationExporter) Shutdown(ctx context.Context) error {
 				e.telemetry.lost(ctx, lostExhausted, e.queued())
 			}
 			e.dirty = true
+			e.saveVerifications()
 			errs = errors.Join(errs, e.commit(ctx), e.client.Close(ctx))
 			e.mu.Unlock()
 		}
@@ -234,6 +249,9 @@ func (e *remediationExporter) Shutdown(ctx context.Context) error {
 		}
 		if e.export != nil {
 			e.export.base.close()
+		}
+		for _, p := range e.probes() {
+			p.stop()
 		}
 		errs = errors.Join(errs, e.telemetry.shutdown())
 	})
@@ -256,6 +274,12 @@ func (e *remediationExporter) ConsumeLogs(ctx context.Context, ld plog.Logs) err
 	return nil
 }
 
+// ConsumeMetrics takes the series that signals select. It never refuses a batch: what cannot be read is counted.
+func (e *remediationExporter) ConsumeMetrics(ctx context.Context, md pmetric.Metrics) error {
+	e.watch.take(ctx, md, time.Now())
+	return nil
+}
+
 // tick ends what waits in vain.
 func (e *remediationExporter) tick(ctx context.Context) {
 	ticker := time.NewTicker(tickInterval)
@@ -266,6 +290,7 @@ func (e *remediationExporter) tick(ctx context.Context) {
 			return
 		case now := <-ticker.C:
 			e.expire(ctx, now)
+			e.askSignals(ctx, now)
 		}
 	}
 }
@@ -274,6 +299,7 @@ func (e *remediationExporter) expire(ctx context.Context, now time.Time) {
 	e.mu.Lock()
 	e.look(now)
 	e.ledger.Policy().Tick(now)
+	e.verify(ctx, now)
 	e.report(ctx, e.ledger.Expire(now), now)
 	e.report(ctx, e.ledger.Reconsider(now), now)
 	e.prune(ctx, now)

@@ -26,6 +26,7 @@ import (
 	"go.opentelemetry.io/collector/exporter"
 	"go.opentelemetry.io/collector/exporter/exportertest"
 	"go.opentelemetry.io/collector/extension/xextension/storage"
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
@@ -186,14 +187,17 @@ func (h testHost) GetExtensions() map[component.ID]component.Component { return 
 
 // rig is an exporter with its surroundings.
 type rig struct {
-	t     testing.TB
-	cfg   *Config
-	exp   exporter.Logs
-	tel   *componenttest.Telemetry
-	logs  *observer.ObservedLogs
-	host  testHost
-	hooks map[string]*receiver
-	disk  *memoryStorage
+	t   testing.TB
+	cfg *Config
+	exp exporter.Logs
+	// metrics is the same exporter in a metrics pipeline, if it is in one.
+	metrics       exporter.Metrics
+	createMetrics func() (exporter.Metrics, error)
+	tel           *componenttest.Telemetry
+	logs          *observer.ObservedLogs
+	host          testHost
+	hooks         map[string]*receiver
+	disk          *memoryStorage
 	// cluster and fleet stand in for an API server, if set.
 	cluster *fakeCluster
 	fleet   coordinator
@@ -262,11 +266,13 @@ func (r *rig) start() {
 	core, logs := observer.New(zap.DebugLevel)
 	r.logs = logs
 	set.Logger = zap.New(core)
-	exp, err := NewFactory().CreateLogs(r.t.Context(), set, r.cfg)
+	factory := NewFactory()
+	exp, err := factory.CreateLogs(r.t.Context(), set, r.cfg)
 	require.NoError(r.t, err)
 	r.exp = exp
+	r.createMetrics = func() (exporter.Metrics, error) { return factory.CreateMetrics(r.t.Context(), set, r.cfg) }
 	if r.cluster != nil {
-		exp.(*remediationExporter).useCluster(r.cluster, r.fleet)
+		r.exporter().useCluster(r.cluster, r.fleet)
 	}
 	require.NoError(r.t, exp.Start(r.t.Context(), r.host))
 }
@@ -280,6 +286,10 @@ func metadataSettings(tel *componenttest.Telemetry) exporter.Settings {
 
 func (r *rig) stop() {
 	r.t.Helper()
+	if r.metrics != nil {
+		require.NoError(r.t, r.metrics.Shutdown(context.Background()))
+		r.metrics = nil
+	}
 	require.NoError(r.t, r.exp.Shutdown(context.Background()))
 	require.NoError(r.t, r.tel.Shutdown(context.Background()))
 }
@@ -317,6 +327,10 @@ func (r *rig) audit() []string {
 		out = append(out, entry)
 	}
 	return out
+}
+
+func timestamp(after time.Duration) pcommon.Timestamp {
+	return pcommon.NewTimestampFromTime(t0.Add(after))
 }
 
 func logsOf(events ...semconv.IncidentEvent) plog.Logs {

@@ -20,13 +20,19 @@ type order struct {
 	// Subject is whom a Kubernetes action concerns.
 	Subject *kubeaction.Subject `json:"subject,omitempty"`
 	Reason  string              `json:"reason,omitempty"`
+	// About is kept for the signals of a playbook that rests on metrics.
+	About *about `json:"about,omitempty"`
 }
 
 // orders returns what the steps of a playbook ask for, or why the incident does not tell.
 func (c *PlaybookConfig) orders(inc *semconv.Incident) (orders []json.RawMessage, obstacle playbook.Reason, detail string) {
+	var concerned *about
+	if c.hasMetrics() {
+		concerned = newAbout(inc, c)
+	}
 	for i := range c.Steps {
 		step := &c.Steps[i]
-		o := order{Reason: clip(inc.Title, 200)}
+		o := order{Reason: clip(inc.Title, 200), About: concerned}
 		if step.Kubernetes != nil {
 			o.Subject = c.subject(inc)
 		} else {
@@ -61,8 +67,10 @@ func (c *PlaybookConfig) subject(inc *semconv.Incident) *kubeaction.Subject {
 	}
 }
 
+type workloadKind struct{ attribute, kind string }
+
 // workloadKinds are the resource attributes that name a workload, and of which kind.
-var workloadKinds = []struct{ attribute, kind string }{
+var workloadKinds = []workloadKind{
 	{semconv.AttrK8sDeploymentName, "Deployment"},
 	{semconv.AttrK8sStatefulSetName, "StatefulSet"},
 	{semconv.AttrK8sDaemonSetName, "DaemonSet"},
@@ -115,26 +123,35 @@ func (c *PlaybookConfig) target(inc *semconv.Incident) string {
 	return clip(entity.String(), maxParameterLen)
 }
 
-// witnesses counts the independent sources of evidence for the first cause: traces, metrics, logs, and what Kubernetes
-// itself or a change reports.
-func witnesses(inc *semconv.Incident) int {
-	var sources []string
+// sources are the independent sources of evidence for the first cause: traces, metrics, logs, and what Kubernetes itself or
+// a change reports.
+func sources(inc *semconv.Incident) []string {
+	var out []string
 	for _, e := range inc.Cause().Evidence {
-		source := "metrics"
-		switch {
-		case strings.HasPrefix(e.Signal, "traces_"):
-			source = "traces"
-		case strings.HasPrefix(e.Signal, "log"):
-			source = "logs"
-		case strings.HasPrefix(e.Signal, "k8s."), e.Kind == semconv.CauseChange:
+		source := sourceOf(e.Signal)
+		if e.Kind == semconv.CauseChange && source == "metrics" {
 			source = "kubernetes"
 		}
-		if !slices.Contains(sources, source) {
-			sources = append(sources, source)
+		if !slices.Contains(out, source) {
+			out = append(out, source)
 		}
 	}
-	if inc.Cause().Change != nil && !slices.Contains(sources, "kubernetes") {
-		sources = append(sources, "kubernetes")
+	if inc.Cause().Change != nil && !slices.Contains(out, "kubernetes") {
+		out = append(out, "kubernetes")
 	}
-	return len(sources)
+	return out
+}
+
+// sourceOf is the source of evidence that a signal is of, by its name.
+func sourceOf(signal string) string {
+	switch {
+	case strings.HasPrefix(signal, "traces_"):
+		return "traces"
+	case strings.HasPrefix(signal, "log"):
+		return "logs"
+	case strings.HasPrefix(signal, "k8s."):
+		return "kubernetes"
+	default:
+		return "metrics"
+	}
 }

@@ -44,7 +44,7 @@ func readmeConfigs(t *testing.T) []*Config {
 		require.NoError(t, xconfmap.Validate(cfg))
 		out = append(out, cfg)
 	}
-	require.Len(t, out, 5)
+	require.Len(t, out, 6)
 	return out
 }
 
@@ -95,6 +95,8 @@ func TestReadmeDefaults(t *testing.T) {
 	own := defaultWebhook()
 	step := StepConfig{}
 	require.NoError(t, step.Unmarshal(confmap.New()))
+	signal, probe := MetricSignalConfig{}, defaultProbe()
+	require.NoError(t, signal.Unmarshal(confmap.New()))
 	_, text, _ := strings.Cut(readme(t), "## Settings")
 	text, _, _ = strings.Cut(text, "\n## ")
 	tables := map[string]string{}
@@ -112,11 +114,16 @@ func TestReadmeDefaults(t *testing.T) {
 			"endpoint": "`127.0.0.1:8099`", "identity": "none", "operators": "none", "max_connections": "`64`", "max_request_body_size": "`16384`",
 			"read_timeout": "`10s`", "read_header_timeout": "`5s`", "write_timeout": "`30s`", "idle_timeout": "`1m0s`",
 		},
-		"The cluster": settingsOf(t, kube),
-		"A limit":     settingsOf(t, actionbudget.Limit{}),
-		"A window":    settingsOf(t, timewindow.Window{}),
-		"A playbook":  settingsOf(t, defaultPlaybook()),
-		"A step":      settingsOf(t, step),
+		"The cluster":     settingsOf(t, kube),
+		"A limit":         settingsOf(t, actionbudget.Limit{}),
+		"A window":        settingsOf(t, timewindow.Window{}),
+		"A playbook":      settingsOf(t, defaultPlaybook()),
+		"A step":          settingsOf(t, step),
+		"A metric signal": settingsOf(t, signal),
+		"A probe": {
+			"timeout": "`" + probe.Timeout.String() + "`", "status": fmt.Sprintf("`%v`", probe.Status), "interval": "`" + probe.Interval.String() + "`",
+			"successes": "`2`", "failures": "`0`", "allow_private_ranges": "`false`",
+		},
 	} {
 		require.Contains(t, tables, title)
 		got := map[string]string{}

@@ -3,6 +3,8 @@ package remediationexporter
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 
 	"go.opentelemetry.io/collector/component"
@@ -12,6 +14,7 @@ import (
 	"github.com/paramedic-otel/paramedic/exporter/remediationexporter/internal/metadata"
 	"github.com/paramedic-otel/paramedic/internal/kubeaction"
 	"github.com/paramedic-otel/paramedic/internal/playbook"
+	"github.com/paramedic-otel/paramedic/internal/verification"
 )
 
 // The values of the attributes of internal telemetry, as in metadata.yaml.
@@ -57,8 +60,8 @@ func newOptions(key string, values ...string) options {
 
 type instruments struct {
 	*metadata.TelemetryBuilder
-	outcomes, losses, ignored, refusals, skips, results, operations options
-	once                                                            sync.Once
+	outcomes, losses, ignored, refusals, skips, results, operations, points, verdicts, readings options
+	once                                                                                        sync.Once
 }
 
 func newInstruments(set component.TelemetrySettings) (*instruments, error) {
@@ -85,6 +88,10 @@ func newInstruments(set component.TelemetrySettings) (*instruments, error) {
 		skips:      newOptions("reason", skips...),
 		results:    newOptions("result", resultSuccess, resultRetryable, resultPermanent),
 		operations: newOptions("operation", opWrite, opDecode),
+		points:     newOptions("reason", pointReasons...),
+		verdicts: newOptions("verdict", verification.Unknown.String(), verification.Unmet.String(), verification.Met.String(),
+			verification.Worse.String()),
+		readings: newOptions("reading", slices.Collect(maps.Values(readingNames))...),
 	}, nil
 }
 
@@ -116,6 +123,9 @@ func (t *instruments) observe(e *remediationExporter) error {
 		t.RegisterExporterRemediationIncidentsCallback(gauge(func() int { return e.ledger.Len() })),
 		t.RegisterExporterRemediationIncidentsLimitCallback(gauge(func() int { return e.cfg.MaxIncidents })),
 		t.RegisterExporterRemediationQueuedEventsCallback(gauge(func() int { return e.queued() })),
+		t.RegisterExporterRemediationWatchedSeriesCallback(watched(e, func(w *watcher) int { return len(w.series) })),
+		t.RegisterExporterRemediationWatchedSeriesLimitCallback(watched(e, func(w *watcher) int { return w.cfg.MaxSeries })),
+		t.RegisterExporterRemediationVerificationsCallback(watched(e, func(w *watcher) int { return len(w.running) })),
 		t.RegisterExporterRemediationDisabledWebhooksCallback(gauge(func() int {
 			n := 0
 			for _, h := range e.hooks {
@@ -126,6 +136,16 @@ func (t *instruments) observe(e *remediationExporter) error {
 			return n
 		})),
 	)
+}
+
+// watched is a gauge of what the watcher holds.
+func watched(e *remediationExporter, value func(*watcher) int) metric.Int64Callback {
+	return func(_ context.Context, o metric.Int64Observer) error {
+		e.watch.mu.Lock()
+		defer e.watch.mu.Unlock()
+		o.Observe(int64(value(e.watch)))
+		return nil
+	}
 }
 
 func (t *instruments) shutdown() error {

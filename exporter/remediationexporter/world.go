@@ -24,7 +24,7 @@ type leaderElection interface {
 
 // look tells the ledger how the surroundings are now. e.mu is held.
 func (e *remediationExporter) look(now time.Time) playbook.World {
-	w := playbook.World{Paused: e.paused(), Standby: e.standby}
+	w := playbook.World{Paused: e.paused(), Standby: e.standby, Stale: e.watch.stale(now)}
 	if v := e.windows.Check(now); !v.OK {
 		w.Window = cmp.Or(v.Window, "outside every allow window")
 	}

@@ -55,6 +55,7 @@ func (p *Play) begin(step Step, now time.Time) {
 	p.AcceptedAt, p.Expires = time.Time{}, time.Time{}
 	p.Plan, p.Receipt, p.Approvals = nil, nil, nil
 	p.Assessed, p.Recovered, p.Assessment = step.Assessed, false, Unknown
+	p.Signals, p.SignalDetail = nil, ""
 }
 
 // entry returns where an admitted step goes by its mode, and charges it if it may act now.

@@ -94,11 +94,15 @@ func guardObstacle(_ *Ledger, a *asked) (Reason, string) {
 func guardWitnesses(_ *Ledger, a *asked) (Reason, string) {
 	destructive := a.rule.destructive()
 	n := a.play.Witnesses
+	if a.observation != nil {
+		n += a.observation.Signals
+	}
 	switch {
 	case a.plan == nil && a.rule.Steps[0].Planned:
 		n++
 	case a.plan != nil:
 		destructive = destructive || a.plan.Destructive
+		n += a.plan.Signals
 		if a.plan.Witness {
 			n++
 		}

@@ -148,6 +148,8 @@ type Observation struct {
 	Criticality string `json:"criticality,omitempty"`
 	// Witnesses is how many independent sources of evidence speak for the cause; the executor may add itself.
 	Witnesses int `json:"witnesses,omitempty"`
+	// Signals is how many further sources, which the executor watches itself, show failure now.
+	Signals int `json:"signals,omitempty"`
 	// Obstacle is set when the caller knows that the action cannot be carried out: a parameter without a value, or
 	// an executor that is gone. ObstacleDetail says it to a person.
 	Obstacle       Reason `json:"obstacle,omitempty"`
@@ -175,6 +177,8 @@ type Plan struct {
 	Summary     string `json:"summary"`
 	// Witness is set when the executor itself sees the target in trouble.
 	Witness bool `json:"witness,omitempty"`
+	// Signals is how many sources beyond the incident's, which the executor watches itself, show failure now.
+	Signals int `json:"signals,omitempty"`
 	// NoOp is set when the world already is as the step wants it.
 	NoOp bool `json:"no_op,omitempty"`
 	// Body is the executor's own.
@@ -234,6 +238,10 @@ type Play struct {
 	Recovered bool `json:"recovered,omitempty"`
 	// Assessment is what independent signals said last of the current step.
 	Assessment Assessment `json:"assessment,omitempty"`
+	// Signals is the caller's: what it needs to go on asking the signals after a restart. SignalDetail says to a person
+	// what stood against success last.
+	Signals      json.RawMessage `json:"signals,omitempty"`
+	SignalDetail string          `json:"signal_detail,omitempty"`
 	// Orders are the caller's, one for each step of the playbook: what exactly is asked for.
 	Orders []json.RawMessage `json:"orders,omitempty"`
 	// Witnesses is how many independent sources of evidence spoke for the cause.

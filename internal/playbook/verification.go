@@ -1,6 +1,9 @@
 package playbook
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // Assessment is what independent signals say of an action.
 type Assessment int
@@ -37,6 +40,20 @@ func (l *Ledger) Assess(ref Ref, a Assessment, now time.Time) []Change {
 	}
 }
 
+// Note keeps with an accepted step what its signals stand against it with, and, unless it is nil, what is needed to go on
+// asking them after a restart. Only the latter is worth storing.
+func (l *Ledger) Note(ref Ref, detail string, state json.RawMessage) {
+	p := l.at(ref)
+	if p == nil || p.Outcome != Accepted {
+		return
+	}
+	if state != nil {
+		l.Touch(ref.Incident)
+		p.Signals = state
+	}
+	p.SignalDetail = detail
+}
+
 func (l *Ledger) succeed(id, name string, p *Play, now time.Time) Change {
 	l.Touch(id)
 	l.policy.succeeded(now, name, p)
@@ -59,11 +76,19 @@ func (l *Ledger) unrecovered(id, name string, p *Play, detail string, now time.T
 	case l.world.Stale != "":
 		return []Change{l.inconclusive(change(id, name, p).Ref, p, ReasonNoData, l.world.Stale, now)}
 	case p.Recovered && p.Assessment == Unknown:
-		return []Change{l.inconclusive(change(id, name, p).Ref, p, ReasonNoData, "the incident ended, but the independent signals are missing or stale", now)}
+		return []Change{l.inconclusive(change(id, name, p).Ref, p, ReasonNoData, p.because("the incident ended, but the independent signals are missing, stale or too young"), now)}
 	case p.Recovered:
-		detail = "the incident ended, but the independent signals are not as they should be"
+		detail = p.because("the incident ended, but the independent signals are not as they should be")
 	}
 	return l.fail(id, name, p, ReasonNotRecovered, detail, now)
+}
+
+// because adds what the signals stand against success with.
+func (p *Play) because(detail string) string {
+	if p.SignalDetail == "" {
+		return detail
+	}
+	return detail + ": " + p.SignalDetail
 }
 
 // Resolve notes the end of an incident and gives the verdict on its actions. Recovered is false when it is not known

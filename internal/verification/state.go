@@ -84,6 +84,9 @@ func (r *run) check(settled, now time.Time) error {
 	case (r.Reading == Good) == r.Good.IsZero() || (r.Reading == Bad) == r.Bad.IsZero():
 		return errors.New("a stretch does not fit its last reading")
 	}
+	if r.Poor.After(r.Last) {
+		return errors.New("a reading is not of this time")
+	}
 	for _, since := range []time.Time{r.Good, r.Bad} {
 		if !since.IsZero() && (since.Before(settled) || since.After(r.Last)) {
 			return errors.New("a stretch is not of this time")

@@ -3,8 +3,8 @@
 //
 // A [Verification] is told readings of its signals: what a series, a probe or the API server says of a stretch of time. It
 // gives one of four verdicts, which are those of Kleene's logic with a sign of failure added. No news is never good news:
-// a signal that is missing, stale, broken, or good for not long enough is [Unknown], and so is the whole unless what is
-// known decides. Nothing that lies before the end of the settling time is judged.
+// a signal that is missing, stale, broken, or not known for long enough to be good is [Unknown], and so is the whole unless
+// what is known decides. Nothing that lies before the end of the settling time is judged.
 //
 // Time is an argument throughout, and there is one clock: callers map the time of their data to it.
 package verification
@@ -21,9 +21,9 @@ type Verdict int
 
 // The verdicts.
 const (
-	// Unknown means that a signal is missing, stale or broken, or has not been good for long enough.
+	// Unknown means that a signal is missing, stale or broken, or that it is not known for long enough to be good.
 	Unknown Verdict = iota
-	// Unmet means that it is not as it should be.
+	// Unmet means that it is not as it should be, or was not within the time for which it must be.
 	Unmet
 	// Met means that it has been as it should be for long enough.
 	Met
@@ -81,6 +81,8 @@ type run struct {
 	// the last reading was not.
 	Good time.Time `json:"good,omitzero"`
 	Bad  time.Time `json:"bad,omitzero"`
+	// Poor is the time of the latest reading that was a value and not good.
+	Poor time.Time `json:"poor,omitzero"`
 }
 
 // Verification judges one action. It is not safe for concurrent use.
@@ -142,6 +144,9 @@ func (v *Verification) Observe(signal int, series string, from, at time.Time, r 
 		s = &run{}
 		held[series] = s
 		v.changed = true
+	}
+	if (r == Neutral || r == Bad) && at.After(s.Poor) {
+		s.Poor = at
 	}
 	if !s.Last.IsZero() && !at.After(s.Last) {
 		return v.late(s, at, r)
@@ -244,7 +249,7 @@ func (v *Verification) Judge(now time.Time) Result {
 func (v *Verification) judge(signal int, now time.Time) (Verdict, string) {
 	var fresh, unmet, lost, silent int
 	var latest time.Time
-	held, worse := time.Duration(-1), false
+	held, worse, poor := time.Duration(-1), false, false
 	for _, s := range v.series[signal] {
 		if s.Last.After(latest) {
 			latest = s.Last
@@ -257,6 +262,7 @@ func (v *Verification) judge(signal int, now time.Time) (Verdict, string) {
 			continue
 		}
 		fresh++
+		poor = poor || now.Sub(s.Poor) < v.settings.Hold
 		switch s.Reading {
 		case Good:
 			if d := s.Last.Sub(s.Good); held < 0 || d < held {
@@ -286,6 +292,8 @@ func (v *Verification) judge(signal int, now time.Time) (Verdict, string) {
 		return Unknown, fmt.Sprintf("%d of %d series have no value", lost, fresh)
 	case silent > 0:
 		return Unknown, fmt.Sprintf("%d series fell silent while they were not as they should be", silent)
+	case held < v.settings.Hold && poor:
+		return Unmet, fmt.Sprintf("it was not as it should be within the last %s", v.settings.Hold)
 	case held < v.settings.Hold:
 		return Unknown, fmt.Sprintf("it has been good for %s of %s", held.Round(time.Second), v.settings.Hold)
 	default:

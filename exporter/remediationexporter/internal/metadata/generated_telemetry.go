@@ -29,6 +29,7 @@ type TelemetryBuilder struct {
 	mu                                    sync.Mutex
 	registrations                         []metric.Registration
 	ExporterRemediationActions            metric.Int64Counter
+	ExporterRemediationAssessments        metric.Int64Counter
 	ExporterRemediationAuditRecords       metric.Int64Counter
 	ExporterRemediationConditionErrors    metric.Int64Counter
 	ExporterRemediationDecisionDuration   metric.Float64Histogram
@@ -41,12 +42,18 @@ type TelemetryBuilder struct {
 	ExporterRemediationIncidentsLimit     metric.Int64ObservableGauge
 	ExporterRemediationLostAuditRecords   metric.Int64Counter
 	ExporterRemediationLostEvents         metric.Int64Counter
+	ExporterRemediationProbes             metric.Int64Counter
 	ExporterRemediationQueuedEvents       metric.Int64ObservableGauge
+	ExporterRemediationReceivedDatapoints metric.Int64Counter
 	ExporterRemediationReceivedRecords    metric.Int64Counter
+	ExporterRemediationRefusedDatapoints  metric.Int64Counter
 	ExporterRemediationRefusedRecords     metric.Int64Counter
 	ExporterRemediationSkippedActions     metric.Int64Counter
 	ExporterRemediationStorageErrors      metric.Int64Counter
 	ExporterRemediationTruncatedEvents    metric.Int64Counter
+	ExporterRemediationVerifications      metric.Int64ObservableGauge
+	ExporterRemediationWatchedSeries      metric.Int64ObservableGauge
+	ExporterRemediationWatchedSeriesLimit metric.Int64ObservableGauge
 }
 
 // TelemetryBuilderOption applies changes to default builder.
@@ -120,6 +127,51 @@ func (builder *TelemetryBuilder) RegisterExporterRemediationQueuedEventsCallback
 	return nil
 }
 
+// RegisterExporterRemediationVerificationsCallback sets callback for observable ExporterRemediationVerifications metric.
+func (builder *TelemetryBuilder) RegisterExporterRemediationVerificationsCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ExporterRemediationVerifications, obs: o})
+		return nil
+	}, builder.ExporterRemediationVerifications)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterExporterRemediationWatchedSeriesCallback sets callback for observable ExporterRemediationWatchedSeries metric.
+func (builder *TelemetryBuilder) RegisterExporterRemediationWatchedSeriesCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ExporterRemediationWatchedSeries, obs: o})
+		return nil
+	}, builder.ExporterRemediationWatchedSeries)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterExporterRemediationWatchedSeriesLimitCallback sets callback for observable ExporterRemediationWatchedSeriesLimit metric.
+func (builder *TelemetryBuilder) RegisterExporterRemediationWatchedSeriesLimitCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ExporterRemediationWatchedSeriesLimit, obs: o})
+		return nil
+	}, builder.ExporterRemediationWatchedSeriesLimit)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
 type observerInt64 struct {
 	embedded.Int64Observer
 	inst metric.Int64Observable
@@ -152,6 +204,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_exporter_remediation_actions",
 		metric.WithDescription("Decisions and outcomes of playbooks. [Development]"),
 		metric.WithUnit("{actions}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExporterRemediationAssessments, err = builder.meter.Int64Counter(
+		"otelcol_exporter_remediation_assessments",
+		metric.WithDescription("Changes of what the independent signals say of actions. [Development]"),
+		metric.WithUnit("{assessments}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ExporterRemediationAuditRecords, err = builder.meter.Int64Counter(
@@ -227,16 +285,34 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{events}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ExporterRemediationProbes, err = builder.meter.Int64Counter(
+		"otelcol_exporter_remediation_probes",
+		metric.WithDescription("Questions to URLs and to the API server while actions are verified. [Development]"),
+		metric.WithUnit("{requests}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ExporterRemediationQueuedEvents, err = builder.meter.Int64ObservableGauge(
 		"otelcol_exporter_remediation_queued_events",
 		metric.WithDescription("Events that wait for their webhook, over all webhooks. [Development]"),
 		metric.WithUnit("{events}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ExporterRemediationReceivedDatapoints, err = builder.meter.Int64Counter(
+		"otelcol_exporter_remediation_received_datapoints",
+		metric.WithDescription("Data points that came in. [Development]"),
+		metric.WithUnit("{datapoints}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ExporterRemediationReceivedRecords, err = builder.meter.Int64Counter(
 		"otelcol_exporter_remediation_received_records",
 		metric.WithDescription("Log records that came in. [Development]"),
 		metric.WithUnit("{records}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExporterRemediationRefusedDatapoints, err = builder.meter.Int64Counter(
+		"otelcol_exporter_remediation_refused_datapoints",
+		metric.WithDescription("Data points of selected metrics that were refused. [Development]"),
+		metric.WithUnit("{datapoints}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ExporterRemediationRefusedRecords, err = builder.meter.Int64Counter(
@@ -261,6 +337,24 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_exporter_remediation_truncated_events",
 		metric.WithDescription("Events whose incident was shortened to fit max_body_size. [Development]"),
 		metric.WithUnit("{events}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExporterRemediationVerifications, err = builder.meter.Int64ObservableGauge(
+		"otelcol_exporter_remediation_verifications",
+		metric.WithDescription("Actions that are being verified by independent signals. [Development]"),
+		metric.WithUnit("{verifications}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExporterRemediationWatchedSeries, err = builder.meter.Int64ObservableGauge(
+		"otelcol_exporter_remediation_watched_series",
+		metric.WithDescription("Series that are kept for signals. [Development]"),
+		metric.WithUnit("{series}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExporterRemediationWatchedSeriesLimit, err = builder.meter.Int64ObservableGauge(
+		"otelcol_exporter_remediation_watched_series_limit",
+		metric.WithDescription("The setting verification::max_series. [Development]"),
+		metric.WithUnit("{series}"),
 	)
 	errs = errors.Join(errs, err)
 	return &builder, errs

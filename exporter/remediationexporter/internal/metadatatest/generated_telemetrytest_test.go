@@ -36,7 +36,20 @@ func TestSetupTelemetry(t *testing.T) {
 		observer.Observe(1)
 		return nil
 	}))
+	require.NoError(t, tb.RegisterExporterRemediationVerificationsCallback(func(_ context.Context, observer metric.Int64Observer) error {
+		observer.Observe(1)
+		return nil
+	}))
+	require.NoError(t, tb.RegisterExporterRemediationWatchedSeriesCallback(func(_ context.Context, observer metric.Int64Observer) error {
+		observer.Observe(1)
+		return nil
+	}))
+	require.NoError(t, tb.RegisterExporterRemediationWatchedSeriesLimitCallback(func(_ context.Context, observer metric.Int64Observer) error {
+		observer.Observe(1)
+		return nil
+	}))
 	tb.ExporterRemediationActions.Add(context.Background(), 1)
+	tb.ExporterRemediationAssessments.Add(context.Background(), 1)
 	tb.ExporterRemediationAuditRecords.Add(context.Background(), 1)
 	tb.ExporterRemediationConditionErrors.Add(context.Background(), 1)
 	tb.ExporterRemediationDecisionDuration.Record(context.Background(), 1)
@@ -46,12 +59,18 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ExporterRemediationIgnoredRecords.Add(context.Background(), 1)
 	tb.ExporterRemediationLostAuditRecords.Add(context.Background(), 1)
 	tb.ExporterRemediationLostEvents.Add(context.Background(), 1)
+	tb.ExporterRemediationProbes.Add(context.Background(), 1)
+	tb.ExporterRemediationReceivedDatapoints.Add(context.Background(), 1)
 	tb.ExporterRemediationReceivedRecords.Add(context.Background(), 1)
+	tb.ExporterRemediationRefusedDatapoints.Add(context.Background(), 1)
 	tb.ExporterRemediationRefusedRecords.Add(context.Background(), 1)
 	tb.ExporterRemediationSkippedActions.Add(context.Background(), 1)
 	tb.ExporterRemediationStorageErrors.Add(context.Background(), 1)
 	tb.ExporterRemediationTruncatedEvents.Add(context.Background(), 1)
 	AssertEqualExporterRemediationActions(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualExporterRemediationAssessments(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterRemediationAuditRecords(t, testTel,
@@ -90,10 +109,19 @@ func TestSetupTelemetry(t *testing.T) {
 	AssertEqualExporterRemediationLostEvents(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
+	AssertEqualExporterRemediationProbes(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterRemediationQueuedEvents(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
+	AssertEqualExporterRemediationReceivedDatapoints(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterRemediationReceivedRecords(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualExporterRemediationRefusedDatapoints(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterRemediationRefusedRecords(t, testTel,
@@ -106,6 +134,15 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterRemediationTruncatedEvents(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualExporterRemediationVerifications(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualExporterRemediationWatchedSeries(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualExporterRemediationWatchedSeriesLimit(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 

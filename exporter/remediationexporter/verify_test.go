@@ -1,0 +1,112 @@
+package remediationexporter
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+
+	"github.com/paramedic-otel/paramedic/semconv"
+)
+
+// fed gives the exporter, once started, a metrics pipeline too.
+func (r *rig) fed() {
+	r.t.Helper()
+	var err error
+	r.metrics, err = r.createMetrics()
+	require.NoError(r.t, err)
+	require.NoError(r.t, r.metrics.Start(r.t.Context(), r.host))
+}
+
+// feed sends one gauge point of a service, at a time since t0.
+func (r *rig) feed(service string, after time.Duration, value float64) {
+	r.t.Helper()
+	require.NoError(r.t, r.metrics.ConsumeMetrics(context.Background(), gaugeOf(service, after, value)))
+}
+
+func gaugeOf(service string, after time.Duration, value float64) pmetric.Metrics {
+	md := pmetric.NewMetrics()
+	rm := md.ResourceMetrics().AppendEmpty()
+	rm.Resource().Attributes().PutStr(semconv.AttrServiceNamespace, "shop")
+	rm.Resource().Attributes().PutStr(semconv.AttrServiceName, service)
+	m := rm.ScopeMetrics().AppendEmpty().Metrics().AppendEmpty()
+	m.SetName("queue.size")
+	p := m.SetEmptyGauge().DataPoints().AppendEmpty()
+	p.SetTimestamp(timestamp(after))
+	p.SetDoubleValue(value)
+	return md
+}
+
+// watching makes the playbook rest on the size of the target's queue.
+func watching(p *PlaybookConfig) {
+	p.Verify = defaultVerify()
+	p.Verify.Within, p.Verify.Settle, p.Verify.Hold, p.Verify.FailHold = 2*time.Minute, 10*time.Second, 20*time.Second, 10*time.Second
+	p.Verify.StaleAfter = 20 * time.Second
+	p.Verify.Signals = []SignalConfig{{Name: "queue", Metric: &MetricSignalConfig{
+		Name: "queue.size", Of: OfTarget, Stat: StatValue, Below: new(10.0), FailAbove: new(100.0),
+	}}}
+	p.Steps[0].OnFailure = "escalate"
+}
+
+// TestSignalsDecide plays what a signal says after an action: one value every 5 seconds, the first right after it.
+func TestSignalsDecide(t *testing.T) {
+	const missing = -1
+	steady := func(v float64) func(int) float64 { return func(int) float64 { return v } }
+	for name, tc := range map[string]struct {
+		values func(n int) float64
+		ends   time.Duration // when the incident ends; 0 is never
+		want   string
+	}{
+		"recovered":                           {steady(1), 45 * time.Second, "succeeded/recovered"},
+		"not recovered":                       {steady(50), 0, "failed/not_recovered"},
+		"incident goes on, signals are good":  {steady(1), 0, "failed/not_recovered"},
+		"incident ended, signals are bad":     {steady(50), 45 * time.Second, "failed/not_recovered"},
+		"incident ended, signals are missing": {steady(missing), 45 * time.Second, "inconclusive/no_data"},
+		"flapping":                            {func(n int) float64 { return []float64{50, 1, 1, 1}[n%4] }, 45 * time.Second, "failed/not_recovered"},
+		"worse":                               {steady(200), 0, "failed/worse"},
+		"outage in the middle": {func(n int) float64 {
+			if n >= 4 {
+				return missing
+			}
+			return 1
+		}, 45 * time.Second, "inconclusive/no_data"},
+		"outage that ends": {func(n int) float64 {
+			if n >= 4 && n < 12 {
+				return missing
+			}
+			return 1
+		}, 45 * time.Second, "succeeded/recovered"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, "shop")
+				r.editHook("shop", only)
+				r.playbook("restart", "shop", watching)
+				r.start()
+				r.fed()
+				r.must(opened("i-1"))
+				const offset = 500 * time.Millisecond // so that no point comes at the same time as a tick
+				time.Sleep(offset)
+				for n := range 30 {
+					at := offset + time.Duration(n)*5*time.Second
+					if v := tc.values(n); v != missing {
+						r.feed("payment", at, v)
+					}
+					r.feed("cart", at, 1000) // another one's series says nothing of the target
+					if tc.ends != 0 && at == offset+tc.ends {
+						r.must(resolved("i-1", 2, at))
+					}
+					time.Sleep(5 * time.Second)
+				}
+				synctest.Wait()
+				audit := r.audit()
+				assert.Equal(t, tc.want, audit[len(audit)-1], r.logs.FilterMessage("remediation decision").All())
+				r.stop()
+			})
+		})
+	}
+}
