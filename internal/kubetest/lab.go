@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 
@@ -87,6 +88,7 @@ func run(m *testing.M, options Options) int {
 // lab and so keep to a namespace of their own; whoever disturbs nodes or the control plane itself uses [Start].
 func Shared(t testing.TB) *Lab {
 	t.Helper()
+	wellNamed(t)
 	shared.Lock()
 	defer shared.Unlock()
 	if shared.lab == nil && shared.err == nil {
@@ -109,6 +111,7 @@ func Shared(t testing.TB) *Lab {
 // Start starts a lab of the test's own, about 425 MB, and stops it when the test ends.
 func Start(t testing.TB, options Options) *Lab {
 	t.Helper()
+	wellNamed(t)
 	binary := os.Getenv(EnvBinary)
 	if binary == "" {
 		missing(t)
@@ -125,6 +128,14 @@ func Start(t testing.TB, options Options) *Lab {
 		}
 	})
 	return l
+}
+
+// wellNamed fails a test that make test-kubernetes would not run, so that it would be skipped everywhere.
+func wellNamed(t testing.TB) {
+	t.Helper()
+	if name := t.Name(); !strings.HasPrefix(name, "TestKubernetes") && !strings.HasPrefix(name, "BenchmarkKubernetes") {
+		t.Fatalf("%s needs a Kubernetes API: its name must begin with TestKubernetes, or make test-kubernetes does not run it", name)
+	}
 }
 
 // missing skips the test, or fails it where the lab is required.

@@ -39,6 +39,12 @@ func TestMissing(t *testing.T) {
 	assert.PanicsWithValue(t, "fail: "+todo, func() { missing(endedTB{t}) })
 }
 
+// A test that make test-kubernetes would pass over does not pass.
+func TestNames(t *testing.T) {
+	assert.PanicsWithValue(t, "fail: TestNames needs a Kubernetes API: its name must begin with TestKubernetes, or make test-kubernetes does not run it",
+		func() { Shared(endedTB{t}) })
+}
+
 // What tests share is not disturbed.
 func TestSharedLabIsNotDisturbed(t *testing.T) {
 	assert.PanicsWithValue(t, "fail: kube-apiserver may not be disturbed in a lab that tests share: start one with kubetest.Start",
