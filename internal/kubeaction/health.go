@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -29,7 +30,7 @@ func (c *Client) workloadHealth(ctx context.Context, o Object) (Health, error) {
 	if settled(u, r) {
 		return Health{Ready: true, Detail: detail}, nil
 	}
-	if why := failed(u); why != "" {
+	if why := failed(u, c.lastWrite(u)); why != "" {
 		return Health{Failed: true, Detail: detail + "; " + why}, nil
 	}
 	why, err := c.stuckPod(ctx, u)
@@ -61,8 +62,20 @@ func restartDone(u *unstructured.Unstructured) bool {
 	return stringAt(u, "spec", "restartAt") <= stringAt(u, "status", "restartedAt")
 }
 
-// failed reads the conditions of a workload for one that says it will not settle.
-func failed(u *unstructured.Unstructured) string {
+// lastWrite is when we changed the object last, by the API server's clock; zero if we never did.
+func (c *Client) lastWrite(u *unstructured.Unstructured) time.Time {
+	var last time.Time
+	for _, m := range u.GetManagedFields() {
+		if m.Manager == c.settings.FieldManager && m.Time != nil && m.Time.After(last) {
+			last = m.Time.Time
+		}
+	}
+	return last
+}
+
+// failed reads the conditions of a workload for one that says it will not settle. One from before our last write is about
+// what was before: a controller may observe a change first and correct its conditions later.
+func failed(u *unstructured.Unstructured, since time.Time) string {
 	if u.GetKind() == kindRollout.name && stringAt(u, "status", "phase") == "Degraded" {
 		return "the rollout is degraded: " + clean(stringAt(u, "status", "message"), 256)
 	}
@@ -75,6 +88,9 @@ func failed(u *unstructured.Unstructured) string {
 		text := func(name string) string {
 			s, _ := condition[name].(string)
 			return clean(s, 256)
+		}
+		if updated, err := time.Parse(time.RFC3339, text("lastUpdateTime")); err == nil && updated.Before(since) {
+			continue
 		}
 		if text("type") == "Progressing" && text("status") == "False" || text("type") == "ReplicaFailure" && text("status") == "True" {
 			return text("reason") + ": " + text("message")

@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/validation"
 )
 
 // maxOwners is how far up a chain of owners is followed; the longest in use (Pod, Job, CronJob) has three links.
@@ -22,7 +23,23 @@ func (c *Client) checkPlace(order Order) error {
 	if s.Namespace == "" {
 		return refuse(ReasonTargetMissing, "the incident's cause does not say in which namespace it is; add k8s.namespace.name to its resource or name the target in the playbook")
 	}
+	if err := checkNames(s); err != nil {
+		return err
+	}
 	return c.checkNamespace(order.Scope, s.Namespace)
+}
+
+// checkNames refuses what cannot be the name of an object: it comes from telemetry and goes into the path of requests.
+func checkNames(s Subject) error {
+	for _, part := range []struct{ what, name string }{{"namespace", s.Namespace}, {"workload", s.Name}, {"pod", s.Pod}} {
+		if part.name != "" && len(validation.IsDNS1123Subdomain(part.name)) > 0 {
+			return refuse(ReasonTargetMissing, "the incident's cause has %q as the name of its %s, which no object can have", clean(part.name, 64), part.what)
+		}
+	}
+	if s.Kind != "" && s.Name == "" {
+		return refuse(ReasonTargetMissing, "the incident's cause is a %s without a name", clean(s.Kind, 64))
+	}
+	return nil
 }
 
 func (c *Client) checkCluster(s Subject) error {

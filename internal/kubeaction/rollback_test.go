@@ -141,6 +141,43 @@ func TestKubernetesRollbackByControllerRevision(t *testing.T) {
 	b.refusedSoon(b.order("again", rollback(), "DaemonSet", "agent"), ReasonBounds, "ping-pong")
 }
 
+// A restart in between makes a revision too; going back goes past it. A condition of the failed rollout is not taken for one
+// of the rollback.
+func TestKubernetesRollbackPastRestarts(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, &Rollback{}, &RolloutRestart{})
+	web := kubetest.Deployment(b.ns, "web", 3)
+	deadline := int32(2)
+	web.Spec.ProgressDeadlineSeconds = &deadline
+	b.lab.Create(t, web)
+	b.lab.WaitRolledOut(t, web)
+	good := web.Spec.Template
+	b.apply(b.prepare(b.order("fresh", restart(), "Deployment", "web")))
+	b.lab.WaitRolledOut(t, web)
+	b.refusedSoon(b.order("none", rollback(), "Deployment", "web"), ReasonUnsupported, "no revision before")
+
+	b.breakIt(web, "web")
+	b.lab.Refresh(t, web)
+	b.apply(b.prepareSoon(b.order("restart", restart(), "Deployment", "web")))
+	b.lab.WaitFor(t, web, "has passed its deadline", func() error {
+		for _, condition := range web.Status.Conditions {
+			if condition.Reason == "ProgressDeadlineExceeded" {
+				return nil
+			}
+		}
+		return errors.New("it has not")
+	})
+	sick, err := b.client.Health(t.Context(), Receipt{Action: "rollback", Objects: []Object{{APIVersion: "apps/v1", Kind: "Deployment", Namespace: b.ns, Name: "web"}}})
+	require.NoError(t, err)
+	assert.True(t, sick.Failed)
+	assert.Contains(t, sick.Detail, "ProgressDeadlineExceeded")
+	h := b.healthy(b.apply(b.prepareSoon(b.order("undo", rollback(), "Deployment", "web"))))
+	assert.True(t, h.Ready, h.Detail)
+	b.lab.Refresh(t, web)
+	assert.Equal(t, good.Spec, web.Spec.Template.Spec)
+	b.refusedSoon(b.order("again", rollback(), "Deployment", "web"), ReasonBounds, "ping-pong")
+}
+
 // With ordered pods the one that never became ready keeps the rollback from going on: that is told, not waited for.
 func TestKubernetesRollbackOfOrderedPods(t *testing.T) {
 	t.Parallel()

@@ -114,6 +114,8 @@ func TestKubernetesRolloutRestartRefused(t *testing.T) {
 	b.refused(b.order("a", restart(), "ConfigMap", "kube-root-ca.crt"), ReasonPermission, "may not get")
 	b.refused(b.order("a", restart(), "Elephant", "zero"), ReasonUnsupported, "not known")
 	b.refused(b.order("a", restart(), "", ""), ReasonTargetMissing, "neither a workload nor a pod")
+	b.refused(b.order("a", restart(), "Deployment", ""), ReasonTargetMissing, "without a name")
+	b.refused(b.order("a", restart(), "Deployment", "../../secrets/token"), ReasonTargetMissing, "which no object can have")
 	b.refused(b.order("", restart(), "Deployment", "zero"), ReasonUnsupported, "intent must be")
 	b.refused(b.order("a", Step{}, "Deployment", "zero"), ReasonUnsupported, "exactly one")
 
