@@ -16,8 +16,9 @@ type journal struct {
 	before map[string]*Incident
 	// cooldowns has the former end of each cooldown that was changed; zero for one that was not there.
 	cooldowns map[cooldownKey]time.Time
-	// unstored are those that were changed already at Begin.
+	// unstored are those that were changed already at Begin, and taken is set once TakeChanged has given them since.
 	unstored map[string]bool
+	taken    bool
 }
 
 func newJournal() journal { return journal{changed: map[string]bool{}} }
@@ -57,8 +58,12 @@ func (inc *Incident) copy() *Incident {
 
 // TakeChanged returns the incidents that were changed, or forgotten, since it was last called, sorted.
 func (l *Ledger) TakeChanged() []string {
-	ids := sortedKeys(l.journal.changed)
-	clear(l.journal.changed)
+	j := &l.journal
+	if !j.taken {
+		maps.Copy(j.changed, j.unstored)
+	}
+	ids := sortedKeys(j.changed)
+	j.changed, j.taken = map[string]bool{}, j.begun
 	return ids
 }
 
@@ -85,16 +90,22 @@ func (l *Ledger) Begin() error {
 	if l.journal.begun {
 		return errors.New("begin: the last change of the ledger was neither committed nor rolled back")
 	}
-	l.journal.begun = true
-	l.journal.unstored = maps.Clone(l.journal.changed)
-	l.journal.before, l.journal.cooldowns = map[string]*Incident{}, map[cooldownKey]time.Time{}
+	l.journal = journal{
+		begun: true, changed: map[string]bool{}, unstored: l.journal.changed, before: map[string]*Incident{},
+		cooldowns: map[cooldownKey]time.Time{},
+	}
 	l.policy.begin()
 	return nil
 }
 
 // Commit ends what Begin began.
 func (l *Ledger) Commit() {
-	l.journal = journal{changed: l.journal.changed}
+	changed := l.journal.changed
+	if !l.journal.taken && l.journal.unstored != nil {
+		changed = l.journal.unstored
+		maps.Copy(changed, l.journal.changed)
+	}
+	l.journal = journal{changed: changed}
 	l.policy.commit()
 }
 
@@ -105,7 +116,7 @@ func (l *Ledger) Rollback() error {
 	}
 	before, cooldowns, unstored := l.journal.before, l.journal.cooldowns, l.journal.unstored
 	err := l.policy.rollback()
-	l.Commit()
+	l.journal = newJournal()
 	for id := range before {
 		if l.incidents[id] != nil {
 			l.drop(id)
