@@ -35,6 +35,8 @@ type fakeCluster struct {
 }
 
 func (c *fakeCluster) Review(_ context.Context, steps []*kubeaction.Step, scope kubeaction.Scope) ([]kubeaction.Missing, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.review == nil {
 		return nil, nil
 	}

@@ -26,6 +26,7 @@ type cluster interface {
 	Apply(ctx context.Context, p kubeaction.Plan) (kubeaction.Receipt, error)
 	Undo(ctx context.Context, r kubeaction.Receipt) (kubeaction.Receipt, error)
 	Health(ctx context.Context, r kubeaction.Receipt) (kubeaction.Health, error)
+	Review(ctx context.Context, steps []*kubeaction.Step, scope kubeaction.Scope) ([]kubeaction.Missing, error)
 }
 
 // steps is the queue of the plays whose current step waits for Kubernetes: each is worked on by one worker at a time.
@@ -87,6 +88,9 @@ func (e *remediationExporter) prepare(ctx context.Context, ref playbook.Ref, pla
 	ctx, cancel := context.WithDeadline(ctx, play.Deadline)
 	defer cancel()
 	o, err := e.kubeOrder(ref, play)
+	if err == nil {
+		err = e.permitted(ctx, ref)
+	}
 	var plan kubeaction.Plan
 	if err == nil {
 		plan, err = e.cluster.Prepare(ctx, o)

@@ -72,6 +72,8 @@ type remediationExporter struct {
 	world playbook.World
 	actor string
 	audit *audit
+	// lacking is how many permissions each playbook lacked when they were last reviewed.
+	lacking map[string]int
 	// dirty is set when the guards have changed otherwise than with an incident.
 	dirty bool
 	ops   []*storage.Operation
@@ -87,7 +89,7 @@ func newRemediationExporter(ctx context.Context, set exporter.Settings, cfg *Con
 		return nil, err
 	}
 	e := &remediationExporter{
-		cfg: cfg, set: set, logger: set.Logger, telemetry: tel, stop: make(chan struct{}), slots: newSlots(), audit: newAudit(cfg.Audit.MaxRecords),
+		cfg: cfg, set: set, logger: set.Logger, telemetry: tel, stop: make(chan struct{}), slots: newSlots(), lacking: map[string]int{}, audit: newAudit(cfg.Audit.MaxRecords),
 	}
 	if e.windows, err = timewindow.New(cfg.Windows); err != nil {
 		return nil, errors.Join(fmt.Errorf("windows: %w", err), e.telemetry.shutdown())
@@ -174,7 +176,7 @@ func (e *remediationExporter) Start(ctx context.Context, host component.Host) er
 		for range e.cfg.Kubernetes.Get().Workers {
 			e.running.Go(func() { e.carryOut(background) })
 		}
-		e.running.Go(func() { e.reviewPermissions(background) })
+		e.running.Go(func() { e.watchPermissions(background, host) })
 		e.mu.Lock()
 		e.wakeSteps()
 		e.mu.Unlock()

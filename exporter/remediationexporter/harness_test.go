@@ -201,7 +201,9 @@ type rig struct {
 	// cluster and fleet stand in for an API server, if set.
 	cluster *fakeCluster
 	fleet   coordinator
-	api     *APIConfig
+	// real is a client of a real API server.
+	real cluster
+	api  *APIConfig
 }
 
 // newRig makes a configuration with one webhook of each name, which subscribes to everything.
@@ -273,6 +275,9 @@ func (r *rig) start() {
 	r.createMetrics = func() (exporter.Metrics, error) { return factory.CreateMetrics(r.t.Context(), set, r.cfg) }
 	if r.cluster != nil {
 		r.exporter().useCluster(r.cluster, r.fleet)
+	}
+	if r.real != nil {
+		r.exporter().useCluster(r.real, r.fleet)
 	}
 	require.NoError(r.t, exp.Start(r.t.Context(), r.host))
 }

@@ -2,68 +2,155 @@ package remediationexporter
 
 import (
 	"context"
+	"fmt"
+	"slices"
+	"strings"
 	"time"
 
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/component/componentstatus"
 	"go.uber.org/zap"
 
 	"github.com/paramedic-otel/paramedic/internal/kubeaction"
+	"github.com/paramedic-otel/paramedic/internal/playbook"
 )
 
 const (
-	// reviewAttempts and reviewPause bound how long the API server is asked for our permissions at the start.
-	reviewAttempts = 10
-	reviewPause    = 30 * time.Second
+	// reviewAgain is how soon permissions are looked at again while some are missing or unknown, reviewEvery otherwise.
+	reviewAgain = time.Minute
+	reviewEvery = 10 * time.Minute
 )
 
-// reviewer tells which permissions steps lack; [kubeaction.Client] does.
-type reviewer interface {
-	Review(ctx context.Context, steps []*kubeaction.Step, scope kubeaction.Scope) ([]kubeaction.Missing, error)
+// review is what was last found about the permissions of all playbooks.
+type review struct {
+	missing, optional []string
+	err               error
 }
 
-// reviewPermissions names the permissions that the playbooks lack before any of them is needed. A step is refused for a
-// missing one in any case, so that this only tells earlier.
-func (e *remediationExporter) reviewPermissions(ctx context.Context) {
-	r, ok := e.cluster.(reviewer)
-	if !ok {
-		return
-	}
-	for _, b := range e.books {
-		e.reviewBook(ctx, r, b)
-	}
-}
-
-func (e *remediationExporter) reviewBook(ctx context.Context, r reviewer, b *book) {
-	var steps []*kubeaction.Step
-	for i := range b.cfg.Steps {
-		if b.cfg.Steps[i].Kubernetes != nil {
-			steps = append(steps, b.cfg.Steps[i].Kubernetes)
-		}
-	}
-	if len(steps) == 0 {
-		return
-	}
-	for attempt := 1; ; attempt++ {
-		missing, err := r.Review(ctx, steps, b.cfg.Scope)
-		if err == nil {
-			for _, m := range missing {
-				if m.Optional {
-					e.logger.Info("permission is missing, so the worst is assumed", zap.String("playbook", b.cfg.Name), zap.Stringer("rule", m))
-					continue
-				}
-				e.logger.Error("permission is missing, so steps will be refused: grant it", zap.String("playbook", b.cfg.Name), zap.Stringer("rule", m))
-			}
-			return
-		}
-		if attempt == reviewAttempts {
-			e.logger.Warn("permissions could not be reviewed", zap.String("playbook", b.cfg.Name), zap.Error(err))
-			return
-		}
+// watchPermissions names missing permissions before they are needed: at the start, and whenever that changes. The collector
+// goes on, since what else it does needs none of them.
+func (e *remediationExporter) watchPermissions(ctx context.Context, host component.Host) {
+	var told review
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-e.stop:
 			return
-		case <-time.After(reviewPause):
+		case <-timer.C:
+		}
+		r := e.reviewPermissions(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		e.tellPermissions(host, &told, &r)
+		told = r
+		if r.err != nil || len(r.missing) > 0 {
+			timer.Reset(reviewAgain)
+		} else {
+			timer.Reset(reviewEvery)
 		}
 	}
+}
+
+// reviewPermissions asks which permissions the playbooks lack, and notes which playbooks do.
+func (e *remediationExporter) reviewPermissions(ctx context.Context) review {
+	var r review
+	for _, b := range e.books {
+		missing, err := e.missing(ctx, b)
+		if err != nil {
+			r.err = err
+			return r
+		}
+		lacking := 0
+		for _, m := range missing {
+			text := b.cfg.Name + ": " + m.String()
+			if m.Optional {
+				r.optional = append(r.optional, text)
+			} else {
+				r.missing, lacking = append(r.missing, text), lacking+1
+			}
+		}
+		e.mu.Lock()
+		e.lacking[b.cfg.Name] = lacking
+		e.mu.Unlock()
+	}
+	return r
+}
+
+// missing asks which permissions the steps of a playbook lack.
+func (e *remediationExporter) missing(ctx context.Context, b *book) ([]kubeaction.Missing, error) {
+	var steps []*kubeaction.Step
+	for i := range b.cfg.Steps {
+		if step := b.cfg.Steps[i].Kubernetes; step != nil {
+			steps = append(steps, step)
+		}
+	}
+	if len(steps) == 0 {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, reviewAgain)
+	defer cancel()
+	return e.cluster.Review(ctx, steps, b.cfg.Scope)
+}
+
+// tellPermissions tells people what has changed.
+func (e *remediationExporter) tellPermissions(host component.Host, told, r *review) {
+	switch {
+	case r.err != nil:
+		if told.err == nil {
+			e.logger.Warn("permissions could not be reviewed and are asked for again", zap.Error(r.err))
+		}
+	case !slices.Equal(told.missing, r.missing) && len(r.missing) > 0:
+		e.logger.Warn("playbooks lack permissions and do nothing until these are granted; remediation-rbac prints the roles",
+			zap.Strings("missing", r.missing))
+		componentstatus.ReportStatus(host, componentstatus.NewRecoverableErrorEvent(
+			fmt.Errorf("playbooks lack permissions: %s", strings.Join(r.missing, "; "))))
+	case len(told.missing) > 0 && len(r.missing) == 0:
+		e.logger.Info("playbooks have the permissions that they lacked")
+		componentstatus.ReportStatus(host, componentstatus.NewEvent(componentstatus.StatusOK))
+	}
+	if r.err == nil && !slices.Equal(told.optional, r.optional) && len(r.optional) > 0 {
+		e.logger.Info("actions assume the worst about what they may not read", zap.Strings("missing", r.optional))
+	}
+}
+
+// permitted refuses a step of a playbook that lacked a permission for any of its steps when it was last reviewed, and still
+// does: half a playbook may be worse than none.
+func (e *remediationExporter) permitted(ctx context.Context, ref playbook.Ref) error {
+	e.mu.Lock()
+	lacking := e.lacking[ref.Playbook]
+	e.mu.Unlock()
+	b := e.bookOf(ref.Playbook)
+	if lacking == 0 || b == nil {
+		return nil
+	}
+	missing, err := e.missing(ctx, b)
+	if err != nil {
+		return fmt.Errorf("review permissions: %w", err)
+	}
+	var names []string
+	for _, m := range missing {
+		if !m.Optional {
+			names = append(names, m.String())
+		}
+	}
+	if len(names) > 0 {
+		return &kubeaction.Refusal{
+			Reason: kubeaction.ReasonPermission,
+			Detail: "our service account lacks what the playbook needs: " + strings.Join(names, ", ") + "; grant it",
+		}
+	}
+	return nil
+}
+
+// lackedPermissions counts what was missing at the last review. e.mu is held.
+func (e *remediationExporter) lackedPermissions() int {
+	n := 0
+	for _, lacking := range e.lacking {
+		n += lacking
+	}
+	return n
 }

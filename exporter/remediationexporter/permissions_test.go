@@ -1,101 +1,168 @@
 package remediationexporter
 
 import (
+	"context"
 	"errors"
-	"os"
-	"path/filepath"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component/componentstatus"
 
 	"github.com/paramedic-otel/paramedic/internal/kubeaction"
-	"github.com/paramedic-otel/paramedic/internal/playbook"
+	"github.com/paramedic-otel/paramedic/internal/kubetest"
+	"github.com/paramedic-otel/paramedic/semconv"
 )
 
-// TestHaltedStepIsNotRepeated shows that a step which stopped half-way is never carried out again: where it put back what it
-// did the playbook goes on as after any failure, and where it could not a person is called.
-func TestHaltedStepIsNotRepeated(t *testing.T) {
-	for name, tc := range map[string]struct {
-		restored bool
-		want     string
-	}{
-		"put back":          {true, "failed/refused"},
-		"could not be done": {false, "inconclusive/undelivered"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				r := newRig(t, "chat")
-				c := r.onCluster(nil)
-				tries := 0
-				c.apply = func(int) error {
-					tries++
-					return &kubeaction.Halted{Action: "drain", Why: errors.New("the deadline has passed"), Restored: tc.restored, Left: []string{"shop/web-1"}}
-				}
-				r.start()
-				r.must(opened("i-1"))
-				synctest.Wait()
-				time.Sleep(time.Minute)
-				synctest.Wait()
-				assert.Equal(t, 1, tries)
-				assert.Contains(t, r.audit(), tc.want)
-				r.stop()
-			})
-		})
-	}
-}
+const lackedMessage = "playbooks lack permissions and do nothing until these are granted; remediation-rbac prints the roles"
 
-// TestRestoringNeedsNoIntent shows that what stopped half-way may be put back after its intent has ended, but not against the
-// kill switch.
-func TestRestoringNeedsNoIntent(t *testing.T) {
+// A missing permission is named at the start, its playbook makes no call, and what else there is goes on.
+func TestMissingPermissionsAreNamedBeforeTheyAreNeeded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, "chat")
-		r.onCluster(nil)
-		r.cfg.KillSwitch.File = filepath.Join(t.TempDir(), "stop")
+		c := r.onCluster(nil)
+		granted := false
+		c.review = func([]*kubeaction.Step, kubeaction.Scope) ([]kubeaction.Missing, error) {
+			optional := kubeaction.Missing{Resource: "events", Verb: "list", Namespace: "shop", Optional: true}
+			if granted {
+				return []kubeaction.Missing{optional}, nil
+			}
+			return []kubeaction.Missing{
+				optional,
+				{Group: "apps", Resource: "deployments", Verb: "patch", Namespace: "shop"},
+				{Resource: "nodes", Verb: "patch"},
+			}, nil
+		}
 		r.start()
-		p := &permit{e: r.exp.(*remediationExporter), ref: playbook.Ref{Incident: "gone", Playbook: "restart"}}
-		require.ErrorIs(t, p.Allow(t.Context(), kubeaction.Request{Verb: "patch"}), errWithdrawn)
-		require.NoError(t, p.Allow(t.Context(), kubeaction.Request{Verb: "patch", Restoring: true}))
-		require.NoError(t, os.WriteFile(r.cfg.KillSwitch.File, nil, 0o600))
-		time.Sleep(time.Minute)
-		require.ErrorIs(t, p.Allow(t.Context(), kubeaction.Request{Verb: "patch", Restoring: true}), errWithdrawn)
+		synctest.Wait()
+		want := []any{
+			`restart: {apiGroups: ["apps"], resources: ["deployments"], verbs: ["patch"]} in a Role in namespace shop`,
+			`restart: {apiGroups: [""], resources: ["nodes"], verbs: ["patch"]} in a ClusterRole`,
+		}
+		told := r.logs.FilterMessage(lackedMessage).All()
+		require.Len(t, told, 1, "all of them at once")
+		assert.Equal(t, want, told[0].ContextMap()["missing"])
+		assert.Equal(t, 1, r.logs.FilterMessage("actions assume the worst about what they may not read").Len())
+		assert.EqualValues(t, 2, r.sum("missing_permissions"))
+		require.Len(t, r.statuses(), 1)
+		assert.Equal(t, componentstatus.StatusRecoverableError, r.statuses()[0].Status())
+		assert.ErrorContains(t, r.statuses()[0].Err(), want[0].(string)+"; "+want[1].(string))
+
+		r.must(opened("i-1"))
+		synctest.Wait()
+		assert.Equal(t, []string{"planned", "skipped/permission"}, r.audit())
+		prepared, applied, _ := c.calls()
+		assert.Zero(t, prepared+applied, "no call was made")
+		skipped := r.logs.FilterMessage("remediation decision").All()[1].ContextMap()
+		assert.Contains(t, skipped["detail"], `{apiGroups: ["apps"], resources: ["deployments"], verbs: ["patch"]}`)
+
+		time.Sleep(10 * reviewAgain)
+		synctest.Wait()
+		assert.Equal(t, 1, r.logs.FilterMessage(lackedMessage).Len(), "told once")
+		c.mu.Lock()
+		granted = true
+		c.mu.Unlock()
+		e := opened("i-2")
+		e.Time = e.Time.Add(10 * reviewAgain)
+		e = on(e, "shop/cart")
+		e.Incident.Causes[0].Resource[semconv.AttrK8sDeploymentName] = "cart"
+		r.must(e)
+		synctest.Wait()
+		_, applied, _ = c.calls()
+		assert.Equal(t, 1, applied, "what was granted meanwhile counts at once")
+		time.Sleep(reviewAgain)
+		synctest.Wait()
+		assert.Zero(t, r.sum("missing_permissions"))
+		require.Len(t, r.statuses(), 2)
+		assert.Equal(t, componentstatus.StatusOK, r.statuses()[1].Status())
 		r.stop()
 	})
 }
 
-// TestMissingPermissionsAreNamedAtStart shows that nobody has to wait for the first incident to learn of them.
-func TestMissingPermissionsAreNamedAtStart(t *testing.T) {
-	for failures, want := range map[int][]string{
-		3:              {"permission is missing, so steps will be refused: grant it", "permission is missing, so the worst is assumed"},
-		reviewAttempts: {"permissions could not be reviewed"},
-	} {
-		synctest.Test(t, func(t *testing.T) {
-			r := newRig(t, "chat")
-			asked := 0
-			r.onCluster(nil).review = func(steps []*kubeaction.Step, scope kubeaction.Scope) ([]kubeaction.Missing, error) {
-				if asked++; asked <= failures {
-					return nil, errors.New("connection refused")
-				}
-				require.Len(t, steps, 1)
-				return []kubeaction.Missing{
-					{Group: "apps", Resource: "deployments", Verb: "patch", Namespace: scope.Namespaces[0]},
-					{Resource: "events", Verb: "list", Namespace: scope.Namespaces[0], Optional: true},
-				}, nil
+func TestPermissionsThatCannotBeReviewed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "chat")
+		c := r.onCluster(nil)
+		down, reviews := true, 0
+		c.review = func([]*kubeaction.Step, kubeaction.Scope) ([]kubeaction.Missing, error) {
+			reviews++
+			if down {
+				return nil, errors.New("connection refused")
 			}
-			r.start()
-			time.Sleep(reviewAttempts * reviewPause)
-			synctest.Wait()
-			var got []string
-			for _, entry := range r.logs.All() {
-				if entry.ContextMap()["playbook"] == "restart" {
-					got = append(got, entry.Message)
-				}
-			}
-			assert.Equal(t, want, got)
-			assert.Equal(t, min(failures+1, reviewAttempts), asked)
-			r.stop()
-		})
+			return nil, nil
+		}
+		r.start()
+		time.Sleep(5*reviewAgain + time.Second)
+		synctest.Wait()
+		assert.Equal(t, 6, reviews, "asked again each minute")
+		assert.Equal(t, 1, r.logs.FilterMessage("permissions could not be reviewed and are asked for again").Len(), "told once")
+		assert.Empty(t, r.statuses())
+		c.mu.Lock()
+		down = false
+		c.mu.Unlock()
+		time.Sleep(reviewAgain)
+		synctest.Wait()
+		assert.Equal(t, 7, reviews)
+		time.Sleep(reviewEvery)
+		synctest.Wait()
+		assert.Equal(t, 8, reviews, "and less often once it is known")
+		r.stop()
+	})
+}
+
+// On a real API server, with an account that lacks one rule: it is named at the start, and nothing but reviews is asked.
+func TestKubernetesMissingPermissionIsNamedAtTheStart(t *testing.T) {
+	t.Parallel()
+	lab := kubetest.Shared(t)
+	ns, home := lab.Namespace(t), lab.Namespace(t)
+	web := kubetest.Deployment(ns, "web", 1)
+	lab.Create(t, web)
+	lab.WaitRolledOut(t, web)
+	step := &kubeaction.Step{RolloutRestart: &kubeaction.RolloutRestart{}}
+	rules := kubeaction.RulesFor([]*kubeaction.Step{step}, kubeaction.Scope{Namespaces: []string{ns}}).Namespaced[ns]
+	for i := range rules {
+		if rules[i].APIGroups[0] == "apps" && strings.Contains(strings.Join(rules[i].Verbs, ","), "patch") {
+			rules[i].Verbs = []string{"get", "list"}
+		}
 	}
+	account := lab.ServiceAccount(t, home, kubetest.Grant{Namespace: ns, Rules: rules})
+
+	r := newRig(t, "chat")
+	r.onCluster(func(p *PlaybookConfig) { p.Scope.Namespaces = []string{ns} })
+	r.cluster = nil
+	settings := kubeaction.DefaultSettings()
+	settings.Namespace = home
+	client, err := kubeaction.NewForConfig(account, settings, kubeaction.TransportSettings{})
+	require.NoError(t, err)
+	r.real = client
+	r.cfg.MaxEventAge = 0
+	r.start()
+	kubetest.Eventually(t, "it is named", func() error {
+		if r.logs.FilterMessage(lackedMessage).Len() != 1 {
+			return errors.New("not yet")
+		}
+		return nil
+	})
+	missing := r.logs.FilterMessage(lackedMessage).All()[0].ContextMap()["missing"]
+	assert.Equal(t, []any{
+		`restart: {apiGroups: ["apps"], resources: ["daemonsets"], verbs: ["patch"]} in a Role in namespace ` + ns,
+		`restart: {apiGroups: ["apps"], resources: ["deployments"], verbs: ["patch"]} in a Role in namespace ` + ns,
+		`restart: {apiGroups: ["apps"], resources: ["statefulsets"], verbs: ["patch"]} in a Role in namespace ` + ns,
+	}, missing)
+	e := opened("i-1")
+	e.Incident.Causes[0].Resource = map[string]string{semconv.AttrK8sNamespaceName: ns, semconv.AttrK8sDeploymentName: "web"}
+	require.NoError(t, r.exp.ConsumeLogs(context.Background(), logsOf(e)))
+	kubetest.Eventually(t, "the playbook is refused", func() error {
+		if audit := r.audit(); len(audit) != 2 || audit[1] != "skipped/permission" {
+			return errors.New(strings.Join(audit, ", "))
+		}
+		return nil
+	})
+	for _, request := range lab.Audit(t, account) {
+		assert.Contains(t, request.String(), "selfsubjectaccessreviews", "no other call was made")
+	}
+	r.stop()
 }

@@ -126,6 +126,7 @@ func (t *instruments) observe(e *remediationExporter) error {
 		t.RegisterExporterRemediationWatchedSeriesCallback(watched(e, func(w *watcher) int { return len(w.series) })),
 		t.RegisterExporterRemediationWatchedSeriesLimitCallback(watched(e, func(w *watcher) int { return w.cfg.MaxSeries })),
 		t.RegisterExporterRemediationVerificationsCallback(watched(e, func(w *watcher) int { return len(w.running) })),
+		t.RegisterExporterRemediationMissingPermissionsCallback(gauge(func() int { return e.lackedPermissions() })),
 		t.RegisterExporterRemediationDisabledWebhooksCallback(gauge(func() int {
 			n := 0
 			for _, h := range e.hooks {

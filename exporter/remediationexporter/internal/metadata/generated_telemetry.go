@@ -42,6 +42,7 @@ type TelemetryBuilder struct {
 	ExporterRemediationIncidentsLimit     metric.Int64ObservableGauge
 	ExporterRemediationLostAuditRecords   metric.Int64Counter
 	ExporterRemediationLostEvents         metric.Int64Counter
+	ExporterRemediationMissingPermissions metric.Int64ObservableGauge
 	ExporterRemediationProbes             metric.Int64Counter
 	ExporterRemediationQueuedEvents       metric.Int64ObservableGauge
 	ExporterRemediationReceivedDatapoints metric.Int64Counter
@@ -103,6 +104,21 @@ func (builder *TelemetryBuilder) RegisterExporterRemediationIncidentsLimitCallba
 		cb(ctx, &observerInt64{inst: builder.ExporterRemediationIncidentsLimit, obs: o})
 		return nil
 	}, builder.ExporterRemediationIncidentsLimit)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterExporterRemediationMissingPermissionsCallback sets callback for observable ExporterRemediationMissingPermissions metric.
+func (builder *TelemetryBuilder) RegisterExporterRemediationMissingPermissionsCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ExporterRemediationMissingPermissions, obs: o})
+		return nil
+	}, builder.ExporterRemediationMissingPermissions)
 	if err != nil {
 		return err
 	}
@@ -283,6 +299,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_exporter_remediation_lost_events",
 		metric.WithDescription("Events that no longer reach their webhook. [Development]"),
 		metric.WithUnit("{events}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExporterRemediationMissingPermissions, err = builder.meter.Int64ObservableGauge(
+		"otelcol_exporter_remediation_missing_permissions",
+		metric.WithDescription("Permissions without which playbooks do nothing, and which the API server does not grant, over all playbooks. [Development]"),
+		metric.WithUnit("{permissions}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ExporterRemediationProbes, err = builder.meter.Int64Counter(
