@@ -77,7 +77,7 @@ func (l *Lab) Token(t testing.TB, namespace, account string) *rest.Config {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(transport.CloseIdleConnections)
+	t.Cleanup(transport.close)
 	config.BearerToken = token.Status.Token
 	return config
 }

@@ -136,7 +136,7 @@ func (l *Lab) FaultProxy(t testing.TB, seed uint64, rules ...FaultRule) *FaultPr
 		end()
 		p.server.CloseClientConnections()
 		p.server.Close()
-		transport.CloseIdleConnections()
+		transport.close()
 	})
 	return p
 }
@@ -149,9 +149,9 @@ func (p *FaultProxy) Config(t testing.TB, config *rest.Config) *rest.Config {
 	through.Host, through.TLSClientConfig = p.server.URL, rest.TLSClientConfig{}
 	trusted := x509.NewCertPool()
 	trusted.AddCert(p.server.Certificate())
-	transport := &http.Transport{MaxIdleConnsPerHost: 64, TLSClientConfig: &tls.Config{RootCAs: trusted}}
+	transport := newTransport(&tls.Config{RootCAs: trusted})
 	through.Transport = transport
-	t.Cleanup(transport.CloseIdleConnections)
+	t.Cleanup(transport.close)
 	return through
 }
 

@@ -126,7 +126,7 @@ func TestKubernetesKubeconfigFile(t *testing.T) {
 		require.NoError(t, err)
 		httpClient, err := rest.HTTPClientFor(config)
 		require.NoError(t, err)
-		t.Cleanup(httpClient.CloseIdleConnections)
+		t.Cleanup(func() { net.CloseIdleConnectionsFor(httpClient.Transport) })
 		client, err := kubernetes.NewForConfigAndClient(config, httpClient)
 		require.NoError(t, err)
 		_, err = client.CoreV1().Pods(ns).List(t.Context(), metav1.ListOptions{})

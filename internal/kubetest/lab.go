@@ -3,7 +3,6 @@ package kubetest
 import (
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"os"
 	"strings"
 	"sync"
@@ -45,7 +44,7 @@ type Lab struct {
 
 	process   *process // nil when joined
 	own       bool     // one test's alone
-	transport *http.Transport
+	transport *transport
 	config    *rest.Config
 	client    *kubernetes.Clientset
 	dynamic   *dynamic.DynamicClient
@@ -57,6 +56,7 @@ var shared struct {
 	options Options
 	lab     *Lab
 	err     error
+	users   int // tests that use it now
 }
 
 // Main is the body of a TestMain: it runs the tests, stops the lab that they shared, and fails when goroutines are left. The
@@ -68,7 +68,7 @@ func run(m *testing.M, options Options) int {
 	shared.options = options
 	status := m.Run()
 	if shared.lab != nil {
-		shared.lab.transport.CloseIdleConnections()
+		shared.lab.transport.close()
 		if err := shared.lab.stop(); err != nil {
 			fmt.Fprintln(os.Stderr, "kubetest:", err)
 			status = max(status, 1)
@@ -104,8 +104,19 @@ func Shared(t testing.TB) *Lab {
 	if shared.err != nil {
 		t.Fatalf("no Kubernetes to test with: %v", shared.err)
 	}
-	t.Cleanup(shared.lab.transport.CloseIdleConnections)
+	shared.users++
+	t.Cleanup(leave)
 	return shared.lab
+}
+
+// leave closes the connections to the shared lab when no test uses it now: in a package whose TestMain is not ours nobody
+// else does.
+func leave() {
+	shared.Lock()
+	defer shared.Unlock()
+	if shared.users--; shared.users == 0 {
+		shared.lab.transport.close()
+	}
 }
 
 // Start starts a lab of the test's own, about 425 MB, and stops it when the test ends.
@@ -122,7 +133,7 @@ func Start(t testing.TB, options Options) *Lab {
 	}
 	l.own = true
 	t.Cleanup(func() {
-		l.transport.CloseIdleConnections()
+		l.transport.close()
 		if err := l.stop(); err != nil {
 			t.Errorf("stop the lab: %v", err)
 		}
@@ -175,22 +186,6 @@ func (l *Lab) connect() error {
 	return nil
 }
 
-// ownTransport returns the configuration with a transport that nobody else uses, so that its connections can be closed:
-// client-go otherwise keeps one per configuration for good.
-func ownTransport(config *rest.Config) (*rest.Config, *http.Transport, error) {
-	secure, err := rest.TLSConfigFor(config)
-	if err != nil {
-		return nil, nil, fmt.Errorf("read the certificates of the lab: %w", err)
-	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.Proxy, transport.TLSClientConfig, transport.MaxIdleConnsPerHost = nil, secure, 64
-	own := rest.CopyConfig(config)
-	own.TLSClientConfig = rest.TLSClientConfig{}
-	own.Transport = transport
-	own.QPS = -1 // the client's own rate limit would only slow tests down
-	return own, transport, nil
-}
-
 // Client returns the administrator's client.
 func (l *Lab) Client() kubernetes.Interface { return l.client }
 
@@ -208,6 +203,6 @@ func (l *Lab) Config(t testing.TB) *rest.Config {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(transport.CloseIdleConnections)
+	t.Cleanup(transport.close)
 	return own
 }
