@@ -15,10 +15,12 @@ import (
 const (
 	// drainPause is between two looks at a pod that is ending.
 	drainPause = 250 * time.Millisecond
-	// maxDrainFaults is how many times in a row the API server may fail before a drain is stopped.
-	maxDrainFaults = 5
+	// maxDrainFaults is how many times in a row the API server may fail, with pauses that double from faultPause on, before
+	// a drain is stopped: after about half a minute.
+	maxDrainFaults = 6
+	faultPause     = time.Second
 	// restoreTime is how long uncordoning may take after a drain was stopped.
-	restoreTime = 20 * time.Second
+	restoreTime = 30 * time.Second
 	// maxLeft bounds the names in a Halted.
 	maxLeft = 10
 )
@@ -90,12 +92,17 @@ type draining struct {
 // run evicts until nothing is left, and marks the node as drained.
 func (d *draining) run(ctx context.Context) error {
 	for {
-		work, err := d.look(ctx)
-		if err == nil && len(work.evict)+len(work.ending) == 0 {
-			return d.finish(ctx)
-		}
+		work, finished, err := d.look(ctx)
 		pause := drainPause
-		if err == nil && len(work.ending) == 0 {
+		switch {
+		case finished:
+			return nil
+		case err != nil:
+		case len(work.evict)+len(work.ending) == 0:
+			if err = d.finish(ctx); err == nil {
+				return nil
+			}
+		case len(work.ending) == 0:
 			pause, err = d.evictOne(ctx, work.evict)
 		}
 		switch {
@@ -104,7 +111,7 @@ func (d *draining) run(ctx context.Context) error {
 		case ctx.Err() != nil || d.lasting(err):
 			return err
 		default:
-			pause = evictPause
+			pause = faultPause << (d.faults - 1)
 		}
 		if left := d.until.Sub(d.client.now()); left <= 0 || pause > left {
 			if err != nil {
@@ -118,25 +125,28 @@ func (d *draining) run(ctx context.Context) error {
 	}
 }
 
-// look reads the node and its pods again: it has to be the same one, and still ours.
-func (d *draining) look(ctx context.Context) (drainWork, error) {
+// look reads the node and its pods again: it has to be the same one, and still ours. It is finished where it was marked so,
+// and only the answer to that was lost.
+func (d *draining) look(ctx context.Context) (work drainWork, finished bool, err error) {
 	node, err := d.client.typed.CoreV1().Nodes().Get(ctx, d.node.Name, metav1.GetOptions{})
 	if err != nil {
-		return drainWork{}, d.client.explain(err, d.node, "get")
+		return drainWork{}, false, d.client.explain(err, d.node, "get")
 	}
 	switch {
 	case string(node.UID) != d.node.UID:
-		return drainWork{}, nodeGone(d.node, node)
+		return drainWork{}, false, nodeGone(d.node, node)
+	case node.Annotations[annotationDrained] == d.key && node.Spec.Unschedulable:
+		return drainWork{}, true, nil
 	case drainOf(node.Annotations).key != d.key || !node.Spec.Unschedulable:
-		return drainWork{}, refuse(ReasonTargetChanged, "somebody uncordoned %s during the drain", d.node)
+		return drainWork{}, false, refuse(ReasonTargetChanged, "somebody uncordoned %s during the drain", d.node)
 	}
 	pods, err := d.client.listPods(ctx, d.node.Name)
 	if err != nil {
-		return drainWork{}, err
+		return drainWork{}, false, err
 	}
 	data := d.data
 	data.MaxPods = limitMaxPods
-	work, err := d.client.judgePods(pods, data)
+	work, err = d.client.judgePods(pods, data)
 	d.left = nil
 	for _, pod := range append(work.ending, work.evict...) {
 		if len(d.left) < maxLeft {
@@ -146,7 +156,7 @@ func (d *draining) look(ctx context.Context) (drainWork, error) {
 	if err == nil && d.evicted+len(work.evict) > d.data.MaxPods {
 		err = refuse(ReasonBounds, "more than max_pods (%d) pods would be evicted", d.data.MaxPods)
 	}
-	return work, err
+	return work, false, err
 }
 
 // evictOne evicts the first pod that may go now. It returns how long to wait before looking again.
@@ -172,13 +182,18 @@ func (d *draining) evictOne(ctx context.Context, pods []*corev1.Pod) (time.Durat
 	return pause, nil
 }
 
-// lasting tells whether an error ends the drain: a refusal, an internal error (which an eviction gives when it never can be
-// made), a permit that is gone, or a fault of the API server that does not pass.
+// lasting tells whether an error ends the drain: one that is final, an internal error (which an eviction gives when it never
+// can be made), or a fault of the API server that does not pass.
 func (d *draining) lasting(err error) bool {
+	d.faults++
+	return d.final(err) || apierrors.IsInternalError(err) || d.faults >= maxDrainFaults
+}
+
+// final tells whether the answer will always be the same: a refusal, or a permit that is gone.
+func (d *draining) final(err error) bool {
 	var refusal *Refusal
 	var forbidden *ForbiddenCall
-	d.faults++
-	return errors.As(err, &refusal) || errors.As(err, &forbidden) || apierrors.IsInternalError(err) || d.faults >= maxDrainFaults
+	return errors.As(err, &refusal) || errors.As(err, &forbidden)
 }
 
 func (d *draining) finish(ctx context.Context) error {
@@ -196,18 +211,32 @@ func (d *draining) halt(ctx context.Context, action string, why error) error {
 	ctx, cancel := context.WithTimeout(withRestoring(context.WithoutCancel(ctx)), restoreTime)
 	defer cancel()
 	h := &Halted{Action: action, Target: d.node, Why: why, Done: d.evicted, Left: d.left}
-	_, h.RestoreError = d.client.write(ctx, change{
-		object: d.node, key: d.key, mark: annotationUndone,
-		patch: func(u *unstructured.Unstructured) (fields, error) {
-			if drainOf(u.GetAnnotations()).key != d.key || d.data.WasCordoned {
-				return fields{"metadata": fields{"annotations": fields{annotationDraining: nil}}}, nil
-			}
-			return uncordonFields(), nil
-		},
-	})
+	for {
+		h.RestoreError = d.restore(ctx)
+		if h.RestoreError == nil || d.final(h.RestoreError) || wait(ctx, faultPause) != nil {
+			break
+		}
+	}
 	if refusal := (*Refusal)(nil); errors.As(h.RestoreError, &refusal) && (refusal.Reason == ReasonTargetChanged || refusal.Reason == ReasonTargetMissing) {
 		h.RestoreError = nil // The node itself is gone.
 	}
 	h.Restored = h.RestoreError == nil
 	return h
+}
+
+// restore uncordons the node if it is this drain that cordoned it.
+func (d *draining) restore(ctx context.Context) error {
+	_, err := d.client.write(ctx, change{
+		object: d.node, key: d.key, mark: annotationUndone,
+		patch: func(u *unstructured.Unstructured) (fields, error) {
+			if note, _ := noteOn(u.GetAnnotations()); note.Key != d.key || d.data.WasCordoned {
+				if drainOf(u.GetAnnotations()).key != d.key {
+					return nil, nil
+				}
+				return fields{"metadata": fields{"annotations": fields{annotationDraining: nil}}}, nil
+			}
+			return uncordonFields(), nil
+		},
+	})
+	return err
 }

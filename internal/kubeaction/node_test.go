@@ -14,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 
 	"github.com/paramedic-otel/paramedic/internal/kubetest"
 )
@@ -22,12 +23,14 @@ import (
 type nodeBench struct {
 	*bench
 	pool []corev1.Node
+	// config is that of the client's service account.
+	config *rest.Config
 }
 
 func (b *nodeBench) with(t *testing.T) *nodeBench {
 	inner := *b.bench
 	inner.T = t
-	return &nodeBench{bench: &inner, pool: b.pool}
+	return &nodeBench{bench: &inner, pool: b.pool, config: b.config}
 }
 
 // TestKubernetesNodes has all tests on nodes, one after the other: they share a cluster, of which each takes nodes away.
@@ -44,7 +47,7 @@ func TestKubernetesNodes(t *testing.T) {
 	settings.Namespace = "paramedic"
 	client, err := NewForConfig(sent.Watch(config), settings, TransportSettings{})
 	require.NoError(t, err)
-	b := &nodeBench{bench: &bench{T: t, lab: lab, ns: ns, sent: sent, client: client}}
+	b := &nodeBench{bench: &bench{T: t, lab: lab, ns: ns, sent: sent, client: client}, config: config}
 	for _, node := range lab.Nodes(t) {
 		lab.Patch(t, &node, `{"metadata":{"labels":{"pool":"web"}}}`)
 	}
@@ -60,6 +63,8 @@ func TestKubernetesNodes(t *testing.T) {
 		{"DrainDeadline", (*nodeBench).drainDeadline},
 		{"DrainStopsAtTwoBudgets", (*nodeBench).drainTwoBudgets},
 		{"DrainKilled", (*nodeBench).drainKilled},
+		{"DrainAmongFaults", (*nodeBench).drainAmongFaults},
+		{"DrainStopsAtServerError", (*nodeBench).drainServerError},
 		{"DrainResumed", (*nodeBench).drainResumed},
 		{"DrainOneAtATime", (*nodeBench).drainOneAtATime},
 		{"DrainOfCordonedNode", (*nodeBench).drainOfCordoned},
@@ -491,6 +496,78 @@ func (b *nodeBench) drainResumed() {
 	assert.Zero(b, b.on(name, "web"))
 	_, err = b.client.Undo(permitted(b.Context()), r)
 	require.NoError(b, err)
+}
+
+// through makes the client go through faults.
+func (b *nodeBench) through(rules ...kubetest.FaultRule) *kubetest.FaultProxy {
+	b.Helper()
+	proxy := b.lab.FaultProxy(b, 1)
+	client, err := NewForConfig(proxy.Config(b, b.config), b.client.settings, TransportSettings{})
+	require.NoError(b, err)
+	b.client = client
+	proxy.Inject(rules...)
+	return proxy
+}
+
+// Whatever gets lost on the way, each pod is evicted once, and the drain comes to its end.
+func (b *nodeBench) drainAmongFaults() {
+	name := b.pool[1].Name
+	b.pinned("web", name, 3)
+	p := b.prepare(b.nodeOrder("faults", drainStep(Drain{}), name))
+	eviction := []string{"pods/eviction"}
+	proxy := b.through(
+		kubetest.FaultRule{Fault: kubetest.FaultConflict, Verbs: []string{"patch"}, Times: 1},
+		kubetest.FaultRule{Fault: kubetest.FaultResetAfter, Verbs: []string{"patch"}, Skip: 1, Times: 1},
+		kubetest.FaultRule{Fault: kubetest.FaultResetAfter, Resources: eviction, Times: 1},
+		kubetest.FaultRule{Fault: kubetest.FaultUnavailable, Resources: eviction, Skip: 1, Times: 1},
+		kubetest.FaultRule{Fault: kubetest.FaultThrottled, Verbs: []string{"list"}, Resources: []string{"pods"}, Skip: 3, Times: 1},
+		kubetest.FaultRule{Fault: kubetest.FaultTruncated, Verbs: []string{"get"}, Resources: []string{"nodes"}, Skip: 5, Times: 1},
+	)
+	var r Receipt
+	attempts := 0
+	for ; attempts < 5; attempts++ {
+		var err error
+		if r, err = b.client.Apply(permitted(b.Context()), p); err == nil {
+			break
+		}
+		halted := &Halted{}
+		require.NotErrorAs(b, err, &halted)
+	}
+	assert.Less(b, attempts, 5)
+	for fault, times := range proxy.Injected() {
+		assert.Positive(b, times, fault)
+	}
+	assert.Len(b, proxy.Injected(), 5)
+	evicted := map[string]int{}
+	for _, write := range proxy.Reached.Writes() {
+		if write.Resource == "pods/eviction" && write.Code == 201 {
+			evicted[write.Name]++
+		}
+	}
+	assert.Len(b, evicted, 3)
+	for pod, times := range evicted {
+		assert.Equal(b, 1, times, pod)
+	}
+	assert.Zero(b, b.on(name, "web"))
+	b.undo(r)
+}
+
+// An internal error may be one that comes every time: the drain stops at once, even if uncordoning needs several attempts.
+func (b *nodeBench) drainServerError() {
+	name := b.pool[0].Name
+	b.pinned("web", name, 2)
+	p := b.prepare(b.nodeOrder("error", drainStep(Drain{}), name))
+	proxy := b.through(
+		kubetest.FaultRule{Fault: kubetest.FaultServerError, Resources: []string{"pods/eviction"}},
+		kubetest.FaultRule{Fault: kubetest.FaultResetBefore, Verbs: []string{"patch"}, Skip: 1, Times: 1},
+		kubetest.FaultRule{Fault: kubetest.FaultResetAfter, Verbs: []string{"patch"}, Skip: 2, Times: 1},
+	)
+	_, err := b.client.Apply(permitted(b.Context()), p)
+	halted := b.halted(err)
+	assert.True(b, halted.Restored, "%v", err)
+	assert.Equal(b, 1, proxy.Injected()[kubetest.FaultServerError], "asked once")
+	assert.Equal(b, 2, b.on(name, "web"))
+	assert.False(b, b.node(name).Spec.Unschedulable)
 }
 
 func (b *nodeBench) drainOneAtATime() {

@@ -19,7 +19,7 @@ func TestKubernetesReservationRace(t *testing.T) {
 	settings := DefaultReservationSettings()
 	settings.Namespace, settings.MaxAttempts = ns, 50
 	config := lab.ServiceAccount(t, ns, kubetest.Grant{Namespace: ns, Rules: ReservationRules(settings)})
-	granted := race(t, 5, 15, func(i int) *Reservations {
+	granted := race(t, 5, 15, false, func(i int) *Reservations {
 		client, err := NewForConfig(config, DefaultSettings(), TransportSettings{})
 		require.NoError(t, err)
 		mine := settings
@@ -40,6 +40,39 @@ func TestKubernetesReservationRace(t *testing.T) {
 		assert.Equal(t, stateDone, e.State)
 		assert.Equal(t, granted[e.Key], e.Holder)
 	}
+}
+
+// The same, while requests and answers get lost: whatever an executor learns, no key is granted twice, and the budget holds.
+func TestKubernetesReservationRaceAmongFaults(t *testing.T) {
+	t.Parallel()
+	lab := kubetest.Shared(t)
+	ns := lab.Namespace(t)
+	settings := DefaultReservationSettings()
+	settings.Namespace = ns
+	account := lab.ServiceAccount(t, ns, kubetest.Grant{Namespace: ns, Rules: ReservationRules(settings)})
+	proxy := lab.FaultProxy(t, 7)
+	config := proxy.Config(t, account)
+	var rules []kubetest.FaultRule
+	for _, fault := range []kubetest.Fault{
+		kubetest.FaultThrottled, kubetest.FaultServerError, kubetest.FaultUnavailable, kubetest.FaultConflict,
+		kubetest.FaultResetBefore, kubetest.FaultResetAfter, kubetest.FaultTruncated, kubetest.FaultStale,
+	} {
+		rules = append(rules, kubetest.FaultRule{Fault: fault, Resources: []string{"configmaps"}, Odds: 0.05})
+	}
+	proxy.Inject(rules...)
+	granted := race(t, 4, 15, true, func(i int) *Reservations {
+		client, err := NewForConfig(config, DefaultSettings(), TransportSettings{})
+		require.NoError(t, err)
+		mine := settings
+		mine.Holder = fmt.Sprintf("executor-%d", i)
+		r, err := client.Reservations(mine)
+		require.NoError(t, err)
+		return r
+	})
+	assert.NotEmpty(t, granted)
+	assert.LessOrEqual(t, len(granted), 10)
+	assert.Greater(t, len(proxy.Injected()), 4)
+	t.Logf("%d granted; faults: %v", len(granted), proxy.Injected())
 }
 
 // Two executors with the same claim at the same moment, again and again: exactly one wins each.

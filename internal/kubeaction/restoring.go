@@ -25,7 +25,7 @@ type Halted struct {
 	Target Object
 	// Why says what stood in the way.
 	Why error
-	// Done counts what was disturbed, and Left names what was not, of which there may be more.
+	// Done counts what is known to have been disturbed, and Left names what was not, of which there may be more.
 	Done int
 	Left []string
 	// Restored is set where everything that can be put back was. If not, RestoreError says why.
@@ -36,7 +36,7 @@ type Halted struct {
 // Error implements error.
 func (h *Halted) Error() string {
 	var text strings.Builder
-	fmt.Fprintf(&text, "%s of %s was stopped half-way: %v; %d pods were evicted", h.Action, h.Target, h.Why, h.Done)
+	fmt.Fprintf(&text, "%s of %s was stopped half-way: %v; at least %d pods were evicted", h.Action, h.Target, h.Why, h.Done)
 	if len(h.Left) > 0 {
 		fmt.Fprintf(&text, ", left are %s", strings.Join(h.Left, ", "))
 	}
