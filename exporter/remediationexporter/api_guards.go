@@ -151,7 +151,7 @@ func (a *api) resetBreaker(c *call) (any, error) {
 			return refuse(http.StatusNotFound, "unknown_breaker", "there is no breaker %.40q of %.80q; see /v1/breakers", guard, key)
 		}
 		a.e.dirty = true
-		a.e.notePerson(semconv.EventRemediationCall, nil, c.by, "reset "+guard+" "+clip(key, maxDetail), "", now)
+		a.e.notePerson(semconv.EventRemediationCall, nil, word{by: c.by, verdict: "reset", comment: plainText(guard+" "+key, maxDetail), source: sourceAPI}, now)
 		a.e.tellNotes(now)
 		return nil
 	})

@@ -321,7 +321,7 @@ func (a *api) undo(c *call) (any, error) {
 			out = saidView{a.e.viewOf(&found), true}
 			return nil
 		}
-		a.e.notePerson(semconv.EventRemediationCall, &found, c.by, "undo", plainText(body.Comment, maxComment), now)
+		a.e.notePerson(semconv.EventRemediationCall, &found, word{by: c.by, verdict: "undo", comment: plainText(body.Comment, maxComment), source: sourceAPI}, now)
 		out, err = a.startUndo(c.Context(), &found, c.by, now)
 		return err
 	})

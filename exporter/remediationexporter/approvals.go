@@ -100,7 +100,7 @@ func (e *remediationExporter) hear(ctx context.Context, w word, now time.Time) (
 	case err != nil:
 		return ruling{}, err
 	}
-	e.notePerson(semconv.EventRemediationApproval, &c, w.by, string(w.verdict), w.comment, now)
+	e.notePerson(semconv.EventRemediationApproval, &c, w, now)
 	e.report(ctx, changes, now)
 	return ruling{Change: e.now(c.Ref)}, nil
 }

@@ -77,11 +77,13 @@ func (a *audit) note(at time.Time, e auditchain.Entry) {
 	a.pending = append(a.pending, auditEntry{at, e})
 }
 
-// noteRefusal is note for what anybody can cause, of which only so much a minute is recorded.
-func (a *audit) noteRefusal(at time.Time, e auditchain.Entry) {
-	if a.refusals.AllowN(at, 1) {
-		a.note(at, e)
+// noteRefusal is note for what anybody can cause, of which only so much a minute is recorded. It reports whether this was.
+func (a *audit) noteRefusal(at time.Time, e auditchain.Entry) bool {
+	if !a.refusals.AllowN(at, 1) {
+		return false
 	}
+	a.note(at, e)
+	return true
 }
 
 // entries are those that are to be stored.
@@ -222,8 +224,8 @@ func (e *remediationExporter) noteDecision(c *playbook.Change, data *remediation
 }
 
 // notePerson records what a person did. e.mu is held.
-func (e *remediationExporter) notePerson(kind semconv.EventName, c *playbook.Change, by, what, comment string, now time.Time) {
-	entry := auditchain.Entry{Kind: string(kind), Actor: by, Text: comment, Fields: map[string]string{"verdict": what}}
+func (e *remediationExporter) notePerson(kind semconv.EventName, c *playbook.Change, w word, now time.Time) {
+	entry := auditchain.Entry{Kind: string(kind), Actor: w.by, Text: w.comment, Fields: map[string]string{"verdict": string(w.verdict), "source": w.source}}
 	if c != nil {
 		entry.Incident, entry.Intent, entry.Playbook = c.Incident, c.Intent(), c.Playbook
 	}

@@ -92,14 +92,19 @@ type incoming struct {
 	matched []*book
 }
 
-// read copies the incident events out of a batch and asks the playbooks' conditions. The error speaks of refused ones.
-func (e *remediationExporter) read(ctx context.Context, ld plog.Logs) (events []incoming, refused error) {
+// read copies the incident events and the words of people out of a batch and asks the playbooks' conditions. The error speaks of refused ones.
+func (e *remediationExporter) read(ctx context.Context, ld plog.Logs) (events []incoming, approvals []approval, refused error) {
 	var errs []error
 	var received, other, broken, condition int
 	for _, rl := range ld.ResourceLogs().All() {
 		for _, sl := range rl.ScopeLogs().All() {
 			for _, lr := range sl.LogRecords().All() {
 				received++
+				if semconv.IsApprovalEvent(lr) {
+					a, err := semconv.DecodeApproval(lr)
+					approvals = append(approvals, approval{a, err})
+					continue
+				}
 				if !semconv.IsIncidentEvent(lr) {
 					other++
 					continue
@@ -127,7 +132,7 @@ func (e *remediationExporter) read(ctx context.Context, ld plog.Logs) (events []
 	if n := len(errs); n > maxQuoted {
 		errs = append(errs[:maxQuoted], fmt.Errorf("and %d more", n-maxQuoted))
 	}
-	return events, errors.Join(errs...)
+	return events, approvals, errors.Join(errs...)
 }
 
 func decodeEvent(lr plog.LogRecord) (semconv.IncidentEvent, error) {

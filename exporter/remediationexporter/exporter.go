@@ -74,6 +74,8 @@ type remediationExporter struct {
 	audit *audit
 	// lacking is how many permissions each playbook lacked when they were last reviewed.
 	lacking map[string]int
+	// used are the signatures of approvals that came as log records.
+	used *signatures
 	// dirty is set when the guards have changed otherwise than with an incident.
 	dirty bool
 	ops   []*storage.Operation
@@ -93,6 +95,9 @@ func newRemediationExporter(ctx context.Context, set exporter.Settings, cfg *Con
 	}
 	if e.windows, err = timewindow.New(cfg.Windows); err != nil {
 		return nil, errors.Join(fmt.Errorf("windows: %w", err), e.telemetry.shutdown())
+	}
+	if e.used, err = newSignatures(cfg.Approvals.Secrets); err != nil {
+		return nil, errors.Join(err, e.telemetry.shutdown())
 	}
 	byName := map[string]*webhook{}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Webhooks)) {
@@ -263,12 +268,15 @@ func (e *remediationExporter) Shutdown(ctx context.Context) error {
 // ConsumeLogs takes the incident events of a batch: all of them, or, when the decisions could not be stored, none.
 func (e *remediationExporter) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
 	start := time.Now()
-	events, refused := e.read(ctx, ld)
+	events, approvals, refused := e.read(ctx, ld)
 	if len(events) > 0 {
 		if err := e.decideAll(ctx, events); err != nil {
 			return err
 		}
 		e.telemetry.ExporterRemediationDecisionDuration.Record(ctx, time.Since(start).Seconds())
+	}
+	if err := e.hearRecords(ctx, approvals); err != nil {
+		return err
 	}
 	if refused != nil {
 		return consumererror.NewPermanent(refused)

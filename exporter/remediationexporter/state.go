@@ -73,6 +73,12 @@ func (e *remediationExporter) load(ctx context.Context) error {
 	if err := e.loadPause(b); err != nil {
 		e.unreadable(ctx, "the stored pause could not be understood, so automation stays paused", err)
 	}
+	if b, err = e.client.Get(ctx, usedKey); err != nil {
+		return err
+	}
+	if err := e.used.load(b); err != nil {
+		e.unreadable(ctx, "the signatures that were used could not be understood", err)
+	}
 	broken, err := e.audit.load(ctx, e.client, time.Now())
 	if err != nil {
 		return err

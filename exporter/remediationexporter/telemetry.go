@@ -15,6 +15,7 @@ import (
 	"github.com/paramedic-otel/paramedic/internal/kubeaction"
 	"github.com/paramedic-otel/paramedic/internal/playbook"
 	"github.com/paramedic-otel/paramedic/internal/verification"
+	"github.com/paramedic-otel/paramedic/semconv"
 )
 
 // The values of the attributes of internal telemetry, as in metadata.yaml.
@@ -60,8 +61,8 @@ func newOptions(key string, values ...string) options {
 
 type instruments struct {
 	*metadata.TelemetryBuilder
-	outcomes, losses, ignored, refusals, skips, results, operations, points, verdicts, readings options
-	once                                                                                        sync.Once
+	approvals, approvalRefusals, outcomes, losses, ignored, refusals, skips, results, operations, points, verdicts, readings options
+	once                                                                                                                     sync.Once
 }
 
 func newInstruments(set component.TelemetrySettings) (*instruments, error) {
@@ -82,13 +83,15 @@ func newInstruments(set component.TelemetrySettings) (*instruments, error) {
 			string(playbook.Skipped), string(playbook.Awaiting), string(playbook.Dispatched), string(playbook.Accepted),
 			string(playbook.Undoing), string(playbook.Succeeded), string(playbook.Failed), string(playbook.Inconclusive),
 			string(playbook.RolledBack), string(playbook.Denied), string(playbook.Expired)),
-		losses:     newOptions("reason", lostRefused, lostExhausted, lostDisabled, lostQueueFull, lostStale, lostUnopened, lostUnreadable, lostStandby),
-		ignored:    newOptions("reason", ignoredOther, ignoredDuplicate),
-		refusals:   newOptions("reason", refusedBroken, refusedLimit, refusedCondition),
-		skips:      newOptions("reason", skips...),
-		results:    newOptions("result", resultSuccess, resultRetryable, resultPermanent),
-		operations: newOptions("operation", opWrite, opDecode),
-		points:     newOptions("reason", pointReasons...),
+		approvals:        newOptions("verdict", string(semconv.ApprovalGranted), string(semconv.ApprovalDenied)),
+		approvalRefusals: newOptions("reason", approvalRefusals...),
+		losses:           newOptions("reason", lostRefused, lostExhausted, lostDisabled, lostQueueFull, lostStale, lostUnopened, lostUnreadable, lostStandby),
+		ignored:          newOptions("reason", ignoredOther, ignoredDuplicate),
+		refusals:         newOptions("reason", refusedBroken, refusedLimit, refusedCondition),
+		skips:            newOptions("reason", skips...),
+		results:          newOptions("result", resultSuccess, resultRetryable, resultPermanent),
+		operations:       newOptions("operation", opWrite, opDecode),
+		points:           newOptions("reason", pointReasons...),
 		verdicts: newOptions("verdict", verification.Unknown.String(), verification.Unmet.String(), verification.Met.String(),
 			verification.Worse.String()),
 		readings: newOptions("reading", slices.Collect(maps.Values(readingNames))...),

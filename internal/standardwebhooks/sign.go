@@ -3,6 +3,7 @@
 package standardwebhooks
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -53,6 +54,9 @@ func ParseKey(secret string) (Key, error) {
 	}
 	return Key{raw: raw}, nil
 }
+
+// Bytes returns the key, for signatures over something else than a message.
+func (k Key) Bytes() []byte { return bytes.Clone(k.raw) }
 
 // Timestamp returns the value of the timestamp header.
 func Timestamp(at time.Time) string { return strconv.FormatInt(at.Unix(), 10) }

@@ -29,6 +29,7 @@ type TelemetryBuilder struct {
 	mu                                    sync.Mutex
 	registrations                         []metric.Registration
 	ExporterRemediationActions            metric.Int64Counter
+	ExporterRemediationApprovals          metric.Int64Counter
 	ExporterRemediationAssessments        metric.Int64Counter
 	ExporterRemediationAuditRecords       metric.Int64Counter
 	ExporterRemediationConditionErrors    metric.Int64Counter
@@ -47,6 +48,7 @@ type TelemetryBuilder struct {
 	ExporterRemediationQueuedEvents       metric.Int64ObservableGauge
 	ExporterRemediationReceivedDatapoints metric.Int64Counter
 	ExporterRemediationReceivedRecords    metric.Int64Counter
+	ExporterRemediationRefusedApprovals   metric.Int64Counter
 	ExporterRemediationRefusedDatapoints  metric.Int64Counter
 	ExporterRemediationRefusedRecords     metric.Int64Counter
 	ExporterRemediationSkippedActions     metric.Int64Counter
@@ -222,6 +224,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{actions}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ExporterRemediationApprovals, err = builder.meter.Int64Counter(
+		"otelcol_exporter_remediation_approvals",
+		metric.WithDescription("Words of people on intents that came as log records and were taken. [Development]"),
+		metric.WithUnit("{approvals}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ExporterRemediationAssessments, err = builder.meter.Int64Counter(
 		"otelcol_exporter_remediation_assessments",
 		metric.WithDescription("Changes of what the independent signals say of actions. [Development]"),
@@ -329,6 +337,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_exporter_remediation_received_records",
 		metric.WithDescription("Log records that came in. [Development]"),
 		metric.WithUnit("{records}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExporterRemediationRefusedApprovals, err = builder.meter.Int64Counter(
+		"otelcol_exporter_remediation_refused_approvals",
+		metric.WithDescription("Approvals that came as log records and were refused. [Development]"),
+		metric.WithUnit("{approvals}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ExporterRemediationRefusedDatapoints, err = builder.meter.Int64Counter(

@@ -53,6 +53,7 @@ func TestSetupTelemetry(t *testing.T) {
 		return nil
 	}))
 	tb.ExporterRemediationActions.Add(context.Background(), 1)
+	tb.ExporterRemediationApprovals.Add(context.Background(), 1)
 	tb.ExporterRemediationAssessments.Add(context.Background(), 1)
 	tb.ExporterRemediationAuditRecords.Add(context.Background(), 1)
 	tb.ExporterRemediationConditionErrors.Add(context.Background(), 1)
@@ -66,12 +67,16 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ExporterRemediationProbes.Add(context.Background(), 1)
 	tb.ExporterRemediationReceivedDatapoints.Add(context.Background(), 1)
 	tb.ExporterRemediationReceivedRecords.Add(context.Background(), 1)
+	tb.ExporterRemediationRefusedApprovals.Add(context.Background(), 1)
 	tb.ExporterRemediationRefusedDatapoints.Add(context.Background(), 1)
 	tb.ExporterRemediationRefusedRecords.Add(context.Background(), 1)
 	tb.ExporterRemediationSkippedActions.Add(context.Background(), 1)
 	tb.ExporterRemediationStorageErrors.Add(context.Background(), 1)
 	tb.ExporterRemediationTruncatedEvents.Add(context.Background(), 1)
 	AssertEqualExporterRemediationActions(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualExporterRemediationApprovals(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterRemediationAssessments(t, testTel,
@@ -126,6 +131,9 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterRemediationReceivedRecords(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualExporterRemediationRefusedApprovals(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterRemediationRefusedDatapoints(t, testTel,
