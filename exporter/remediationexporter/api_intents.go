@@ -160,7 +160,7 @@ func (e *remediationExporter) detailOf(c *playbook.Change) intentDetail {
 	}
 	for _, done := range p.Done {
 		d.Done = append(d.Done, doneView{
-			Step: done.Step, Intent: playbook.IntentID(c.Incident, c.Playbook, p.Occurrence, done.Step), Target: done.Target,
+			Step: done.Step, Intent: p.IntentOf(c.Incident, c.Playbook, done.Step), Target: done.Target,
 			Undone: done.Undone, Undoable: len(done.Receipt) > 0 && !done.Undone,
 		})
 	}

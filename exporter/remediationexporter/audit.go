@@ -246,7 +246,7 @@ func (e *remediationExporter) noteRequest(c kubeaction.Call) {
 	if p, ok := c.Permit.(*permit); ok {
 		entry.Incident, entry.Playbook = p.ref.Incident, p.ref.Playbook
 		if play, ok := e.ledger.At(p.ref); ok {
-			entry.Intent = playbook.IntentID(p.ref.Incident, p.ref.Playbook, play.Occurrence, p.ref.Step)
+			entry.Intent = play.IntentOf(p.ref.Incident, p.ref.Playbook, p.ref.Step)
 		}
 		put(fields, "undo", map[bool]string{true: "true"}[p.undo])
 	}

@@ -132,7 +132,7 @@ func TestKubernetesStepActsAndSucceeds(t *testing.T) {
 		require.Len(t, c.applied, 1)
 		o := c.prepared[0]
 		assert.Equal(t, kubeaction.Subject{Namespace: "shop", Kind: "Deployment", Name: "payment"}, o.Subject)
-		assert.Equal(t, playbook.IntentID("i-1", "restart", 0, 0), o.Intent)
+		assert.Equal(t, playbook.IntentID("i-1", "restart", semconv.Entity{Type: semconv.EntityService, Name: "shop/payment"}.String(), 0, 0), o.Intent)
 		assert.Equal(t, o.Intent, c.applied[0].Order.Intent, "the plan is carried out under the same identity")
 		r.must(resolved("i-1", 2, time.Minute))
 		synctest.Wait()

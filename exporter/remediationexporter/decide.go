@@ -217,6 +217,7 @@ func (e *remediationExporter) decide(ctx context.Context, ev *incoming, now time
 	if verdict == playbook.New && ev.Name != semconv.EventIncidentResolved {
 		e.ledger.Policy().Opened(inc.ID, inc.Cause().Entity.String(), now)
 	}
+	e.ledger.Occurred(inc.ID, int(inc.Reopened))
 	e.ledger.Touch(inc.ID)
 	held := e.ledger.Incident(inc.ID)
 	m := decodeMemo(held)
@@ -236,6 +237,9 @@ func (e *remediationExporter) decide(ctx context.Context, ev *incoming, now time
 		changes = e.ledger.Resolve(inc.ID, ev.Time, inc.Resolution == semconv.ResolutionRecovered, now)
 	default:
 		changes = append(changes, e.ledger.Progress(inc.ID, ev.Time, now)...)
+		changes = append(changes, e.ledger.Reread(inc.ID, func(name string) (string, float64) {
+			return e.bookOf(name).cfg.target(inc), inc.Cause().Confidence
+		}, now)...)
 	}
 	e.deciding = inc
 	defer func() { e.deciding = nil }()

@@ -221,7 +221,7 @@ func (e *remediationExporter) kubeOrder(ref playbook.Ref, play *playbook.Play) (
 		return kubeaction.Order{}, &kubeaction.Refusal{Reason: kubeaction.ReasonUnsupported, Detail: "the stored order cannot be read"}
 	}
 	return kubeaction.Order{
-		Intent:   playbook.IntentID(ref.Incident, ref.Playbook, play.Occurrence, ref.Step),
+		Intent:   play.IntentOf(ref.Incident, ref.Playbook, ref.Step),
 		Incident: ref.Incident, Playbook: ref.Playbook, Reason: o.Reason,
 		Step: b.cfg.Steps[ref.Step].Kubernetes, Subject: *o.Subject, Scope: b.cfg.Scope,
 	}, nil

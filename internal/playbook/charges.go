@@ -84,7 +84,7 @@ func (l *Ledger) chargeOf(rule *Rule, incident string, p *Play) actionbudget.Cha
 // chargeKey names the charge of the play's current step: its intent, and when it was decided, since an incident that was
 // forgotten and comes back has the same intents again.
 func chargeKey(incident, playbook string, p *Play) string {
-	return IntentID(incident, playbook, p.Occurrence, p.Step) + "@" + strconv.FormatInt(p.Decided.UnixNano(), 36)
+	return p.IntentOf(incident, playbook, p.Step) + "@" + strconv.FormatInt(p.Decided.UnixNano(), 36)
 }
 
 // notKnown can be no namespace, so that nothing was ever spent there.

@@ -246,6 +246,15 @@ func (l *Ledger) Reopen(id string, revision int64, now time.Time) (changes []Cha
 	return changes, true
 }
 
+// Occurred says how often an incident has come back, where its events tell: so a ledger that missed some of it, or had
+// forgotten the incident, leads to the same intents as one that did not.
+func (l *Ledger) Occurred(id string, times int) {
+	if inc := l.incidents[id]; inc != nil && inc.Occurrence < times {
+		l.Touch(id)
+		inc.Occurrence = times
+	}
+}
+
 // setBack is by how much the clock must have been set back to be noticed: callers may have read it a little earlier.
 const setBack = time.Minute
 

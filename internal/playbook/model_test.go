@@ -301,10 +301,10 @@ func (m *model) do() (op string, ref Ref, changes []Change, silent bool) {
 		}
 	case 30, 31:
 		op = "approve"
-		changes, _ = l.Approve(IntentID(ref.Incident, ref.Playbook, p.Occurrence, p.Step), []string{"", "ann", "bob", "cid"}[rng.IntN(4)], now)
+		changes, _ = l.Approve(p.IntentOf(ref.Incident, ref.Playbook, p.Step), []string{"", "ann", "bob", "cid"}[rng.IntN(4)], now)
 	case 32:
 		op = "deny"
-		changes, _ = l.Deny(IntentID(ref.Incident, ref.Playbook, p.Occurrence, p.Step), "ann", now)
+		changes, _ = l.Deny(p.IntentOf(ref.Incident, ref.Playbook, p.Step), "ann", now)
 	case 33:
 		op = "undo"
 		if rng.IntN(4) == 0 {
@@ -373,6 +373,10 @@ func (m *model) event(id string) (changes []Change) {
 		l.Policy().Opened(id, "", now)
 	case Known:
 		changes = l.Progress(id, now, now)
+		if rng.IntN(6) == 0 {
+			changes = append(changes, l.Reread(id, func(string) (string, float64) { return fmt.Sprintf("t%d", rng.IntN(5)), rng.Float64() }, now)...)
+		}
+		l.Occurred(id, rng.IntN(2))
 	default:
 		if rng.IntN(10) > 0 {
 			return nil

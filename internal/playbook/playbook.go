@@ -277,11 +277,12 @@ type Change struct {
 	Escalate bool
 }
 
-// IntentID returns the identity of a play's current step, 32 hexadecimal digits. It is the same whenever the same incident leads
-// the same playbook to the same step; an incident that came back leads to others.
-func IntentID(incident, playbook string, occurrence, step int) string {
+// IntentID returns the identity of a play's step, 32 hexadecimal digits. It is the same whenever the same incident leads the same
+// playbook to the same step on the same target; an incident that came back leads to others, and so does another cause, so that
+// nobody approves what was not asked.
+func IntentID(incident, playbook, target string, occurrence, step int) string {
 	h := sha256.New()
-	for _, s := range []string{incident, playbook} {
+	for _, s := range []string{incident, playbook, target} {
 		_ = binary.Write(h, binary.BigEndian, uint32(len(s)))
 		h.Write([]byte(s))
 	}
@@ -289,10 +290,13 @@ func IntentID(incident, playbook string, occurrence, step int) string {
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
-// Intent returns the identity of the play's current step.
-func (c *Change) Intent() string {
-	return IntentID(c.Incident, c.Playbook, c.Play.Occurrence, c.Play.Step)
+// IntentOf returns the identity of one of the play's steps.
+func (p *Play) IntentOf(incident, playbook string, step int) string {
+	return IntentID(incident, playbook, p.Target, p.Occurrence, step)
 }
+
+// Intent returns the identity of the play's current step.
+func (c *Change) Intent() string { return c.Play.IntentOf(c.Incident, c.Playbook, c.Step) }
 
 // inFlight reports whether the play may still lead to a change of the world.
 func (p *Play) inFlight() bool {

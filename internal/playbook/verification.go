@@ -91,11 +91,36 @@ func (p *Play) because(detail string) string {
 	return detail + ": " + p.SignalDetail
 }
 
+// Reread looks at a later event of an incident and withdraws what was decided and not begun, if the event speaks of another
+// target, or speaks of it with less confidence than the playbook wants. A playbook's target and confidence are what cause
+// returns.
+func (l *Ledger) Reread(id string, cause func(playbook string) (target string, confidence float64), now time.Time) []Change {
+	return l.each(id, func(name string, p *Play) []Change {
+		if p.Outcome != Pending && p.Outcome != Awaiting {
+			return nil
+		}
+		rule, _, known := l.step(name, p)
+		if !known {
+			return nil // it ends by itself
+		}
+		switch target, confidence := cause(name); {
+		case target == p.Target && confidence >= rule.MinConfidence:
+			return nil
+		case p.Step == 0:
+			return l.abandon(id, name, p, ReasonStale, "a later event of the incident no longer names this cause", now)
+		default:
+			return l.stop(id, name, p, Failed, ReasonStale, "a later event of the incident no longer names this cause", now)
+		}
+	})
+}
+
 // Resolve notes the end of an incident and gives the verdict on its actions. Recovered is false when it is not known
-// whether the incident has really ended.
+// whether the incident has really ended; neither is it while our own input has stopped.
 func (l *Ledger) Resolve(id string, at time.Time, recovered bool, now time.Time) []Change {
 	return l.end(id, now, func(name string, p *Play) []Change {
 		switch {
+		case l.world.Stale != "":
+			return []Change{l.inconclusive(change(id, name, p).Ref, p, ReasonNoData, l.world.Stale, now)}
 		case !recovered:
 			return []Change{l.inconclusive(change(id, name, p).Ref, p, ReasonNoData, "the telemetry that showed the symptoms stopped", now)}
 		case at.After(p.EventDeadline):
@@ -147,7 +172,7 @@ func (l *Ledger) abandon(id, name string, p *Play, reason Reason, detail string,
 	return l.fail(id, name, p, reason, detail, now)
 }
 
-// stop ends a play that people do not want, or did not answer: it takes back what was done where the step says so, and never
+// stop ends a play that is not wanted any more, or that nobody answered: it takes back what was done where the step says so, and never
 // goes on.
 func (l *Ledger) stop(id, name string, p *Play, o Outcome, reason Reason, detail string, now time.Time) []Change {
 	l.Touch(id)
@@ -160,7 +185,7 @@ func (l *Ledger) stop(id, name string, p *Play, o Outcome, reason Reason, detail
 		}
 	}
 	l.policy.learnFailure(name, p, false, now)
-	c.Escalate = o == Expired || len(p.Done) > 0
+	c.Escalate = o == Expired || o == Failed || len(p.Done) > 0
 	return []Change{c}
 }
 

@@ -29,6 +29,10 @@ func TestVerification(t *testing.T) {
 			end:  func(l *Ledger) []Change { return l.Resolve("a", start.Add(time.Second), false, accepted) },
 			want: Inconclusive, reason: ReasonNoData, escalate: true,
 		},
+		"an outage of our own looks like recovery": {
+			end: func(l *Ledger) []Change { return l.Resolve("a", start.Add(time.Second), true, accepted) }, world: World{Stale: "no data"},
+			want: Inconclusive, reason: ReasonNoData, escalate: true,
+		},
 		"merged": {
 			end:  func(l *Ledger) []Change { return l.Merge("a", accepted) },
 			want: Inconclusive, reason: ReasonMerged, escalate: true,
@@ -175,7 +179,52 @@ func TestAnIntentOfAnotherOccurrence(t *testing.T) {
 	assert.Equal(t, Pending, second.Play.Outcome)
 	assert.NotEqual(t, first.Intent(), second.Intent())
 	assert.Len(t, first.Intent(), 32)
-	assert.NotEqual(t, IntentID("ab", "c", 0, 0), IntentID("a", "bc", 0, 0))
+	assert.NotEqual(t, IntentID("ab", "c", "", 0, 0), IntentID("a", "bc", "", 0, 0))
+}
+
+func TestAnIntentIsOfOneTarget(t *testing.T) {
+	l := begin(t, rule(func(r *Rule) { r.Mode = Approve }))
+	first := mustDecide(t, l, "restart", seen("a", 1), start)
+	require.Equal(t, Known, l.Observe("a", 2, start))
+	cause := func(string) (string, float64) { return "service:b", 0.9 }
+	c := one(t, l.Reread("a", cause, start))
+	assert.Equal(t, Skipped, c.Play.Outcome)
+	assert.Equal(t, ReasonStale, c.Play.Reason)
+	o := seen("a", 2)
+	o.Target = "service:b"
+	second := mustDecide(t, l, "restart", o, start)
+	require.Equal(t, Awaiting, second.Play.Outcome)
+	_, err := l.Approve(first.Intent(), "ann", start)
+	require.ErrorIs(t, err, ErrUnknownIntent, "that was asked of another target")
+	assert.Empty(t, l.Reread("a", cause, start), "it is the cause")
+	unsure := func(string) (string, float64) { return "service:b", 0.4 }
+	assert.Equal(t, ReasonStale, one(t, l.Reread("a", unsure, start)).Play.Reason)
+}
+
+func TestACauseThatChangesBetweenSteps(t *testing.T) {
+	for follows, want := range map[OnFailure]Outcome{Next: Failed, Escalate: Failed, RollBack: Undoing} {
+		l := begin(t, ladder(Next, follows, Escalate))
+		ref := act(t, l, "restart", start)
+		require.Empty(t, l.Reread("a", func(string) (string, float64) { return "", 0 }, start), "what was begun is finished")
+		l.Assess(ref, Worse, start)
+		changes := l.Reread("a", func(string) (string, float64) { return "", 0 }, start)
+		last := changes[len(changes)-1]
+		assert.Equal(t, want, last.Play.Outcome)
+		assert.Equal(t, want == Failed, last.Escalate)
+	}
+}
+
+func TestOccurred(t *testing.T) {
+	l, missed := begin(t, auto), begin(t, auto)
+	l.Resolve("a", start, true, start)
+	_, ok := l.Reopen("a", 3, start)
+	require.True(t, ok)
+	l.Occurred("a", 1)
+	missed.Observe("a", 3, start)
+	missed.Occurred("a", 1)
+	missed.Occurred("nobody", 1)
+	a, b := mustDecide(t, l, "restart", seen("a", 3), start), mustDecide(t, missed, "restart", seen("a", 3), start)
+	assert.Equal(t, a.Intent(), b.Intent(), "two replicas lead to the same intent")
 }
 
 func TestObserveVerdicts(t *testing.T) {

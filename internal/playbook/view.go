@@ -16,7 +16,7 @@ func (l *Ledger) Find(intent string) (c Change, step int, ok bool) {
 	for id, inc := range l.incidents {
 		for name, p := range inc.Plays {
 			for s := p.Step; s >= 0; s-- {
-				if IntentID(id, name, p.Occurrence, s) == intent {
+				if p.IntentOf(id, name, s) == intent {
 					return change(id, name, p), s, true
 				}
 			}
@@ -26,4 +26,9 @@ func (l *Ledger) Find(intent string) (c Change, step int, ok bool) {
 }
 
 // Approvers returns how many people a playbook needs, and 0 when there is no such playbook.
-func (l *Ledger) Approvers(playbook string) int { return l.rules[playbook].Approvers }
+func (l *Ledger) Approvers(playbook string) int {
+	if rule := l.rules[playbook]; rule != nil {
+		return rule.approvers()
+	}
+	return 0
+}
