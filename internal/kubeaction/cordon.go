@@ -120,6 +120,9 @@ func (*Cordon) apply(ctx context.Context, c *Client, p *Plan) (Receipt, error) {
 	if err != nil {
 		return Receipt{}, err
 	}
+	if view.node.Annotations[annotationUndone] == p.Key {
+		return Receipt{Objects: p.Objects, NoOp: true, Summary: "Nothing: it was taken back"}, nil
+	}
 	if view.node.Annotations[annotationIntent] != p.Key && !view.node.Spec.Unschedulable {
 		if err := c.judgeCordon(view, data, nil); err != nil {
 			return Receipt{}, err
@@ -184,13 +187,18 @@ func uncordonChange(p *Plan, data cordonData) change {
 		if !boolAt(u, "spec", "unschedulable") {
 			return nil, nil
 		}
-		if _, ours := noteOn(u.GetAnnotations()); !ours && !data.Force {
+		note, ours := noteOn(u.GetAnnotations())
+		if !ours && !data.Force {
 			return nil, refuse(ReasonOwner, "%s, who may still need it so; ask them, or set force", cordoned(p.Target))
 		}
 		if mark := drainOf(u.GetAnnotations()); mark.key != "" && !data.Force {
 			return nil, refuse(ReasonOwner, "%s is being drained by us since %s; wait for its end, or set force", p.Target, mark.since.Format(time.RFC3339))
 		}
-		return uncordonFields(), nil
+		if !ours {
+			return uncordonFields(), nil
+		}
+		// The order that cordoned it is taken back with this one.
+		return merge(uncordonFields(), fields{"metadata": fields{"annotations": fields{annotationUndone: note.Key}}}), nil
 	})
 }
 

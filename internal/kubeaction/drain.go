@@ -99,8 +99,9 @@ func (a *Drain) plan(ctx context.Context, c *Client, p *Plan) error {
 	data := drainData{
 		NodeSelector: p.Order.Scope.NodeSelector, Deadline: a.Deadline, Grace: graceSeconds(a.GracePeriod), MaxPods: a.MaxPods,
 		MinReadyNodes: a.MinReadyNodes, AllowEmptyDir: a.AllowEmptyDir, AllowBarePods: a.AllowBarePods, AllowProtected: a.AllowProtected,
-		WasCordoned: view.node.Spec.Unschedulable,
 	}
+	note, _ := noteOn(view.node.Annotations)
+	data.WasCordoned = view.node.Spec.Unschedulable && note.Key != p.key()
 	if data.Deadline == 0 {
 		data.Deadline = defaultDrainDeadline
 	}
@@ -118,7 +119,7 @@ func (a *Drain) plan(ctx context.Context, c *Client, p *Plan) error {
 	if p.Data, err = json.Marshal(data); err != nil {
 		return err
 	}
-	if data.WasCordoned && len(work.evict)+len(work.ending) == 0 {
+	if view.node.Spec.Unschedulable && len(work.evict)+len(work.ending) == 0 {
 		p.NoOp, p.Weight, p.Summary = true, 0, fmt.Sprintf("Nothing: %s is cordoned and has no pods to evict", p.Target)
 		return nil
 	}

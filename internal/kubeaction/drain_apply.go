@@ -30,7 +30,9 @@ var errDrainDeadline = errors.New("the deadline has passed")
 
 func (*Drain) apply(ctx context.Context, c *Client, p *Plan) (Receipt, error) {
 	if p.NoOp {
-		return p.nothing(), nil
+		r := p.nothing()
+		r.Undo = p.Data
+		return r, nil
 	}
 	var data drainData
 	if err := decode(p.Data, &data); err != nil {

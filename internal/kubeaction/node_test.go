@@ -2,7 +2,6 @@ package kubeaction
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -144,11 +143,13 @@ func (b *nodeBench) cordon() {
 	assert.True(b, b.healthy(r).Failed, "it is no longer as it was left")
 
 	// A cordon of ours can be lifted by a step too.
-	b.apply(b.prepare(b.nodeOrder("again", Step{Cordon: &Cordon{}}, name)))
+	p = b.prepare(b.nodeOrder("again", Step{Cordon: &Cordon{}}, name))
+	b.apply(p)
 	r = b.apply(b.prepare(b.nodeOrder("lift", Step{Uncordon: &Uncordon{}}, name)))
 	assert.False(b, b.node(name).Spec.Unschedulable)
 	assert.True(b, b.healthy(r).Ready)
 	assert.True(b, b.prepare(b.nodeOrder("lift2", Step{Uncordon: &Uncordon{}}, name)).NoOp)
+	b.writes(func() { assert.True(b, b.apply(stored(b.T, p)).NoOp, "what was lifted is not done again") })
 }
 
 // without cuts each text at a mark.
@@ -281,6 +282,9 @@ func (b *nodeBench) drain() {
 	assert.True(b, h.Ready, h.Detail)
 
 	b.writes(func() { assert.True(b, b.apply(p).NoOp, "repeating does nothing") })
+	lost := b.prepare(order)
+	assert.True(b, lost.NoOp, "a plan that was lost can be made anew")
+	b.writes(func() { r = b.apply(lost) })
 	undo := func() {
 		_, err := b.client.Undo(permitted(b.Context()), r)
 		require.NoError(b, err)
@@ -485,13 +489,12 @@ func (b *nodeBench) drainResumed() {
 	since := drainOf(node.Annotations)
 	assert.Equal(b, p.Key, since.key)
 
-	// The plan comes back from storage.
-	text, err := json.Marshal(p)
-	require.NoError(b, err)
-	var stored Plan
-	require.NoError(b, json.Unmarshal(text, &stored))
+	// The plan comes back from storage. One that was lost is made anew, and still knows whose cordon it is.
+	anew := b.prepare(b.nodeOrder("drain", drainStep(Drain{}), name))
+	assert.False(b, anew.NoOp)
+	assert.NotContains(b, string(anew.Data), "was_cordoned")
 	b.sent.Reset()
-	r := b.apply(stored)
+	r := b.apply(stored(b.T, p))
 	assert.False(b, r.NoOp)
 	assert.Zero(b, b.on(name, "web"))
 	_, err = b.client.Undo(permitted(b.Context()), r)
