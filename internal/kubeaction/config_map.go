@@ -16,8 +16,13 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
-// maxConfigValue bounds a value that is written, in bytes.
-const maxConfigValue = 4096
+const (
+	// maxConfigValue bounds a value that is written, in bytes.
+	maxConfigValue = 4096
+	// maxConfigText bounds a JSON text of which one value is replaced, in bytes.
+	maxConfigText = 256 << 10
+	maxConfigPath = 512
+)
 
 // ConfigMapRule allows patch_config_map to set some keys of one config map to some values.
 type ConfigMapRule struct {
@@ -25,6 +30,8 @@ type ConfigMapRule struct {
 	Name string `mapstructure:"name"`
 	// Keys are those that may be set.
 	Keys []string `mapstructure:"keys"`
+	// Paths, if set, are JSON pointers: the keys hold JSON, of which only the values there may be set.
+	Paths []string `mapstructure:"paths"`
 	// Values may be set as they stand, and so may what Pattern (RE2) matches from beginning to end.
 	Values  []string `mapstructure:"values"`
 	Pattern string   `mapstructure:"pattern"`
@@ -44,6 +51,11 @@ func (r *ConfigMapRule) Validate() error {
 			errs = append(errs, fmt.Errorf("keys must be keys of a config map, got %q: %s", key, strings.Join(msgs, "; ")))
 		}
 	}
+	for _, path := range r.Paths {
+		if err := validPath(path); err != nil {
+			errs = append(errs, fmt.Errorf("paths %w", err))
+		}
+	}
 	if len(r.Values) == 0 && r.Pattern == "" {
 		errs = append(errs, errors.New("values or pattern must say what may be set, got neither"))
 	}
@@ -53,8 +65,18 @@ func (r *ConfigMapRule) Validate() error {
 	return errors.Join(errs...)
 }
 
-func (r *ConfigMapRule) allows(name, key, value string) bool {
+func validPath(path string) error {
+	if !strings.HasPrefix(path, "/") || len(path) > maxConfigPath {
+		return fmt.Errorf("must be JSON pointers of at most %d bytes such as /flags/checkout/state, got %q", maxConfigPath, path)
+	}
+	return nil
+}
+
+func (r *ConfigMapRule) allows(name, key, path, value string) bool {
 	if r.Name != name || !slices.Contains(r.Keys, key) {
+		return false
+	}
+	if path == "" && len(r.Paths) > 0 || path != "" && !slices.Contains(r.Paths, path) {
 		return false
 	}
 	if slices.Contains(r.Values, value) {
@@ -68,11 +90,14 @@ func (r *ConfigMapRule) allows(name, key, value string) bool {
 }
 
 // PatchConfigMap sets one key of a config map that exists, in the namespace of the incident's cause, to a value: a feature
-// flag, say. The setting config_maps must allow it, whatever the playbook says. Pods that read it as environment variables
+// flag, say. With a path the key holds JSON, as flagd's does, and only the value there is set, to one of the same type; all
+// else stays as it was written. The setting config_maps must allow it, whatever the playbook says. Pods that read it as environment variables
 // must be restarted by another step. Undo puts the former value back.
 type PatchConfigMap struct {
-	Name  string `mapstructure:"name"`
-	Key   string `mapstructure:"key"`
+	Name string `mapstructure:"name"`
+	Key  string `mapstructure:"key"`
+	// Path is a JSON pointer (RFC 6901) to a string, number or boolean; empty for the whole text of the key.
+	Path  string `mapstructure:"path"`
 	Value string `mapstructure:"value"`
 }
 
@@ -87,6 +112,11 @@ func (a *PatchConfigMap) validate() error {
 	if msgs := validation.IsConfigMapKey(a.Key); len(msgs) > 0 {
 		errs = append(errs, fmt.Errorf("key must be a key of a config map, got %q: %s", a.Key, strings.Join(msgs, "; ")))
 	}
+	if a.Path != "" {
+		if err := validPath(a.Path); err != nil {
+			errs = append(errs, fmt.Errorf("path %w", err))
+		}
+	}
 	if len(a.Value) > maxConfigValue || !utf8.ValidString(a.Value) {
 		errs = append(errs, fmt.Errorf("value must be text of at most %d bytes, got %d bytes", maxConfigValue, len(a.Value)))
 	}
@@ -99,9 +129,10 @@ func (a *PatchConfigMap) needs() []permission {
 	return append(workloadNeeds(nil), need)
 }
 
-// configData is the value that is written and the one that stood there.
+// configData is the value that is written and the one that stood there; with a path both are JSON.
 type configData struct {
 	Key    string `json:"key"`
+	Path   string `json:"path,omitempty"`
 	Before string `json:"before"`
 	After  string `json:"after"`
 }
@@ -111,8 +142,8 @@ func (a *PatchConfigMap) plan(ctx context.Context, c *Client, p *Plan) error {
 	if err := c.checkPlace(p.Order); err != nil {
 		return err
 	}
-	if !slices.ContainsFunc(c.settings.ConfigMaps, func(r ConfigMapRule) bool { return r.allows(a.Name, a.Key, a.Value) }) {
-		return refuse(ReasonOutOfScope, "no rule of config_maps allows to set key %q of config map %q to this value; add one", a.Key, a.Name)
+	if !slices.ContainsFunc(c.settings.ConfigMaps, func(r ConfigMapRule) bool { return r.allows(a.Name, a.Key, a.Path, a.Value) }) {
+		return refuse(ReasonOutOfScope, "no rule of config_maps allows to set %s of config map %q to this value; add one", a.Key+a.Path, a.Name)
 	}
 	u, err := c.get(ctx, Object{APIVersion: "v1", Kind: kindConfigMap.name, Namespace: p.Order.Subject.Namespace, Name: a.Name})
 	if err != nil {
@@ -128,11 +159,15 @@ func (a *PatchConfigMap) plan(ctx context.Context, c *Client, p *Plan) error {
 	if err := c.countReaders(ctx, p); err != nil {
 		return err
 	}
-	before, err := settable(u, a.Key)
-	if err != nil {
+	data := configData{Key: a.Key, Path: a.Path, After: a.Value}
+	if data.Before, err = data.value(u); err != nil {
 		return err
 	}
-	data := configData{Key: a.Key, Before: before, After: a.Value}
+	if a.Path != "" {
+		if data.After, err = literal(a.Value, data.Before); err != nil {
+			return refuse(ReasonBounds, "value of %s in %s cannot be set: %w", data.where(), p.Target, err)
+		}
+	}
 	if p.repeated(u) {
 		data.Before = u.GetAnnotations()[annotationPrevious]
 		p.Data, err = json.Marshal(data)
@@ -141,48 +176,96 @@ func (a *PatchConfigMap) plan(ctx context.Context, c *Client, p *Plan) error {
 	if p.Data, err = json.Marshal(data); err != nil {
 		return err
 	}
-	if before == a.Value {
+	if data.Before == data.After {
 		p.NoOp = true
-		p.Summary = fmt.Sprintf("Nothing: key %s of %s has this value already", a.Key, p.Target)
+		p.Summary = fmt.Sprintf("Nothing: %s of %s has this value already", data.where(), p.Target)
 		return nil
 	}
 	if err := c.respect(ctx, u, p, []string{"data", a.Key}); err != nil {
 		return err
 	}
-	p.Summary = fmt.Sprintf("Set key %s of %s from %q to %q", a.Key, p.Target, clean(before, 64), clean(a.Value, 64))
+	p.Summary = fmt.Sprintf("Set %s of %s from %q to %q", data.where(), p.Target, clean(data.Before, 64), clean(data.After, 64))
 	p.Commands = []string{fmt.Sprintf("kubectl -n %s edit configmap/%s", p.Target.Namespace, p.Target.Name)}
 	return c.try(ctx, p, data.change(p))
 }
 
-// settable gives the value of a key that may be overwritten.
-func settable(u *unstructured.Unstructured, key string) (string, error) {
+// where names the value for people.
+func (d configData) where() string {
+	if d.Path == "" {
+		return "key " + d.Key
+	}
+	return d.Path + " in key " + d.Key
+}
+
+// text gives the text of the key, if it may be overwritten.
+func (d configData) text(u *unstructured.Unstructured) (string, error) {
 	object := objectOf(u)
 	if boolAt(u, "immutable") {
 		return "", refuse(ReasonUnsupported, "%s is immutable", object)
 	}
-	if _, binary, _ := unstructured.NestedString(u.Object, "binaryData", key); binary {
-		return "", refuse(ReasonUnsupported, "key %q of %s holds binary data", key, object)
+	if _, binary, _ := unstructured.NestedString(u.Object, "binaryData", d.Key); binary {
+		return "", refuse(ReasonUnsupported, "key %q of %s holds binary data", d.Key, object)
 	}
-	value, found, _ := unstructured.NestedString(u.Object, "data", key)
+	text, found, _ := unstructured.NestedString(u.Object, "data", d.Key)
 	if !found {
-		return "", refuse(ReasonTargetMissing, "%s has no key %q; none is added", object, key)
+		return "", refuse(ReasonTargetMissing, "%s has no key %q; none is added", object, d.Key)
 	}
-	if len(value) > maxConfigValue {
-		return "", refuse(ReasonBounds, "key %q of %s holds %d bytes; more than %d are not replaced", key, object, len(value), maxConfigValue)
+	limit := maxConfigValue
+	if d.Path != "" {
+		limit = maxConfigText
 	}
-	return value, nil
+	if len(text) > limit {
+		return "", refuse(ReasonBounds, "key %q of %s holds %d bytes; no more than %d are dealt with", d.Key, object, len(text), limit)
+	}
+	return text, nil
+}
+
+// value gives what stands where the data says.
+func (d configData) value(u *unstructured.Unstructured) (string, error) {
+	text, err := d.text(u)
+	if err != nil || d.Path == "" {
+		return text, err
+	}
+	start, end, err := scalarAt(text, d.Path)
+	if err != nil {
+		return "", refuse(ReasonTargetMissing, "%s of %s: %w", d.where(), objectOf(u), err)
+	}
+	if end-start > maxConfigValue {
+		return "", refuse(ReasonBounds, "%s of %s is of %d bytes; more than %d are not replaced", d.where(), objectOf(u), end-start, maxConfigValue)
+	}
+	return text[start:end], nil
+}
+
+// replaced is the patch that sets another value there.
+func (d configData) replaced(u *unstructured.Unstructured, value string) (fields, error) {
+	if d.Path != "" {
+		text, err := d.text(u)
+		if err != nil {
+			return nil, err
+		}
+		start, end, err := scalarAt(text, d.Path)
+		if err != nil {
+			return nil, refuse(ReasonTargetChanged, "%s of %s: %w", d.where(), objectOf(u), err)
+		}
+		value = text[:start] + value + text[end:]
+	}
+	return fields{"data": fields{d.Key: value}}, nil
 }
 
 func (d configData) change(p *Plan) change {
 	return p.change(p.Target, func(u *unstructured.Unstructured) (fields, error) {
-		now, err := settable(u, d.Key)
+		now, err := d.value(u)
 		if err != nil {
 			return nil, err
 		}
 		if now != d.Before {
-			return nil, refuse(ReasonTargetChanged, "somebody else has set key %q of %s meanwhile", d.Key, p.Target)
+			return nil, refuse(ReasonTargetChanged, "somebody else has set %s of %s meanwhile", d.where(), p.Target)
 		}
-		return fields{"data": fields{d.Key: d.After}, "metadata": fields{"annotations": fields{annotationPrevious: d.Before}}}, nil
+		patch, err := d.replaced(u, d.After)
+		if err != nil {
+			return nil, err
+		}
+		return merge(patch, nest(d.Before, "metadata", "annotations", annotationPrevious)), nil
 	})
 }
 
@@ -211,22 +294,22 @@ func (*PatchConfigMap) undo(ctx context.Context, c *Client, r *Receipt) (Receipt
 	done, err := c.write(ctx, change{
 		object: r.Objects[0], key: r.Key, mark: annotationUndone,
 		patch: func(u *unstructured.Unstructured) (fields, error) {
-			now, err := settable(u, data.Key)
+			now, err := data.value(u)
 			switch {
 			case err != nil:
 				return nil, err
 			case now == data.Before:
 				return nil, nil
 			case now != data.After:
-				return nil, refuse(ReasonTargetChanged, "somebody else has set key %q of %s since", data.Key, r.Objects[0])
+				return nil, refuse(ReasonTargetChanged, "somebody else has set %s of %s since", data.where(), r.Objects[0])
 			}
-			return fields{"data": fields{data.Key: data.Before}}, nil
+			return data.replaced(u, data.Before)
 		},
 	})
 	if err != nil {
 		return Receipt{}, err
 	}
-	return done.undone(fmt.Sprintf("Put key %s of %s back", data.Key, r.Objects[0])), nil
+	return done.undone(fmt.Sprintf("Put %s of %s back", data.where(), r.Objects[0])), nil
 }
 
 func (*PatchConfigMap) health(ctx context.Context, c *Client, r *Receipt) (Health, error) {
@@ -238,11 +321,10 @@ func (*PatchConfigMap) health(ctx context.Context, c *Client, r *Receipt) (Healt
 	if err != nil {
 		return Health{}, err
 	}
-	now, _, _ := unstructured.NestedString(u.Object, "data", data.Key)
-	if now != data.After {
-		return Health{Failed: true, Detail: fmt.Sprintf("key %s of %s does not have the value that was set", data.Key, r.Objects[0])}, nil
+	if now, err := data.value(u); err != nil || now != data.After {
+		return Health{Failed: true, Detail: fmt.Sprintf("%s of %s does not have the value that was set", data.where(), r.Objects[0])}, nil
 	}
-	return Health{Ready: true, Detail: fmt.Sprintf("key %s of %s has the value that was set", data.Key, r.Objects[0])}, nil
+	return Health{Ready: true, Detail: fmt.Sprintf("%s of %s has the value that was set", data.where(), r.Objects[0])}, nil
 }
 
 // countReaders sets the plan's weight to the number of pods of workloads in the namespace that read the config map.

@@ -39,12 +39,19 @@ func TestConfigMapRules(t *testing.T) {
 		{"flags", "b", "on", false},
 		{"other", "a", "on", false},
 	} {
-		assert.Equal(t, test.want, rule.allows(test.name, test.key, test.value), "%+v", test)
+		assert.Equal(t, test.want, rule.allows(test.name, test.key, "", test.value), "%+v", test)
 	}
-	assert.False(t, (&ConfigMapRule{Name: "flags", Keys: []string{"a"}, Values: []string{"on"}}).allows("flags", "a", ""))
+	assert.False(t, (&ConfigMapRule{Name: "flags", Keys: []string{"a"}, Values: []string{"on"}}).allows("flags", "a", "", ""))
 	either := ConfigMapRule{Name: "flags", Keys: []string{"a"}, Pattern: "on|off"}
-	assert.True(t, either.allows("flags", "a", "off"))
-	assert.False(t, either.allows("flags", "a", "online"), "the whole value")
+	assert.True(t, either.allows("flags", "a", "", "off"))
+	assert.False(t, either.allows("flags", "a", "", "online"), "the whole value")
+	inside := ConfigMapRule{Name: "flags", Keys: []string{"a"}, Paths: []string{"/x"}, Values: []string{"on"}}
+	require.NoError(t, inside.Validate())
+	assert.True(t, inside.allows("flags", "a", "/x", "on"))
+	assert.False(t, inside.allows("flags", "a", "/y", "on"))
+	assert.False(t, inside.allows("flags", "a", "", "on"), "never the whole text")
+	assert.False(t, rule.allows("flags", "a", "/x", "on"))
+	require.ErrorContains(t, (&ConfigMapRule{Name: "flags", Keys: []string{"a"}, Paths: []string{"x"}, Values: []string{"on"}}).Validate(), `paths must be JSON pointers of at most 512 bytes such as /flags/checkout/state, got "x"`)
 	err := (&ConfigMapRule{Name: "-", Keys: []string{"a b"}, Pattern: "("}).Validate()
 	require.ErrorContains(t, err, "name must be")
 	require.ErrorContains(t, err, "keys must be keys")
@@ -93,8 +100,47 @@ func TestKubernetesPatchConfigMap(t *testing.T) {
 	b.lab.Patch(t, flags, `{"data":{"checkout":"half"}}`)
 	b.writes(func() {
 		_, err := b.client.Apply(permitted(t.Context()), p)
-		b.refusal(err, ReasonTargetChanged, "somebody else has set key")
+		b.refusal(err, ReasonTargetChanged, "somebody else has set key checkout")
 	})
 	b.lab.Patch(t, flags, `{"immutable":true}`)
 	b.refused(b.order("a", setFlag("checkout", "off"), "", ""), ReasonUnsupported, "immutable")
+}
+
+// A flag in a JSON text, as flagd has them, is set without touching anything else of the text.
+func TestKubernetesPatchConfigMapPath(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, &PatchConfigMap{})
+	const text = "{\n  \"flags\": {\"fail\":  {\"state\":\"ENABLED\", \"share\": 0.5, \"on\":true}},\n \"z\": [1]\n}\n"
+	flags := kubetest.ConfigMap(b.ns, "flags", map[string]string{"demo.json": text, "text": "on"})
+	b.lab.Create(t, flags)
+	b.client.settings.ConfigMaps = []ConfigMapRule{{
+		Name: "flags", Keys: []string{"demo.json", "text"}, Paths: []string{"/flags/fail/state", "/flags/fail/share", "/flags/none"}, Pattern: "[A-Z]+|[0-9.]+",
+	}}
+	set := func(key, path, value string) Step {
+		return Step{PatchConfigMap: &PatchConfigMap{Name: "flags", Key: key, Path: path, Value: value}}
+	}
+	b.refused(b.order("a", set("demo.json", "", "OFF"), "", ""), ReasonOutOfScope, "no rule")
+	b.refused(b.order("a", set("demo.json", "/flags/fail/on", "OFF"), "", ""), ReasonOutOfScope, "no rule")
+	b.refused(b.order("a", set("demo.json", "/flags/none", "OFF"), "", ""), ReasonTargetMissing, "there is no string")
+	b.refused(b.order("a", set("demo.json", "/flags/fail/share", "OFF"), "", ""), ReasonBounds, "it is a number")
+	b.refused(b.order("a", set("text", "/flags/none", "OFF"), "", ""), ReasonTargetMissing, "read JSON")
+
+	r := b.once(b.prepare(b.order("off", set("demo.json", "/flags/fail/state", "DISABLED"), "", "")),
+		[]string{"updated ConfigMap flags: data.demo.json, metadata.annotations"},
+		[]string{"updated ConfigMap flags: data.demo.json, metadata.annotations.paramedic.io/undone"})
+	h, err := b.client.Health(t.Context(), r)
+	require.NoError(t, err)
+	assert.True(t, h.Failed, "it was undone")
+	b.lab.Refresh(t, flags)
+	assert.Equal(t, text, flags.Data["demo.json"], "to the byte")
+
+	b.apply(b.prepare(b.order("share", set("demo.json", "/flags/fail/share", "0.25"), "", "")))
+	lost := b.prepare(b.order("share", set("demo.json", "/flags/fail/share", "0.25"), "", ""))
+	b.lab.Refresh(t, flags)
+	assert.Equal(t, strings.Replace(text, "0.5", "0.25", 1), flags.Data["demo.json"])
+	b.undo(b.apply(lost))
+	b.lab.Refresh(t, flags)
+	assert.Equal(t, text, flags.Data["demo.json"])
+
+	require.ErrorContains(t, (&Step{PatchConfigMap: &PatchConfigMap{Name: "flags", Key: "a", Path: "x"}}).Validate(), "path must be JSON pointers")
 }
