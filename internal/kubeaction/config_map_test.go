@@ -62,7 +62,7 @@ func TestConfigMapRules(t *testing.T) {
 
 func TestKubernetesPatchConfigMap(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, &PatchConfigMap{})
+	b := newBench(t, &PatchConfigMap{Name: "flags"})
 	flags := kubetest.ConfigMap(b.ns, "flags", map[string]string{"checkout": "on", "other": "stays", "long": strings.Repeat("x", 5000)})
 	flags.BinaryData = map[string][]byte{"binary": {0xff}}
 	web := kubetest.Deployment(b.ns, "web", 2)
@@ -109,7 +109,7 @@ func TestKubernetesPatchConfigMap(t *testing.T) {
 // A flag in a JSON text, as flagd has them, is set without touching anything else of the text.
 func TestKubernetesPatchConfigMapPath(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, &PatchConfigMap{})
+	b := newBench(t, &PatchConfigMap{Name: "flags"})
 	const text = "{\n  \"flags\": {\"fail\":  {\"state\":\"ENABLED\", \"share\": 0.5, \"on\":true}},\n \"z\": [1]\n}\n"
 	flags := kubetest.ConfigMap(b.ns, "flags", map[string]string{"demo.json": text, "text": "on"})
 	b.lab.Create(t, flags)

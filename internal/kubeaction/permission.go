@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -200,14 +201,23 @@ func (c *Client) review(ctx context.Context, needs []permission, namespaces []st
 			}
 		}
 	}
+	questions := slices.SortedFunc(maps.Keys(asked), compareMissing)
+	answers := make([]review, len(questions))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(maxParallel)
+	for i, m := range questions {
+		group.Go(func() (err error) {
+			answers[i], err = c.ask(ctx, m)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
 	var missing []Missing
-	for _, m := range slices.SortedFunc(maps.Keys(asked), compareMissing) {
-		answer, err := c.ask(ctx, m)
-		if err != nil {
-			return nil, err
-		}
-		if !answer.allowed {
-			m.Optional, m.Reason = asked[m], answer.reason
+	for i, m := range questions {
+		if !answers[i].allowed {
+			m.Optional, m.Reason = asked[m], answers[i].reason
 			missing = append(missing, m)
 		}
 	}
