@@ -29,9 +29,12 @@ type fakeCluster struct {
 	applied  []kubeaction.Plan
 	undone   []kubeaction.Receipt
 	refusals []error
-	plan     func(kubeaction.Order) (kubeaction.Plan, error)
-	apply    func(n int) error
-	review   func([]*kubeaction.Step, kubeaction.Scope) ([]kubeaction.Missing, error)
+	// asked are the times at which the health was asked for.
+	asked  []time.Time
+	health func() (kubeaction.Health, error)
+	plan   func(kubeaction.Order) (kubeaction.Plan, error)
+	apply  func(n int) error
+	review func([]*kubeaction.Step, kubeaction.Scope) ([]kubeaction.Missing, error)
 }
 
 func (c *fakeCluster) Review(_ context.Context, steps []*kubeaction.Step, scope kubeaction.Scope) ([]kubeaction.Missing, error) {
@@ -91,6 +94,12 @@ func (c *fakeCluster) Undo(ctx context.Context, r kubeaction.Receipt) (kubeactio
 }
 
 func (c *fakeCluster) Health(context.Context, kubeaction.Receipt) (kubeaction.Health, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.asked = append(c.asked, time.Now())
+	if c.health != nil {
+		return c.health()
+	}
 	return kubeaction.Health{Ready: true}, nil
 }
 

@@ -193,11 +193,14 @@ type rig struct {
 	// metrics is the same exporter in a metrics pipeline, if it is in one.
 	metrics       exporter.Metrics
 	createMetrics func() (exporter.Metrics, error)
-	tel           *componenttest.Telemetry
-	logs          *observer.ObservedLogs
-	host          testHost
-	hooks         map[string]*receiver
-	disk          *memoryStorage
+	// metric is the name of what feed sends, if not the usual one; first is set for a rig that is fed once.
+	metric string
+	first  bool
+	tel    *componenttest.Telemetry
+	logs   *observer.ObservedLogs
+	host   testHost
+	hooks  map[string]*receiver
+	disk   *memoryStorage
 	// cluster and fleet stand in for an API server, if set.
 	cluster *fakeCluster
 	fleet   coordinator

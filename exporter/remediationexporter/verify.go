@@ -64,6 +64,8 @@ func (e *remediationExporter) verify(ctx context.Context, now time.Time) {
 		state  []byte
 	}
 	var all []news
+	// orphans are steps of playbooks that were changed or removed since: nobody knows what to ask.
+	var orphans []playbook.Ref
 	open := e.ledger.Open()
 	w.mu.Lock()
 	w.expire(now)
@@ -71,6 +73,9 @@ func (e *remediationExporter) verify(ctx context.Context, now time.Time) {
 	for i := range open {
 		r := e.runningOf(&open[i], now)
 		if r == nil {
+			if p := &open[i].Play; p.Outcome == playbook.Accepted && p.Assessed {
+				orphans = append(orphans, open[i].Ref)
+			}
 			continue
 		}
 		n := news{run: r, result: r.v.Judge(now)}
@@ -83,6 +88,9 @@ func (e *remediationExporter) verify(ctx context.Context, now time.Time) {
 		all = append(all, n)
 	}
 	w.mu.Unlock()
+	for _, ref := range orphans {
+		e.report(ctx, e.ledger.Assess(ref, playbook.Unknown, now), now)
+	}
 	for i := range all {
 		n := &all[i]
 		e.ledger.Note(n.run.ref, n.result.Detail, n.state)

@@ -25,7 +25,11 @@ func (r *rig) fed() {
 // feed sends one gauge point of a service, at a time since t0.
 func (r *rig) feed(service string, after time.Duration, value float64) {
 	r.t.Helper()
-	require.NoError(r.t, r.metrics.ConsumeMetrics(context.Background(), gaugeOf(service, after, value)))
+	md := gaugeOf(service, after, value)
+	if r.metric != "" {
+		md.ResourceMetrics().At(0).ScopeMetrics().At(0).Metrics().At(0).SetName(r.metric)
+	}
+	require.NoError(r.t, r.metrics.ConsumeMetrics(context.Background(), md))
 }
 
 func gaugeOf(service string, after time.Duration, value float64) pmetric.Metrics {
