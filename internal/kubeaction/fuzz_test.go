@@ -10,7 +10,7 @@ import (
 
 // Whatever an object looks like, reading it does not fail badly, and what is kept of it is bounded.
 func FuzzObject(f *testing.F) {
-	f.Add([]byte(`{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"web","annotations":{"paramedic.io/shed":"0<3"}},"spec":{"replicas":2,"selector":{"matchLabels":{"app":"web"}},"template":{"spec":{"containers":[{"name":"app","env":[{"name":"A","value":"b"}]}]}}},"status":{"conditions":[{"type":"Progressing","status":"False"}],"observedGeneration":"2"}}`))
+	f.Add([]byte(`{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"web","labels":{"paramedic.io/shed":"0-of-3"}},"spec":{"replicas":2,"selector":{"matchLabels":{"app":"web"}},"template":{"spec":{"containers":[{"name":"app","env":[{"name":"A","value":"b"}]}]}}},"status":{"conditions":[{"type":"Progressing","status":"False"}],"observedGeneration":"2"}}`))
 	f.Add([]byte(`{"apiVersion":"apps/v1","kind":"DaemonSet","spec":{"template":{"spec":{"volumes":[{"configMap":{"name":"flags"}},{"projected":{"sources":[{}]}}]}}},"status":{"conditions":[1,{"type":[]}]}}`))
 	f.Add([]byte(`{"apiVersion":"argoproj.io/v1alpha1","kind":"Application","metadata":{"managedFields":[{"manager":"x","operation":"Apply","fieldsV1":{"f:spec":{"f:replicas":{}}}}]},"spec":{"ignoreDifferences":[{"jsonPointers":["/spec"]},2]}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -41,13 +41,13 @@ func FuzzObject(f *testing.F) {
 
 // Whatever note stands on a workload, restoring never asks for a number out of bounds.
 func FuzzShedNote(f *testing.F) {
-	for _, note := range []string{"0<3", "0<keda", "1<2", "", "<", "0<-1", "0<99999999999999999999"} {
+	for _, note := range []string{"0-of-3", "0-of-keda", "1-of-2", "", "-of-", "0-of--1", "0-of-99999999999999999999"} {
 		f.Add(note, int64(0))
 	}
 	f.Fuzz(func(t *testing.T, note string, replicas int64) {
 		item := shedItem{Note: note, Written: Object{Kind: "Deployment", Name: "web"}}
 		u := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{"replicas": replicas}}}
-		u.SetAnnotations(map[string]string{annotationShed: note})
+		u.SetLabels(map[string]string{labelShed: note})
 		patch, err := restorePatch(item)(u)
 		if err != nil {
 			return

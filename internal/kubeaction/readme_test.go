@@ -49,7 +49,7 @@ func TestReadmeIsComplete(t *testing.T) {
 			assert.Contains(t, line, fmt.Sprint(value.Interface()), name)
 		}
 	}
-	for _, annotation := range []string{annotationIntent, annotationUndone, annotationIncident, annotationPrevious, annotationShed, annotationLeft, annotationLeftAt} {
+	for _, annotation := range []string{annotationIntent, annotationUndone, annotationIncident, annotationPrevious, labelShed, annotationLeft, annotationLeftAt} {
 		assert.NotEmpty(t, row(annotation), annotation)
 	}
 	assert.Contains(t, row("rollback::max_age"), "24h")

@@ -110,7 +110,7 @@ func (a *Scale) plan(ctx context.Context, c *Client, p *Plan) error {
 		return err
 	}
 	p.Target, p.Undoable = objectOf(u), true
-	if _, shed := u.GetAnnotations()[annotationShed]; shed {
+	if _, shed := u.GetLabels()[labelShed]; shed {
 		return refuse(ReasonOwner, "%s was shed; restore it instead of scaling it", p.Target)
 	}
 	scalers, err := c.autoscalersOf(ctx, u)

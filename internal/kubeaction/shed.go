@@ -11,9 +11,10 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// annotationShed keeps, on what was shed, to and from how many pods: "0<3", or "0<keda" where KEDA's pause was set. It is
+// labelShed keeps, on what was shed, to and from how many pods: "0-of-3", or "0-of-keda" where KEDA's pause was set. It is a
+// label because kubectl rollout undo puts a Deployment's annotations back to old ones, and so that people can list it. It is
 // what restoring goes by, so that it needs no receipt.
-const annotationShed = "paramedic.io/shed"
+const labelShed = "paramedic.io/shed"
 
 // shedFromKEDA stands for "as many as KEDA wants".
 const shedFromKEDA = "keda"
@@ -73,12 +74,12 @@ type shedItem struct {
 	Workload Object `json:"workload"`
 	// Written is the workload, or the ScaledObject whose pause is set.
 	Written Object `json:"written"`
-	// Note is annotationShed's value.
+	// Note is labelShed's value.
 	Note string `json:"note"`
 }
 
 func (i shedItem) numbers() (to int, from string) {
-	left, right, _ := strings.Cut(i.Note, "<")
+	left, right, _ := strings.Cut(i.Note, "-of-")
 	to, _ = strconv.Atoi(left)
 	return to, right
 }
@@ -146,8 +147,8 @@ func (a *Shed) plan(ctx context.Context, c *Client, p *Plan) error {
 // item judges one workload. why says for what reason it is left out.
 func (a *Shed) item(ctx context.Context, c *Client, p *Plan, u *unstructured.Unstructured) (item shedItem, why string, err error) {
 	now := replicasOf(u)
-	item = shedItem{Workload: objectOf(u), Written: objectOf(u), Note: fmt.Sprintf("%d<%d", a.To, now.desired)}
-	if u.GetAnnotations()[annotationShed] != "" {
+	item = shedItem{Workload: objectOf(u), Written: objectOf(u), Note: fmt.Sprintf("%d-of-%d", a.To, now.desired)}
+	if u.GetLabels()[labelShed] != "" {
 		return item, "it is shed already", nil
 	}
 	scalers, err := c.autoscalersOf(ctx, u)
@@ -158,7 +159,7 @@ func (a *Shed) item(ctx context.Context, c *Client, p *Plan, u *unstructured.Uns
 	switch {
 	case scalers.scaledObject != nil:
 		written = scalers.scaledObject
-		item.Written, item.Note = objectOf(written), fmt.Sprintf("%d<%s", a.To, shedFromKEDA)
+		item.Written, item.Note = objectOf(written), fmt.Sprintf("%d-of-%s", a.To, shedFromKEDA)
 		path = []string{"metadata", "annotations", kedaPausedReplicas}
 		if how := paused(written); how != "" {
 			return item, fmt.Sprintf("%s is paused (%s)", item.Written, how), nil
@@ -242,17 +243,17 @@ func (a *Restore) plan(ctx context.Context, c *Client, p *Plan) error {
 			return nil
 		}
 		written := u
-		if u.GetAnnotations()[annotationShed] == "" {
+		if u.GetLabels()[labelShed] == "" {
 			scalers, err := c.autoscalersOf(ctx, u)
 			if err != nil {
 				return err
 			}
-			if scalers.scaledObject == nil || scalers.scaledObject.GetAnnotations()[annotationShed] == "" {
+			if scalers.scaledObject == nil || scalers.scaledObject.GetLabels()[labelShed] == "" {
 				return nil
 			}
 			written = scalers.scaledObject
 		}
-		item := shedItem{Workload: objectOf(u), Written: objectOf(written), Note: written.GetAnnotations()[annotationShed]}
+		item := shedItem{Workload: objectOf(u), Written: objectOf(written), Note: written.GetLabels()[labelShed]}
 		data.Items = append(data.Items, item)
 		_, from := item.numbers()
 		if n, err := strconv.Atoi(from); err == nil {

@@ -131,7 +131,7 @@ func (c *Client) itemsHealth(ctx context.Context, r *Receipt, settled func(shedI
 func shedChange(p *Plan, item shedItem) change {
 	return p.change(item.Written, func(u *unstructured.Unstructured) (fields, error) {
 		to, from := item.numbers()
-		note := nest(item.Note, "metadata", "annotations", annotationShed)
+		note := nest(item.Note, "metadata", "labels", labelShed)
 		if from == shedFromKEDA {
 			if how := paused(u); how != "" {
 				return nil, refuse(ReasonTargetChanged, "%s was paused by somebody else (%s)", item.Written, how)
@@ -150,11 +150,11 @@ func restoreChange(p *Plan, item shedItem) change { return p.change(item.Written
 // restorePatch puts back what was shed, unless somebody else has scaled it since.
 func restorePatch(item shedItem) func(*unstructured.Unstructured) (fields, error) {
 	return func(u *unstructured.Unstructured) (fields, error) {
-		if u.GetAnnotations()[annotationShed] != item.Note {
+		if u.GetLabels()[labelShed] != item.Note {
 			return nil, nil // restored already, or shed anew by another order
 		}
 		to, from := item.numbers()
-		patch := nest(nil, "metadata", "annotations", annotationShed)
+		patch := nest(nil, "metadata", "labels", labelShed)
 		if from == shedFromKEDA {
 			if u.GetAnnotations()[kedaPausedReplicas] == strconv.Itoa(to) {
 				patch = merge(patch, nest(nil, "metadata", "annotations", kedaPausedReplicas))
@@ -163,7 +163,7 @@ func restorePatch(item shedItem) func(*unstructured.Unstructured) (fields, error
 		}
 		n, err := strconv.Atoi(from)
 		if err != nil || n < 0 || n > maxReplicas {
-			return nil, refuse(ReasonTargetChanged, "annotation %s of %s must be two numbers such as 0<3, got %q; somebody else has changed it", annotationShed, item.Written, clean(item.Note, 32))
+			return nil, refuse(ReasonTargetChanged, "label %s of %s must be two numbers such as 0-of-3, got %q; somebody else has changed it", labelShed, item.Written, clean(item.Note, 32))
 		}
 		if desiredReplicas(u) == to {
 			patch = merge(patch, nest(n, "spec", "replicas"))

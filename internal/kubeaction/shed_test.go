@@ -65,8 +65,8 @@ func TestKubernetesShedAndRestore(t *testing.T) {
 	assert.Equal(t, "low", p.Criticality)
 	assert.Equal(t, []string{"Deployment/" + b.ns + "/ads", "Deployment/" + b.ns + "/mail", "StatefulSet/" + b.ns + "/reports"}, p.Locks)
 	const (
-		marked = ": metadata.annotations, spec.replicas"
-		back   = ": metadata.annotations.paramedic.io/shed, metadata.annotations.paramedic.io/undone, spec.replicas"
+		marked = ": metadata.annotations, metadata.labels.paramedic.io/shed, spec.replicas"
+		back   = ": metadata.annotations.paramedic.io/undone, metadata.labels.paramedic.io/shed, spec.replicas"
 	)
 	b.once(p,
 		[]string{"updated Deployment ads" + marked, "updated Deployment mail" + marked, "updated StatefulSet reports" + marked},
@@ -84,7 +84,7 @@ func TestKubernetesShedAndRestore(t *testing.T) {
 	p = b.prepare(b.shedOrder("restore", restore(3)))
 	assert.Equal(t, 5, p.Weight)
 	assert.False(t, p.Destructive)
-	const restored = ": metadata.annotations.paramedic.io/intent, metadata.annotations.paramedic.io/shed"
+	const restored = ": metadata.annotations.paramedic.io/intent, metadata.labels.paramedic.io/shed"
 	b.once(p, []string{"updated Deployment ads" + restored + ", spec.replicas", "updated Deployment mail" + restored, "updated StatefulSet reports" + restored + ", spec.replicas"}, nil)
 	_, err := b.client.Undo(permitted(t.Context()), r)
 	require.NoError(t, err, "restored already, so there is nothing to undo")
@@ -151,8 +151,8 @@ func TestKubernetesShedAutoscaled(t *testing.T) {
 	p = b.prepare(b.shedOrder("shed", shed(5)))
 	assert.Contains(t, p.Commands[1], "autoscaling.keda.sh/paused-replicas=0")
 	b.changes(func() { b.apply(p) },
-		"updated Deployment ads: metadata.annotations, spec.replicas",
-		"updated ScaledObject mail: metadata.annotations")
+		"updated Deployment ads: metadata.annotations, metadata.labels.paramedic.io/shed, spec.replicas",
+		"updated ScaledObject mail: metadata.annotations, metadata.labels.paramedic.io/shed")
 	b.lab.Refresh(t, scaled)
 	assert.Equal(t, "0", scaled.GetAnnotations()["autoscaling.keda.sh/paused-replicas"])
 	b.lab.WaitFor(t, ads, "stays at zero under its autoscaler", func() error {
@@ -176,6 +176,6 @@ func TestKubernetesShedForgedNote(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, &Restore{})
 	ads := b.tier("ads", "low", 0)
-	b.lab.Patch(t, ads, `{"metadata":{"annotations":{"paramedic.io/shed":"0<99999999"}}}`)
+	b.lab.Patch(t, ads, `{"metadata":{"labels":{"paramedic.io/shed":"0-of-99999999"}}}`)
 	b.refused(b.shedOrder("a", restore(5)), ReasonTargetChanged, "must be two numbers")
 }
