@@ -20,7 +20,7 @@ import (
 // TestModel does everything that can be done in random order, with a clock that also goes backwards, restarts and
 // transactions, and checks after each operation what must hold whatever happens.
 func TestModel(t *testing.T) {
-	seeds, operations := 30, 1500
+	seeds, operations := 40, 1200
 	if testing.Short() {
 		seeds = 10
 	}
@@ -244,7 +244,11 @@ func (m *model) do() (op string, ref Ref, changes []Change, silent bool) {
 	l, rng, now := m.l, m.rng, m.now
 	id := m.incident()
 	ref, p := m.pick()
-	switch n := rng.IntN(40); n {
+	n := rng.IntN(40)
+	if rng.IntN(3) > 0 {
+		n = natural(p, n)
+	}
+	switch n {
 	case 0, 1, 2, 3, 4, 5, 6, 7:
 		op = "event"
 		changes = m.event(id)
@@ -357,6 +361,24 @@ func (m *model) do() (op string, ref Ref, changes []Change, silent bool) {
 		}
 	}
 	return op, ref, changes, silent
+}
+
+// natural returns what usually comes next for a play, or n.
+func natural(p Play, n int) int {
+	switch p.Outcome {
+	case Pending:
+		return []int{8, 13}[n%2]
+	case Dispatched:
+		return 17
+	case Accepted:
+		return []int{24, 26, 37, 25}[n%4]
+	case Awaiting:
+		return 30
+	case Undoing:
+		return 34
+	default:
+		return n
+	}
 }
 
 // event tells of an incident and asks the playbooks.
