@@ -181,9 +181,9 @@ func (e *remediationExporter) commit(ctx context.Context) error {
 			ops = append(ops, h.box.boundsOp())
 		}
 	}
-	changed := e.ledger.TakeChanged()
+	changed, guards := e.ledger.TakeChanged(), e.ledger.TakeCommonChanged() || e.dirty
 	slots := e.slots.clone()
-	stored, err := e.ledgerOps(changed)
+	stored, err := e.ledgerOps(changed, guards)
 	if err == nil && len(ops)+len(stored) > 0 {
 		if err = e.client.Batch(ctx, append(ops, stored...)...); err != nil {
 			e.telemetry.storageError(ctx, opWrite)
@@ -192,6 +192,9 @@ func (e *remediationExporter) commit(ctx context.Context) error {
 	}
 	if err != nil {
 		e.ledger.Changed(changed)
+		if guards {
+			e.ledger.CommonChanged()
+		}
 		e.slots = slots
 		return err
 	}
@@ -211,16 +214,16 @@ func (e *remediationExporter) settleAudit(ctx context.Context) {
 	}
 }
 
-// ledgerOps returns what stores the incidents that have changed, and the guards.
-func (e *remediationExporter) ledgerOps(changed []string) ([]*storage.Operation, error) {
-	if len(changed) == 0 && !e.dirty {
-		return nil, nil
+// ledgerOps returns what stores the incidents that have changed, and the guards if they have.
+func (e *remediationExporter) ledgerOps(changed []string, guards bool) ([]*storage.Operation, error) {
+	var ops []*storage.Operation
+	if guards {
+		b, err := e.ledger.EncodeCommon()
+		if err != nil {
+			return nil, fmt.Errorf("encode guards: %w", err)
+		}
+		ops = append(ops, storage.SetOperation(guardsKey, b))
 	}
-	guards, err := e.ledger.EncodeCommon()
-	if err != nil {
-		return nil, fmt.Errorf("encode guards: %w", err)
-	}
-	ops := []*storage.Operation{storage.SetOperation(guardsKey, guards)}
 	for _, id := range changed {
 		b, err := e.ledger.EncodeIncident(id)
 		if err != nil {

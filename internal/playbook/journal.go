@@ -19,6 +19,8 @@ type journal struct {
 	// unstored are those that were changed already at Begin, and taken is set once TakeChanged has given them since.
 	unstored map[string]bool
 	taken    bool
+	// common is whether what incidents share was changed already at Begin.
+	common bool
 }
 
 func newJournal() journal { return journal{changed: map[string]bool{}} }
@@ -92,7 +94,7 @@ func (l *Ledger) Begin() error {
 	}
 	l.journal = journal{
 		begun: true, changed: map[string]bool{}, unstored: l.journal.changed, before: map[string]*Incident{},
-		cooldowns: map[cooldownKey]time.Time{},
+		cooldowns: map[cooldownKey]time.Time{}, common: l.commonChanged || l.policy.changed,
 	}
 	l.policy.begin()
 	return nil
@@ -114,7 +116,7 @@ func (l *Ledger) Rollback() error {
 	if !l.journal.begun {
 		return errors.New("roll back: nothing was begun")
 	}
-	before, cooldowns, unstored := l.journal.before, l.journal.cooldowns, l.journal.unstored
+	before, cooldowns, unstored, common := l.journal.before, l.journal.cooldowns, l.journal.unstored, l.journal.common
 	err := l.policy.rollback()
 	l.journal = newJournal()
 	for id := range before {
@@ -130,6 +132,6 @@ func (l *Ledger) Rollback() error {
 	for k, until := range cooldowns {
 		l.setCooldown(k, until)
 	}
-	l.journal.changed = unstored
+	l.journal.changed, l.commonChanged, l.policy.changed = unstored, common, false
 	return err
 }

@@ -15,6 +15,7 @@ func TestRollbackIsByteEqual(t *testing.T) {
 	l.Policy().Opened("b", "service:b", start)
 	l.TakeChanged()
 	l.Changed([]string{"b"})
+	require.True(t, l.TakeCommonChanged())
 	before := encodeAll(t, l)
 
 	require.NoError(t, l.Begin())
@@ -34,6 +35,7 @@ func TestRollbackIsByteEqual(t *testing.T) {
 	require.NoError(t, l.Rollback())
 	assert.Equal(t, before, encodeAll(t, l))
 	assert.Equal(t, []string{"b"}, l.TakeChanged(), "as it was")
+	assert.False(t, l.TakeCommonChanged())
 	assert.Empty(t, l.Policy().TakeNotes())
 
 	require.Error(t, l.Rollback(), "nothing was begun")
