@@ -9,6 +9,8 @@ const (
 	EventTypeIncidentOpened   EventType = "io.paramedic.incident.opened.v1"
 	EventTypeIncidentUpdated  EventType = "io.paramedic.incident.updated.v1"
 	EventTypeIncidentResolved EventType = "io.paramedic.incident.resolved.v1"
+	// EventTypeIncidentStorm stands for more news of incidents and remediations than a receiver is told one by one.
+	EventTypeIncidentStorm EventType = "io.paramedic.incident.storm.v1"
 
 	EventTypeRemediationProposed     EventType = "io.paramedic.remediation.proposed.v1"
 	EventTypeRemediationSkipped      EventType = "io.paramedic.remediation.skipped.v1"
@@ -25,4 +27,12 @@ const (
 	EventTypeRemediationExpired           EventType = "io.paramedic.remediation.expired.v1"
 	EventTypeRemediationRolledBack        EventType = "io.paramedic.remediation.rolled_back.v1"
 	EventTypeRemediationEscalated         EventType = "io.paramedic.remediation.escalated.v1"
+
+	// These are news of what holds automation back, or no longer does.
+	EventTypeRemediationBreakerOpened EventType = "io.paramedic.remediation.breaker_opened.v1"
+	EventTypeRemediationBreakerClosed EventType = "io.paramedic.remediation.breaker_closed.v1"
+	EventTypeRemediationStormBegan    EventType = "io.paramedic.remediation.storm_began.v1"
+	EventTypeRemediationStormEnded    EventType = "io.paramedic.remediation.storm_ended.v1"
+	EventTypeRemediationPaused        EventType = "io.paramedic.remediation.paused.v1"
+	EventTypeRemediationResumed       EventType = "io.paramedic.remediation.resumed.v1"
 )

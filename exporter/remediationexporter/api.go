@@ -71,6 +71,8 @@ func newAPI(e *remediationExporter, cfg *APIConfig) *api {
 	a.on("/v1/budget", methods{http.MethodGet: a.budget})
 	a.on("/v1/storm", methods{http.MethodGet: a.storm})
 	a.on("/v1/audit", methods{http.MethodGet: a.audit})
+	a.on("/v1/deadletters", methods{http.MethodGet: a.deadLetters})
+	a.on("/v1/deadletters/replay", methods{http.MethodPost: a.replay})
 	a.mux.HandleFunc("/", a.answer(methods{}))
 	return a
 }

@@ -2,9 +2,14 @@ package remediationexporter
 
 import (
 	"bytes"
+	"fmt"
 	"math"
+	"net/http"
+	"slices"
+	"time"
 
 	"github.com/paramedic-otel/paramedic/internal/auditchain"
+	"github.com/paramedic-otel/paramedic/semconv"
 )
 
 // maxAuditPage bounds the records of one answer.
@@ -32,4 +37,100 @@ func (a *api) audit(c *call) (any, error) {
 		return nil, err
 	}
 	return rawBody{"application/jsonl", b.Bytes()}, nil
+}
+
+// letterView is a dead letter without its body, which may be large.
+type letterView struct {
+	ID       string            `json:"id"`
+	At       time.Time         `json:"at"`
+	Webhook  string            `json:"webhook"`
+	Reason   string            `json:"reason"`
+	Detail   string            `json:"detail,omitempty"`
+	Type     semconv.EventType `json:"type"`
+	Incident string            `json:"incident,omitempty"`
+	// Action says that it asks the webhook to act.
+	Action bool `json:"action,omitempty"`
+	Bytes  int  `json:"bytes"`
+}
+
+// deadLetters lists what could not be delivered, in the order in which it was given up.
+func (a *api) deadLetters(c *call) (any, error) {
+	q, err := parseQuery(c.URL.RawQuery, "webhook", "limit")
+	if err != nil {
+		return nil, err
+	}
+	limit, err := q.number("limit", maxLetters, 1, maxLetters)
+	if err != nil {
+		return nil, err
+	}
+	a.e.mu.Lock()
+	defer a.e.mu.Unlock()
+	out := []letterView{}
+	for _, l := range a.e.dead.letters {
+		if q.Has("webhook") && l.Webhook != q.Get("webhook") || len(out) == int(limit) {
+			continue
+		}
+		d := &l.Delivery
+		out = append(out, letterView{
+			ID: d.ID, At: l.At, Webhook: l.Webhook, Reason: l.Reason, Detail: l.Detail, Type: d.Type, Incident: d.Incident,
+			Action: d.Playbook != "", Bytes: len(d.Body),
+		})
+	}
+	return map[string]any{"dead_letters": out, "total": len(a.e.dead.letters)}, nil
+}
+
+// maxLetters bounds the dead letters of one answer, and maxReplays those that are named in one request.
+const (
+	maxLetters = 1000
+	maxReplays = 200
+)
+
+// replay sends dead letters again: those that are named, or all of a webhook.
+func (a *api) replay(c *call) (any, error) {
+	if err := a.operator(c); err != nil {
+		return nil, err
+	}
+	var body struct {
+		IDs     []string `json:"ids"`
+		Webhook string   `json:"webhook"`
+	}
+	if err := c.read(&body); err != nil {
+		return nil, err
+	}
+	if (len(body.IDs) == 0) == (body.Webhook == "") || len(body.IDs) > maxReplays {
+		return nil, refuse(http.StatusBadRequest, "replay", "ids, at most %d, or webhook must be set, and not both", maxReplays)
+	}
+	e := a.e
+	var out replayed
+	err := e.transact(c.Context(), func(now time.Time) error {
+		var unknown []refusedLetter
+		var letters []*deadLetter
+		for _, l := range e.dead.letters {
+			if l.Webhook == body.Webhook || slices.Contains(body.IDs, l.Delivery.ID) {
+				letters = append(letters, l)
+			}
+		}
+		for _, id := range body.IDs {
+			if e.dead.find(id) == nil {
+				unknown = append(unknown, refusedLetter{clip(id, 100), "there is no such dead letter"})
+			}
+		}
+		if body.Webhook != "" && e.hookNamed(body.Webhook) == nil {
+			return refuse(http.StatusNotFound, "unknown_webhook", "there is no webhook %.80q", body.Webhook)
+		}
+		var err error
+		if out, err = e.replay(c.Context(), letters, c.by); err != nil {
+			return err
+		}
+		out.Refused = append(out.Refused, unknown...)
+		e.notePerson(semconv.EventRemediationCall, nil, word{
+			by: c.by, verdict: "replay", source: sourceAPI,
+			comment: fmt.Sprintf("%d replayed, %d refused", len(out.Replayed), len(out.Refused)),
+		}, now)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
 }

@@ -47,6 +47,8 @@ type Config struct {
 	Approvals ApprovalsConfig `mapstructure:"approvals"`
 	// Audit is the record of everything that was decided and done.
 	Audit AuditConfig `mapstructure:"audit"`
+	// DeadLetters bounds the events that webhooks did not take and that are kept to be replayed.
+	DeadLetters DeadLettersConfig `mapstructure:"dead_letters"`
 	// MaxEventAge is the age, wall time against event time, past which an incident event leads to no action; 0 is no limit.
 	MaxEventAge time.Duration `mapstructure:"max_event_age"`
 	// Verification bounds what the verification of all playbooks keeps and does.
@@ -84,6 +86,7 @@ func createDefaultConfig() component.Config {
 		API:          configoptional.Default(defaultAPI()),
 		Approvals:    defaultApprovals(),
 		Audit:        defaultAudit(),
+		DeadLetters:  DeadLettersConfig{MaxEvents: 1000, MaxAge: 7 * 24 * time.Hour},
 		MaxEventAge:  5 * time.Minute,
 		Verification: defaultVerification(),
 		Kubernetes:   configoptional.Default(defaultKubernetes()),

@@ -184,3 +184,23 @@ func (c *AuditOTLPConfig) Validate() error {
 	errs = append(errs, c.ClientConfig.Validate())
 	return errors.Join(errs...)
 }
+
+// DeadLettersConfig bounds the events that webhooks did not take.
+type DeadLettersConfig struct {
+	// MaxEvents are kept, the latest; 0 keeps none.
+	MaxEvents int `mapstructure:"max_events"`
+	// MaxAge is how long each is kept.
+	MaxAge time.Duration `mapstructure:"max_age"`
+}
+
+// Validate checks the bounds.
+func (c *DeadLettersConfig) Validate() error {
+	var errs []error
+	if c.MaxEvents < 0 || c.MaxEvents > 10_000 {
+		errs = append(errs, fmt.Errorf("max_events must be between 0 and 10000, got %d; it bounds memory, and 0 keeps none", c.MaxEvents))
+	}
+	if c.MaxAge < time.Minute || c.MaxAge > 90*24*time.Hour {
+		errs = append(errs, fmt.Errorf("max_age must be between 1m and 2160h, got %s", c.MaxAge))
+	}
+	return errors.Join(errs...)
+}

@@ -43,6 +43,12 @@ var eventTypes = []struct {
 	{"remediation.expired", semconv.EventTypeRemediationExpired},
 	{"remediation.rolled_back", semconv.EventTypeRemediationRolledBack},
 	{"remediation.escalated", semconv.EventTypeRemediationEscalated},
+	{"remediation.breaker_opened", semconv.EventTypeRemediationBreakerOpened},
+	{"remediation.breaker_closed", semconv.EventTypeRemediationBreakerClosed},
+	{"remediation.storm_began", semconv.EventTypeRemediationStormBegan},
+	{"remediation.storm_ended", semconv.EventTypeRemediationStormEnded},
+	{"remediation.paused", semconv.EventTypeRemediationPaused},
+	{"remediation.resumed", semconv.EventTypeRemediationResumed},
 }
 
 // UnmarshalText reads the short name of an event type.
@@ -75,6 +81,8 @@ type WebhookConfig struct {
 	Secrets []configopaque.String `mapstructure:"secrets"`
 	// Events are the types that are sent here. What a playbook asks this webhook to do is sent in any case.
 	Events []Event `mapstructure:"events"`
+	// MaxEventsPerMinute is how much news is sent in a minute before the rest is told in one summary; 0 is no limit.
+	MaxEventsPerMinute int `mapstructure:"max_events_per_minute"`
 	// AllowPrivateRanges permits connections to loopback, private, link-local and other special addresses.
 	AllowPrivateRanges bool `mapstructure:"allow_private_ranges"`
 }
@@ -85,6 +93,8 @@ func defaultWebhook() WebhookConfig {
 	return WebhookConfig{
 		ClientConfig: client,
 		Events:       []Event{"incident.opened", "incident.updated", "incident.resolved"},
+		// As much as receivers such as PagerDuty take at half their rate.
+		MaxEventsPerMinute: 60,
 	}
 }
 
@@ -107,6 +117,9 @@ func (c *WebhookConfig) Validate() error {
 		if _, err := standardwebhooks.ParseKey(string(s)); err != nil {
 			errs = append(errs, fmt.Errorf("secrets::%d: %w", i, err))
 		}
+	}
+	if c.MaxEventsPerMinute < 0 || c.MaxEventsPerMinute > 100_000 {
+		errs = append(errs, fmt.Errorf("max_events_per_minute must be between 0 and 100000, got %d; 0 is no limit", c.MaxEventsPerMinute))
 	}
 	for i, e := range c.Events {
 		if slices.Contains(c.Events[:i], e) {

@@ -222,7 +222,7 @@ func (e *remediationExporter) decide(ctx context.Context, ev *incoming, now time
 	held := e.ledger.Incident(inc.ID)
 	m := decodeMemo(held)
 	m.Summary = newSummary(inc)
-	if err := e.notify(ctx, ev, &m); err != nil {
+	if err := e.notify(ctx, ev, &m, now); err != nil {
 		return err
 	}
 	if err := m.store(held); err != nil {
@@ -263,7 +263,7 @@ func (e *remediationExporter) observe(ev *incoming, now time.Time) (playbook.Ver
 }
 
 // notify queues the event for those who want it. The end of an incident goes only to those who were told of it.
-func (e *remediationExporter) notify(ctx context.Context, ev *incoming, m *memo) error {
+func (e *remediationExporter) notify(ctx context.Context, ev *incoming, m *memo, now time.Time) error {
 	inc := &ev.Incident
 	typ := incidentEventType(ev.Name)
 	for _, h := range e.hooks {
@@ -271,7 +271,17 @@ func (e *remediationExporter) notify(ctx context.Context, ev *incoming, m *memo)
 			continue
 		}
 		if ev.Name == semconv.EventIncidentResolved && h.wants(semconv.EventTypeIncidentOpened) && m.Opened[h.name] == "" {
-			e.lose(ctx, lostUnopened)
+			if slices.Contains(m.Folded, h.name) {
+				e.fold(ctx, h, typ, &m.Summary) // it was opened in a summary, so it ends in one
+			} else {
+				e.lose(ctx, lostUnopened)
+			}
+			continue
+		}
+		if e.folds(ctx, h, typ, &m.Summary, now) {
+			if ev.Name == semconv.EventIncidentOpened && m.Opened[h.name] == "" && !slices.Contains(m.Folded, h.name) {
+				m.Folded = append(m.Folded, h.name)
+			}
 			continue
 		}
 		d := delivery{ID: deliveryID(typ, h.name, inc.ID, inc.Revision, ""), Type: typ, Incident: inc.ID, Revision: inc.Revision}

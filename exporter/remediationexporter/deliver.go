@@ -75,6 +75,7 @@ func (e *remediationExporter) drop(ctx context.Context, h *webhook, reason strin
 	for len(h.box.items) > 0 {
 		d := h.box.items[0]
 		e.dequeue(h)
+		e.bury(ctx, h, &d, reason, "it was queued when its webhook was given up", now)
 		e.fail(ctx, h, &d, reason, now)
 	}
 }
@@ -175,6 +176,7 @@ func (e *remediationExporter) settle(ctx context.Context, h *webhook, d *deliver
 		if permanent {
 			reason = lostRefused
 		}
+		e.bury(ctx, h, d, reason, err.Error(), now)
 		e.fail(ctx, h, d, reason, now)
 		if errors.Is(err, errGone) {
 			e.disable(ctx, h, err, now)

@@ -76,6 +76,7 @@ type remediationExporter struct {
 	lacking map[string]int
 	// used are the signatures of approvals that came as log records.
 	used *signatures
+	dead deadLetters
 	// dirty is set when the guards have changed otherwise than with an incident.
 	dirty bool
 	ops   []*storage.Operation
@@ -91,7 +92,7 @@ func newRemediationExporter(ctx context.Context, set exporter.Settings, cfg *Con
 		return nil, err
 	}
 	e := &remediationExporter{
-		cfg: cfg, set: set, logger: set.Logger, telemetry: tel, stop: make(chan struct{}), slots: newSlots(), lacking: map[string]int{}, audit: newAudit(cfg.Audit.MaxRecords),
+		cfg: cfg, set: set, logger: set.Logger, telemetry: tel, stop: make(chan struct{}), slots: newSlots("slots", "incident"), dead: newDeadLetters(), lacking: map[string]int{}, audit: newAudit(cfg.Audit.MaxRecords),
 	}
 	if e.windows, err = timewindow.New(cfg.Windows); err != nil {
 		return nil, errors.Join(fmt.Errorf("windows: %w", err), e.telemetry.shutdown())
@@ -226,6 +227,11 @@ func (e *remediationExporter) Shutdown(ctx context.Context) error {
 	var errs error
 	e.once.Do(func() {
 		errs = e.api.stop(ctx)
+		if e.client != nil && !e.persistent {
+			e.mu.Lock()
+			e.tellDigests(ctx, true, time.Now())
+			e.settleAndUnlock(ctx)
+		}
 		close(e.stop)
 		if e.steps != nil {
 			e.steps.ShutDown()
@@ -313,6 +319,8 @@ func (e *remediationExporter) expire(ctx context.Context, now time.Time) {
 	e.report(ctx, e.ledger.Expire(now), now)
 	e.report(ctx, e.ledger.Reconsider(now), now)
 	e.prune(ctx, now)
+	e.tellDigests(ctx, false, now)
+	e.expireLetters(ctx, now)
 	resolved, open := e.ledger.Forget(now)
 	if resolved+open > 0 {
 		e.after(func() { e.telemetry.ExporterRemediationForgottenIncidents.Add(ctx, int64(open)) })

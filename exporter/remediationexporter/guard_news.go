@@ -1,12 +1,16 @@
 package remediationexporter
 
 import (
+	"context"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/paramedic-otel/paramedic/internal/auditchain"
+	"github.com/paramedic-otel/paramedic/internal/circuitbreaker"
+	"github.com/paramedic-otel/paramedic/internal/cloudevents"
 	"github.com/paramedic-otel/paramedic/internal/playbook"
+	"github.com/paramedic-otel/paramedic/internal/stormgate"
 	"github.com/paramedic-otel/paramedic/semconv"
 )
 
@@ -29,6 +33,11 @@ func (e *remediationExporter) tellWorld(w playbook.World, now time.Time) {
 		e.audit.note(now, auditchain.Entry{
 			Kind: string(semconv.EventRemediationPause), Actor: actor, Text: plainText(by, maxDetail), Fields: map[string]string{"state": state},
 		})
+		typ := semconv.EventTypeRemediationPaused
+		if w.Paused == "" {
+			typ = semconv.EventTypeRemediationResumed
+		}
+		e.spreadGuard(typ, guardData{Name: "kill_switch", State: state, Detail: plainText(by, maxDetail), By: actor}, now)
 		e.after(func() { e.logger.Info("automation "+state, zap.String("by", by), zap.String("actor", actor)) })
 	}
 	if w.Standby != before.Standby {
@@ -54,4 +63,47 @@ func (e *remediationExporter) noteGuard(n playbook.Note, now time.Time) {
 	e.audit.note(now, auditchain.Entry{
 		Kind: string(semconv.EventRemediationGuard), Actor: executorActor, Text: clip(n.Detail, maxDetail), Fields: fields,
 	})
+	if typ := guardEvents[n.State]; typ != "" {
+		e.spreadGuard(typ, guardData{Name: n.Guard, Key: n.Key, State: n.State, Detail: clip(n.Detail, maxDetail)}, now)
+	}
+}
+
+// guardEvents are the news that states of guards are; others are none.
+var guardEvents = map[string]semconv.EventType{
+	string(circuitbreaker.Open):   semconv.EventTypeRemediationBreakerOpened,
+	string(circuitbreaker.Closed): semconv.EventTypeRemediationBreakerClosed,
+	string(stormgate.Began):       semconv.EventTypeRemediationStormBegan,
+	string(stormgate.Ended):       semconv.EventTypeRemediationStormEnded,
+}
+
+// guardData is news of what holds automation back.
+type guardData struct {
+	Name   string `json:"name"`
+	Key    string `json:"key,omitempty"`
+	State  string `json:"state"`
+	Detail string `json:"detail,omitempty"`
+	By     string `json:"by,omitempty"`
+}
+
+// spreadGuard queues news of a guard for those who want it. e.mu is held.
+func (e *remediationExporter) spreadGuard(typ semconv.EventType, data guardData, now time.Time) {
+	ctx := context.Background()
+	for _, h := range e.hooks {
+		if !h.wants(typ) || e.folds(ctx, h, typ, nil, now) {
+			continue
+		}
+		text, number := logSeverity(semconv.SeverityMinor)
+		d := delivery{ID: deliveryID(typ, h.name, data.Name+"/"+data.Key, now.UnixNano(), ""), Type: typ}
+		ev := &cloudevents.Event{
+			ID: d.ID, Source: e.cfg.Source, Type: string(typ), Subject: "guard/" + data.Name, Time: cloudTime(now),
+			SeverityText: text, SeverityNumber: number, Data: map[string]guardData{"guard": data},
+		}
+		body, err := ev.Marshal()
+		if err != nil {
+			e.after(func() { e.logger.Error("news of a guard could not be encoded", zap.Error(err)) })
+			continue
+		}
+		d.Body = body
+		e.offer(ctx, h, d)
+	}
 }

@@ -226,7 +226,7 @@ func newRig(t testing.TB, hooks ...string) *rig {
 		h.Endpoint = "https://" + name + ".example.com/hook/tok3n"
 		h.Secrets = []configopaque.String{secretA}
 		h.Middlewares = []configmiddleware.Config{{ID: id}}
-		h.Events = nil
+		h.Events, h.MaxEventsPerMinute = nil, 0
 		for _, e := range eventTypes {
 			h.Events = append(h.Events, e.name)
 		}

@@ -320,6 +320,8 @@ type memo struct {
 	Summary summary `json:"summary"`
 	// Opened maps a webhook to the event that told it of the incident, queued or delivered.
 	Opened map[string]string `json:"opened,omitempty"`
+	// Folded are the webhooks that were told of its opening in a summary.
+	Folded []string `json:"folded,omitempty"`
 	// Requesters are the people who asked for an undo or a replay in this incident.
 	Requesters []string `json:"requesters,omitempty"`
 }

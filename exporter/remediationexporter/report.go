@@ -43,6 +43,7 @@ func (e *remediationExporter) offer(ctx context.Context, h *webhook, d delivery)
 	switch {
 	case h.gone:
 		e.lose(ctx, lostDisabled)
+		e.bury(ctx, h, &d, lostDisabled, "the webhook is gone", time.Now())
 		return false
 	case len(h.box.items) >= e.cfg.QueueSize:
 		e.lose(ctx, lostQueueFull)
@@ -185,7 +186,7 @@ func (e *remediationExporter) spread(ctx context.Context, c *playbook.Change, ty
 	m := decodeMemo(e.ledger.Incident(c.Incident))
 	for _, h := range e.hooks {
 		// Whoever takes the action knows of its start.
-		if !h.wants(typ) || (c.Play.Outcome == playbook.Pending && h == e.hookOf(c)) {
+		if !h.wants(typ) || (c.Play.Outcome == playbook.Pending && h == e.hookOf(c)) || e.folds(ctx, h, typ, &m.Summary, now) {
 			continue
 		}
 		d := delivery{ID: deliveryID(typ, h.name, c.Incident, c.Revision, stepName(c)), Type: typ, Incident: c.Incident, Revision: c.Revision}

@@ -93,7 +93,19 @@ func (e *remediationExporter) load(ctx context.Context) error {
 		return err
 	}
 	e.ledger.TakeChanged()
+	err = e.dead.load(ctx, e.client, func(err error) {
+		e.unreadable(ctx, "a stored dead letter could not be understood and is forgotten", err)
+	})
+	if err != nil {
+		return err
+	}
 	for _, h := range e.hooks {
+		if b, err = e.client.Get(ctx, digestKey(h.name)); err != nil {
+			return err
+		}
+		if err := h.loadDigest(b); err != nil {
+			e.unreadable(ctx, "a stored summary of news could not be understood and is forgotten", err)
+		}
 		if err := e.loadOutbox(ctx, h); err != nil {
 			return err
 		}
@@ -180,9 +192,13 @@ func (e *remediationExporter) commit(ctx context.Context) error {
 		if h.moved {
 			ops = append(ops, h.box.boundsOp())
 		}
+		if h.digested {
+			ops = append(ops, h.digestOp())
+		}
 	}
 	changed, guards := e.ledger.TakeChanged(), e.ledger.TakeCommonChanged() || e.dirty
-	slots := e.slots.clone()
+	slots, deadSlots := e.slots.clone(), e.dead.slots.clone()
+	ops = append(ops, e.dead.ops()...)
 	stored, err := e.ledgerOps(changed, guards)
 	if err == nil && len(ops)+len(stored) > 0 {
 		if err = e.client.Batch(ctx, append(ops, stored...)...); err != nil {
@@ -195,13 +211,13 @@ func (e *remediationExporter) commit(ctx context.Context) error {
 		if guards {
 			e.ledger.CommonChanged()
 		}
-		e.slots = slots
+		e.slots, e.dead.slots = slots, deadSlots
 		return err
 	}
-	e.ops, e.dirty = nil, false
+	e.ops, e.dirty, e.dead.changed = nil, false, nil
 	e.settleAudit(ctx)
 	for _, h := range e.hooks {
-		h.moved = false
+		h.moved, h.digested = false, false
 	}
 	return nil
 }
@@ -249,6 +265,9 @@ type checkpoint struct {
 	pause   *pauseState
 	world   playbook.World
 	entries int
+	letters []*deadLetter
+	changed []string
+	digests []digest
 
 	ops   int
 	dirty bool
@@ -258,7 +277,10 @@ type checkpoint struct {
 
 // checkpoint is taken only with storage, since nothing else can fail. e.mu is held.
 func (e *remediationExporter) checkpoint() (checkpoint, error) {
-	c := checkpoint{effects: len(e.effects), pause: e.pause, world: e.world, entries: len(e.audit.pending)}
+	c := checkpoint{effects: len(e.effects), pause: e.pause, world: e.world, entries: len(e.audit.pending), letters: e.dead.letters, changed: e.dead.changed}
+	for _, h := range e.hooks {
+		c.digests = append(c.digests, h.digest.clone())
+	}
 	if !e.persistent {
 		return c, nil
 	}
@@ -277,6 +299,10 @@ func (e *remediationExporter) checkpoint() (checkpoint, error) {
 func (e *remediationExporter) rollback(c checkpoint) error {
 	e.effects, e.pause, e.world = e.effects[:c.effects], c.pause, c.world
 	e.audit.pending = e.audit.pending[:min(c.entries, len(e.audit.pending))]
+	e.dead.letters, e.dead.changed = c.letters, c.changed
+	for i, h := range e.hooks {
+		h.digest = c.digests[i]
+	}
 	if !e.persistent {
 		return nil
 	}

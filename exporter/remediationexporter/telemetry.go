@@ -61,8 +61,8 @@ func newOptions(key string, values ...string) options {
 
 type instruments struct {
 	*metadata.TelemetryBuilder
-	approvals, approvalRefusals, outcomes, losses, ignored, refusals, skips, results, operations, points, verdicts, readings options
-	once                                                                                                                     sync.Once
+	dropped, approvals, approvalRefusals, outcomes, losses, ignored, refusals, skips, results, operations, points, verdicts, readings options
+	once                                                                                                                              sync.Once
 }
 
 func newInstruments(set component.TelemetrySettings) (*instruments, error) {
@@ -83,6 +83,7 @@ func newInstruments(set component.TelemetrySettings) (*instruments, error) {
 			string(playbook.Skipped), string(playbook.Awaiting), string(playbook.Dispatched), string(playbook.Accepted),
 			string(playbook.Undoing), string(playbook.Succeeded), string(playbook.Failed), string(playbook.Inconclusive),
 			string(playbook.RolledBack), string(playbook.Denied), string(playbook.Expired)),
+		dropped:          newOptions("reason", droppedFull, droppedOld),
 		approvals:        newOptions("verdict", string(semconv.ApprovalGranted), string(semconv.ApprovalDenied)),
 		approvalRefusals: newOptions("reason", approvalRefusals...),
 		losses:           newOptions("reason", lostRefused, lostExhausted, lostDisabled, lostQueueFull, lostStale, lostUnopened, lostUnreadable, lostStandby),
@@ -130,6 +131,7 @@ func (t *instruments) observe(e *remediationExporter) error {
 		t.RegisterExporterRemediationWatchedSeriesLimitCallback(watched(e, func(w *watcher) int { return w.cfg.MaxSeries })),
 		t.RegisterExporterRemediationVerificationsCallback(watched(e, func(w *watcher) int { return len(w.running) })),
 		t.RegisterExporterRemediationMissingPermissionsCallback(gauge(func() int { return e.lackedPermissions() })),
+		t.RegisterExporterRemediationDeadLettersCallback(gauge(func() int { return len(e.dead.letters) })),
 		t.RegisterExporterRemediationDisabledWebhooksCallback(gauge(func() int {
 			n := 0
 			for _, h := range e.hooks {

@@ -57,7 +57,10 @@ type webhook struct {
 	// The exporter's mu guards everything below.
 	box   outbox
 	moved bool
-	gone  bool
+	// digest is the news that is told in one event; digested is set when it is not stored as it is.
+	digest   digest
+	digested bool
+	gone     bool
 }
 
 func newWebhook(ctx context.Context, set exporter.Settings, cfg *Config, name string, tel *instruments) (*webhook, error) {

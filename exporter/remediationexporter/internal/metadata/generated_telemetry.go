@@ -33,10 +33,13 @@ type TelemetryBuilder struct {
 	ExporterRemediationAssessments        metric.Int64Counter
 	ExporterRemediationAuditRecords       metric.Int64Counter
 	ExporterRemediationConditionErrors    metric.Int64Counter
+	ExporterRemediationDeadLetters        metric.Int64ObservableGauge
 	ExporterRemediationDecisionDuration   metric.Float64Histogram
 	ExporterRemediationDeliveredEvents    metric.Int64Counter
 	ExporterRemediationDeliveryAttempts   metric.Int64Counter
 	ExporterRemediationDisabledWebhooks   metric.Int64ObservableGauge
+	ExporterRemediationDroppedDeadLetters metric.Int64Counter
+	ExporterRemediationFoldedEvents       metric.Int64Counter
 	ExporterRemediationForgottenIncidents metric.Int64Counter
 	ExporterRemediationIgnoredRecords     metric.Int64Counter
 	ExporterRemediationIncidents          metric.Int64ObservableGauge
@@ -51,6 +54,7 @@ type TelemetryBuilder struct {
 	ExporterRemediationRefusedApprovals   metric.Int64Counter
 	ExporterRemediationRefusedDatapoints  metric.Int64Counter
 	ExporterRemediationRefusedRecords     metric.Int64Counter
+	ExporterRemediationReplayedEvents     metric.Int64Counter
 	ExporterRemediationSkippedActions     metric.Int64Counter
 	ExporterRemediationStorageErrors      metric.Int64Counter
 	ExporterRemediationTruncatedEvents    metric.Int64Counter
@@ -68,6 +72,21 @@ type telemetryBuilderOptionFunc func(mb *TelemetryBuilder)
 
 func (tbof telemetryBuilderOptionFunc) apply(mb *TelemetryBuilder) {
 	tbof(mb)
+}
+
+// RegisterExporterRemediationDeadLettersCallback sets callback for observable ExporterRemediationDeadLetters metric.
+func (builder *TelemetryBuilder) RegisterExporterRemediationDeadLettersCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ExporterRemediationDeadLetters, obs: o})
+		return nil
+	}, builder.ExporterRemediationDeadLetters)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
 }
 
 // RegisterExporterRemediationDisabledWebhooksCallback sets callback for observable ExporterRemediationDisabledWebhooks metric.
@@ -248,6 +267,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{errors}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ExporterRemediationDeadLetters, err = builder.meter.Int64ObservableGauge(
+		"otelcol_exporter_remediation_dead_letters",
+		metric.WithDescription("Events that webhooks did not take and that are kept to be replayed. [Development]"),
+		metric.WithUnit("{events}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ExporterRemediationDecisionDuration, err = builder.meter.Float64Histogram(
 		"otelcol_exporter_remediation_decision_duration",
 		metric.WithDescription("Time from taking a batch with incident events to having its decisions stored. [Development]"),
@@ -271,6 +296,18 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_exporter_remediation_disabled_webhooks",
 		metric.WithDescription("Webhooks that answered 410 and get nothing more until a restart. [Development]"),
 		metric.WithUnit("{webhooks}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExporterRemediationDroppedDeadLetters, err = builder.meter.Int64Counter(
+		"otelcol_exporter_remediation_dropped_dead_letters",
+		metric.WithDescription("Dead letters that can no longer be replayed. [Development]"),
+		metric.WithUnit("{events}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExporterRemediationFoldedEvents, err = builder.meter.Int64Counter(
+		"otelcol_exporter_remediation_folded_events",
+		metric.WithDescription("News that was told in a summary, since there was too much of it. [Development]"),
+		metric.WithUnit("{events}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ExporterRemediationForgottenIncidents, err = builder.meter.Int64Counter(
@@ -355,6 +392,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_exporter_remediation_refused_records",
 		metric.WithDescription("Incident events that were refused. [Development]"),
 		metric.WithUnit("{records}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExporterRemediationReplayedEvents, err = builder.meter.Int64Counter(
+		"otelcol_exporter_remediation_replayed_events",
+		metric.WithDescription("Dead letters that a person had sent again. [Development]"),
+		metric.WithUnit("{events}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ExporterRemediationSkippedActions, err = builder.meter.Int64Counter(

@@ -20,6 +20,10 @@ func TestSetupTelemetry(t *testing.T) {
 	tb, err := metadata.NewTelemetryBuilder(testTel.NewTelemetrySettings())
 	require.NoError(t, err)
 	defer tb.Shutdown()
+	require.NoError(t, tb.RegisterExporterRemediationDeadLettersCallback(func(_ context.Context, observer metric.Int64Observer) error {
+		observer.Observe(1)
+		return nil
+	}))
 	require.NoError(t, tb.RegisterExporterRemediationDisabledWebhooksCallback(func(_ context.Context, observer metric.Int64Observer) error {
 		observer.Observe(1)
 		return nil
@@ -60,6 +64,8 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ExporterRemediationDecisionDuration.Record(context.Background(), 1)
 	tb.ExporterRemediationDeliveredEvents.Add(context.Background(), 1)
 	tb.ExporterRemediationDeliveryAttempts.Add(context.Background(), 1)
+	tb.ExporterRemediationDroppedDeadLetters.Add(context.Background(), 1)
+	tb.ExporterRemediationFoldedEvents.Add(context.Background(), 1)
 	tb.ExporterRemediationForgottenIncidents.Add(context.Background(), 1)
 	tb.ExporterRemediationIgnoredRecords.Add(context.Background(), 1)
 	tb.ExporterRemediationLostAuditRecords.Add(context.Background(), 1)
@@ -70,6 +76,7 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ExporterRemediationRefusedApprovals.Add(context.Background(), 1)
 	tb.ExporterRemediationRefusedDatapoints.Add(context.Background(), 1)
 	tb.ExporterRemediationRefusedRecords.Add(context.Background(), 1)
+	tb.ExporterRemediationReplayedEvents.Add(context.Background(), 1)
 	tb.ExporterRemediationSkippedActions.Add(context.Background(), 1)
 	tb.ExporterRemediationStorageErrors.Add(context.Background(), 1)
 	tb.ExporterRemediationTruncatedEvents.Add(context.Background(), 1)
@@ -88,6 +95,9 @@ func TestSetupTelemetry(t *testing.T) {
 	AssertEqualExporterRemediationConditionErrors(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
+	AssertEqualExporterRemediationDeadLetters(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterRemediationDecisionDuration(t, testTel,
 		[]metricdata.HistogramDataPoint[float64]{{}}, metricdatatest.IgnoreValue(),
 		metricdatatest.IgnoreTimestamp())
@@ -98,6 +108,12 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterRemediationDisabledWebhooks(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualExporterRemediationDroppedDeadLetters(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualExporterRemediationFoldedEvents(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterRemediationForgottenIncidents(t, testTel,
@@ -140,6 +156,9 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterRemediationRefusedRecords(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualExporterRemediationReplayedEvents(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterRemediationSkippedActions(t, testTel,
