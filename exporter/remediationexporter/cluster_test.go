@@ -35,6 +35,17 @@ type fakeCluster struct {
 	plan   func(kubeaction.Order) (kubeaction.Plan, error)
 	apply  func(n int) error
 	review func([]*kubeaction.Step, kubeaction.Scope) ([]kubeaction.Missing, error)
+	// expired are the isolations whose time is over.
+	expired func(kubeaction.Scope) ([]kubeaction.Receipt, error)
+}
+
+func (c *fakeCluster) Expired(_ context.Context, scope kubeaction.Scope) ([]kubeaction.Receipt, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.expired == nil {
+		return nil, nil
+	}
+	return c.expired(scope)
 }
 
 func (c *fakeCluster) Review(_ context.Context, steps []*kubeaction.Step, scope kubeaction.Scope) ([]kubeaction.Missing, error) {

@@ -183,6 +183,7 @@ func (e *remediationExporter) Start(ctx context.Context, host component.Host) er
 			e.running.Go(func() { e.carryOut(background) })
 		}
 		e.running.Go(func() { e.watchPermissions(background, host) })
+		e.running.Go(func() { e.endIsolations(background) })
 		e.mu.Lock()
 		e.wakeSteps()
 		e.mu.Unlock()

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -27,7 +28,7 @@ func TestReadmeIsComplete(t *testing.T) {
 	for _, act := range actions {
 		assert.Contains(t, row(act.name()), "| "+string(act.class())+" |", act.name())
 	}
-	for _, act := range []action{&Scale{}, &Rollback{}, &Shed{}, &Restore{}, &PatchConfigMap{}} {
+	for _, act := range []action{&Scale{}, &Rollback{}, &Shed{}, &Restore{}, &PatchConfigMap{}, &DeletePod{}, &EvictPod{}, &Cordon{}, &Uncordon{}, &Drain{}, &Isolate{}, &RunJob{}} {
 		for _, field := range reflect.VisibleFields(reflect.TypeOf(act).Elem()) {
 			parameter := field.Tag.Get("mapstructure")
 			assert.True(t, row(act.name()+"::"+parameter) != "" || strings.Contains(row(act.name()+"::"+firstParameter(act)), "`"+parameter+"`"), act.name()+"::"+parameter)
@@ -49,9 +50,21 @@ func TestReadmeIsComplete(t *testing.T) {
 			assert.Contains(t, line, fmt.Sprint(value.Interface()), name)
 		}
 	}
-	for _, annotation := range []string{annotationIntent, annotationUndone, annotationIncident, annotationPrevious, labelShed, annotationLeft, annotationLeftAt} {
+	for _, annotation := range []string{annotationIntent, annotationUndone, annotationIncident, annotationPrevious, labelShed, annotationLeft, annotationLeftAt, annotationCordoned, annotationDraining, annotationDrained, annotationIsolates, annotationExpires, labelIsolated, annotationTemplate} {
 		assert.NotEmpty(t, row(annotation), annotation)
 	}
+	for name, value := range map[string]time.Duration{
+		"evict_pod::deadline": defaultEvictDeadline, "drain::deadline": defaultDrainDeadline, "isolate::expires_after": defaultIsolation,
+		"run_job::deadline": defaultJobDeadline, "run_job::ttl": defaultJobTTL,
+	} {
+		_, cell, _ := strings.Cut(row(name), "| duration, ")
+		cell, _, _ = strings.Cut(cell, " |")
+		told, err := time.ParseDuration(cell)
+		require.NoError(t, err, name)
+		assert.Equal(t, value, told, name)
+	}
+	assert.Contains(t, row("drain::max_pods"), fmt.Sprintf("int, %d ", defaultMaxPods))
+	assert.Contains(t, row("cordon::min_ready_nodes"), fmt.Sprintf("int, %d ", defaultMinReadyNodes))
 	assert.Contains(t, row("rollback::max_age"), "24h")
 	assert.Equal(t, "24h0m0s", DefaultRollbackMaxAge.String())
 	assert.Equal(t, "24h0m0s", DefaultRollbackPingPong.String())
