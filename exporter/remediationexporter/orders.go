@@ -20,19 +20,18 @@ type order struct {
 	// Subject is whom a Kubernetes action concerns.
 	Subject *kubeaction.Subject `json:"subject,omitempty"`
 	Reason  string              `json:"reason,omitempty"`
-	// About is kept for the signals of a playbook that rests on metrics.
+	// About is kept with the first step's order, for the signals of a playbook that rests on metrics.
 	About *about `json:"about,omitempty"`
 }
 
 // orders returns what the steps of a playbook ask for, or why the incident does not tell.
 func (c *PlaybookConfig) orders(inc *semconv.Incident) (orders []json.RawMessage, obstacle playbook.Reason, detail string) {
-	var concerned *about
-	if c.hasMetrics() {
-		concerned = newAbout(inc, c)
-	}
 	for i := range c.Steps {
 		step := &c.Steps[i]
-		o := order{Reason: clip(inc.Title, 200), About: concerned}
+		o := order{Reason: clip(inc.Title, 200)}
+		if i == 0 && c.hasMetrics() {
+			o.About = newAbout(inc, c)
+		}
 		if step.Kubernetes != nil {
 			o.Subject = c.subject(inc)
 		} else {

@@ -16,9 +16,9 @@ type statement struct {
 	ok       bool
 }
 
-// read takes a point of the series. reason says why it says nothing, or why what it says is no value; it is empty for the
-// first point of a counter too, which only begins.
-func (s *series) read(m pmetric.Metric, point any, now time.Time) (r statement, reason string) {
+// read takes a point of the series. reason says why it says nothing, or why what it says is no value; it is pointTaken for
+// the first point of a counter too, which only begins.
+func (s *series) read(m pmetric.Metric, point any, now time.Time) (r statement, reason pointReason) {
 	switch p := point.(type) {
 	case pmetric.NumberDataPoint:
 		return s.readNumber(m, p, now)
@@ -39,7 +39,7 @@ func (s *series) read(m pmetric.Metric, point any, now time.Time) (r statement, 
 	}
 }
 
-func (s *series) readNumber(m pmetric.Metric, p pmetric.NumberDataPoint, now time.Time) (r statement, reason string) {
+func (s *series) readNumber(m pmetric.Metric, p pmetric.NumberDataPoint, now time.Time) (r statement, reason pointReason) {
 	value := p.DoubleValue()
 	if p.ValueType() == pmetric.NumberDataPointValueTypeInt {
 		value = float64(p.IntValue())
@@ -55,7 +55,7 @@ func (s *series) readNumber(m pmetric.Metric, p pmetric.NumberDataPoint, now tim
 	case s.signal.cfg.Stat != StatRate || !sum || !m.Sum().IsMonotonic():
 		return statement{}, pointKind
 	}
-	if reason = s.counts(at, now); reason != "" {
+	if reason = s.counts(at, now); reason != pointTaken {
 		return statement{}, reason
 	}
 	if !(value >= 0) || math.IsInf(value, 1) {
@@ -72,12 +72,12 @@ func (s *series) readNumber(m pmetric.Metric, p pmetric.NumberDataPoint, now tim
 	default:
 		return statement{}, pointKind
 	}
-	return statement{rate.From, rate.At, s.signal.bounds.Read(rate.Value), ok}, ""
+	return statement{rate.From, rate.At, s.signal.bounds.Read(rate.Value), ok}, pointTaken
 }
 
 // counts says that a point which must follow the last one does not. When none has for long, it is the last one whose time
 // was wrong, and the series begins anew.
-func (s *series) counts(at, now time.Time) (reason string) {
+func (s *series) counts(at, now time.Time) (reason pointReason) {
 	if !at.After(s.latest) {
 		if now.Sub(s.progressed) <= s.signal.staleAfter {
 			return pointLate
@@ -87,14 +87,14 @@ func (s *series) counts(at, now time.Time) (reason string) {
 		s.at = time.Time{}
 	}
 	s.latest, s.progressed = at, now
-	return ""
+	return pointTaken
 }
 
-func (s *series) readHistogram(t pmetric.AggregationTemporality, start, at time.Time, d verification.Distribution, now time.Time) (r statement, reason string) {
+func (s *series) readHistogram(t pmetric.AggregationTemporality, start, at time.Time, d verification.Distribution, now time.Time) (r statement, reason pointReason) {
 	if s.signal.cfg.Stat != StatMean && s.signal.cfg.Stat != StatQuantile {
 		return statement{}, pointKind
 	}
-	if reason = s.counts(at, now); reason != "" {
+	if reason = s.counts(at, now); reason != pointTaken {
 		return statement{}, reason
 	}
 	if !d.Valid() {
@@ -112,17 +112,17 @@ func (s *series) readHistogram(t pmetric.AggregationTemporality, start, at time.
 		return statement{}, pointKind
 	}
 	if !ok {
-		return statement{}, ""
+		return statement{}, pointTaken
 	}
 	r = statement{stretch.From, stretch.At, verification.Lost, true}
 	if s.signal.cfg.Stat == StatMean {
 		if mean, ok := stretch.Mean(); ok {
 			r.reading = s.signal.bounds.Read(mean)
 		}
-		return r, ""
+		return r, pointTaken
 	}
 	if low, high, ok := stretch.Quantile(s.signal.cfg.Quantile); ok {
 		r.reading = s.signal.bounds.ReadRange(low, high)
 	}
-	return r, ""
+	return r, pointTaken
 }

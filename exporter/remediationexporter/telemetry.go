@@ -92,7 +92,7 @@ func newInstruments(set component.TelemetrySettings) (*instruments, error) {
 		skips:            newOptions("reason", skips...),
 		results:          newOptions("result", resultSuccess, resultRetryable, resultPermanent),
 		operations:       newOptions("operation", opWrite, opDecode),
-		points:           newOptions("reason", pointReasons...),
+		points:           newOptions("reason", pointReasons[1:]...),
 		verdicts: newOptions("verdict", verification.Unknown.String(), verification.Unmet.String(), verification.Met.String(),
 			verification.Worse.String()),
 		readings: newOptions("reading", slices.Collect(maps.Values(readingNames))...),

@@ -156,9 +156,8 @@ func (e *remediationExporter) runningOf(c *playbook.Change, now time.Time) *runn
 		return r
 	}
 	r := &running{ref: c.Ref, step: b.steps[c.Step], about: &about{}, shift: shiftOf(p.EventDeadline, p.Deadline)}
-	var o order
-	if c.Step < len(p.Orders) && json.Unmarshal(p.Orders[c.Step], &o) == nil && o.About != nil {
-		r.about = o.About
+	if a := aboutOf(p); a != nil {
+		r.about = a
 	}
 	r.target = r.about.Target
 	if plan, err := decodePlan(p); err == nil {
@@ -292,11 +291,19 @@ func (w *watcher) tell(s *series, r statement, now time.Time) {
 // failing returns how many sources of evidence beyond the incident's own show failure by a signal now.
 func (e *remediationExporter) failing(ref playbook.Ref, play *playbook.Play, now time.Time) int {
 	b := e.bookOf(ref.Playbook)
-	var o order
-	if b == nil || ref.Step >= len(play.Orders) || json.Unmarshal(play.Orders[ref.Step], &o) != nil {
+	if b == nil {
 		return 0
 	}
-	return e.watch.failing(b, o.About, play.EventDeadline, play.Deadline, now)
+	return e.watch.failing(b, aboutOf(play), play.EventDeadline, play.Deadline, now)
+}
+
+// aboutOf returns whom a play concerns; nil when its playbook rests on no metrics.
+func aboutOf(p *playbook.Play) *about {
+	var o order
+	if len(p.Orders) == 0 || json.Unmarshal(p.Orders[0], &o) != nil {
+		return nil
+	}
+	return o.About
 }
 
 // probes are all probes of all steps.

@@ -68,7 +68,8 @@ func TestWorkloadMustBeReady(t *testing.T) {
 				time.Sleep(40*time.Second + time.Millisecond)
 				if tc.off {
 					assert.Empty(t, c.asked)
-				} else {
+				} else if name != "failed" {
+					assert.Equal(t, int64(1), r.sum("verifications"))
 					assert.GreaterOrEqual(t, c.asked[0].Sub(accepted), r.cfg.Playbooks[0].Verify.Settle)
 				}
 				r.must(resolved("i-1", 2, 40*time.Second))
@@ -77,6 +78,12 @@ func TestWorkloadMustBeReady(t *testing.T) {
 				_, applied, undone := c.calls()
 				assert.Equal(t, 1, applied)
 				assert.Equal(t, tc.undone, undone)
+				if name == "ready" {
+					assert.Equal(t, int64(1), r.sum("assessments", "met"))
+					assert.Equal(t, int64(1), r.sum("assessments", "unknown"))
+					assert.Equal(t, int64(len(c.asked)), r.sum("probes", "good"))
+				}
+				assert.Zero(t, r.sum("verifications"))
 				n := len(c.asked)
 				time.Sleep(time.Minute)
 				assert.Len(t, c.asked, n, "nothing is asked once the verdict is in")
@@ -101,7 +108,7 @@ func TestWorseEndsEarly(t *testing.T) {
 		time.Sleep(35 * time.Second)
 		assert.Equal(t, "rolled_back/worse", r.last())
 		assert.Len(t, c.undone, 1)
-		assert.Equal(t, "an explicit sign of failure was seen", r.detail())
+		assert.Equal(t, "an explicit sign of failure was seen: workload is worse: it has shown failure for 15s", r.detail())
 		r.stop()
 	})
 }

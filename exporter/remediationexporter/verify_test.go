@@ -114,3 +114,117 @@ func TestSignalsDecide(t *testing.T) {
 		})
 	}
 }
+
+// TestSignalsTogether shows how many of several signals must agree.
+func TestSignalsTogether(t *testing.T) {
+	const missing = -1
+	for name, tc := range map[string]struct {
+		require int
+		values  [3]float64
+		want    string
+	}{
+		"all of three":           {0, [3]float64{1, 1, 1}, "succeeded/recovered"},
+		"one is missing":         {0, [3]float64{1, 1, missing}, "inconclusive/no_data"},
+		"two of three":           {2, [3]float64{1, 1, missing}, "succeeded/recovered"},
+		"two of three, one poor": {2, [3]float64{1, 50, 1}, "succeeded/recovered"},
+		"two are poor":           {2, [3]float64{1, 50, 50}, "failed/not_recovered"},
+		"only one is known":      {2, [3]float64{1, missing, missing}, "inconclusive/no_data"},
+		"one is worse":           {2, [3]float64{1, 1, 200}, "failed/worse"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, "shop")
+				r.editHook("shop", only)
+				r.playbook("restart", "shop", func(p *PlaybookConfig) {
+					watching(p)
+					p.Verify.Require = tc.require
+					one := p.Verify.Signals[0]
+					p.Verify.Signals = nil
+					for _, metric := range []string{"a", "b", "c"} {
+						m := *one.Metric
+						m.Name = metric
+						p.Verify.Signals = append(p.Verify.Signals, SignalConfig{Name: metric, Metric: &m})
+					}
+				})
+				r.start()
+				r.fed()
+				r.must(opened("i-1"))
+				time.Sleep(500 * time.Millisecond)
+				for n := range 10 {
+					for i, metric := range []string{"a", "b", "c"} {
+						if r.metric = metric; tc.values[i] != missing {
+							r.feed("payment", time.Duration(n)*5*time.Second, tc.values[i])
+						}
+					}
+					if n == 8 {
+						r.must(resolved("i-1", 2, 40*time.Second))
+					}
+					time.Sleep(5 * time.Second)
+				}
+				if tc.want == "failed/not_recovered" {
+					for n := range 20 {
+						r.metric = "b"
+						r.feed("payment", time.Duration(n+10)*5*time.Second, tc.values[1])
+						r.metric = "c"
+						r.feed("payment", time.Duration(n+10)*5*time.Second, tc.values[2])
+						time.Sleep(5 * time.Second)
+					}
+				}
+				time.Sleep(2 * time.Minute)
+				assert.Equal(t, tc.want, r.last(), r.detail())
+				r.stop()
+			})
+		})
+	}
+}
+
+// TestPointsInAnyOrder sends the points of half a minute all at once and backwards: late points say no more than in order.
+func TestPointsInAnyOrder(t *testing.T) {
+	for name, tc := range map[string]struct {
+		values func(n int) float64
+		want   string
+	}{
+		"all good":        {func(int) float64 { return 1 }, "inconclusive/no_data"},
+		"one of them bad": {func(n int) float64 { return []float64{1, 1, 50, 1}[n%4] }, "inconclusive/no_data"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, "shop")
+				r.editHook("shop", only)
+				r.playbook("restart", "shop", watching)
+				r.start()
+				r.fed()
+				r.must(opened("i-1"))
+				time.Sleep(45500 * time.Millisecond)
+				for n := range 8 {
+					r.feed("payment", time.Duration(45-5*n)*time.Second, tc.values(n))
+				}
+				r.must(resolved("i-1", 2, 45*time.Second))
+				time.Sleep(2 * time.Minute)
+				assert.Equal(t, tc.want, r.last(), r.detail())
+				r.stop()
+			})
+		})
+	}
+}
+
+// TestViewsShareOneExporter stops the logs' view first: what it began is verified by what the metrics' view hears.
+func TestViewsShareOneExporter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "shop")
+		r.editHook("shop", only)
+		r.playbook("restart", "shop", watching)
+		r.start()
+		r.fed()
+		r.must(opened("i-1"))
+		synctest.Wait()
+		require.NoError(t, r.exp.Shutdown(t.Context()))
+		time.Sleep(500 * time.Millisecond)
+		for n := range 7 {
+			r.feed("payment", time.Duration(n)*5*time.Second, 200)
+			time.Sleep(5 * time.Second)
+		}
+		assert.Equal(t, "failed/worse", r.last())
+		r.stop()
+	})
+}

@@ -18,16 +18,20 @@ import (
 	"github.com/paramedic-otel/paramedic/internal/verification"
 )
 
-// The reasons for which points of a selected metric are refused, as in metadata.yaml.
+// pointReason says why a point of a selected metric is refused; it is an index into pointReasons, which are as in metadata.yaml.
+type pointReason int
+
+// The reasons.
 const (
-	pointLimit   = "limit"
-	pointKind    = "kind"
-	pointValue   = "value"
-	pointLate    = "late"
-	pointUnasked = "condition"
+	pointTaken pointReason = iota
+	pointLimit
+	pointKind
+	pointValue
+	pointLate
+	pointUnasked
 )
 
-var pointReasons = []string{pointLimit, pointKind, pointValue, pointLate, pointUnasked}
+var pointReasons = [...]string{pointTaken: "", pointLimit: "limit", pointKind: "kind", pointValue: "value", pointLate: "late", pointUnasked: "condition"}
 
 // watcher keeps the series that signals select, and the verifications that are under way.
 type watcher struct {
@@ -139,7 +143,7 @@ func (w *watcher) take(ctx context.Context, md pmetric.Metrics, now time.Time) {
 		return
 	}
 	w.arrived.Store(now.UnixNano())
-	b := batch{w: w, now: now, refused: map[string]int{}}
+	b := batch{w: w, now: now}
 	for _, rm := range md.ResourceMetrics().All() {
 		b.rm, b.identified = rm, false
 		for _, sm := range rm.ScopeMetrics().All() {
@@ -155,7 +159,7 @@ func (w *watcher) take(ctx context.Context, md pmetric.Metrics, now time.Time) {
 		w.mu.Unlock()
 	}
 	for reason, n := range b.refused {
-		add(ctx, w.telemetry.ExporterRemediationRefusedDatapoints, w.telemetry.points, reason, n)
+		add(ctx, w.telemetry.ExporterRemediationRefusedDatapoints, w.telemetry.points, pointReasons[reason], n)
 	}
 }
 
@@ -165,7 +169,7 @@ type batch struct {
 	now     time.Time
 	rm      pmetric.ResourceMetrics
 	sm      pmetric.ScopeMetrics
-	refused map[string]int
+	refused [len(pointReasons)]int
 	locked  bool
 	// resource is the key of rm, once it is identified.
 	resource   seriesidentity.Key
@@ -229,7 +233,7 @@ func each[P any](
 			continue
 		}
 		r, reason := s.read(m, point, b.now)
-		if reason != "" {
+		if reason != pointTaken {
 			b.refused[reason]++
 		}
 		if r.ok {

@@ -32,7 +32,7 @@ func (l *Ledger) Assess(ref Ref, a Assessment, now time.Time) []Change {
 	}
 	switch {
 	case a == Worse:
-		return l.fail(ref.Incident, ref.Playbook, p, ReasonWorse, "an explicit sign of failure was seen", now)
+		return l.fail(ref.Incident, ref.Playbook, p, ReasonWorse, p.because("an explicit sign of failure was seen"), now)
 	case a == Met && p.Recovered:
 		return []Change{l.succeed(ref.Incident, ref.Playbook, p, now)}
 	default:
