@@ -1,12 +1,9 @@
 package remediationaccess
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,7 +19,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	k8syaml "k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
@@ -92,38 +88,10 @@ func grantIt(t *testing.T, config string) *granted {
 	require.NoError(t, err)
 	g.access, err = New(g.executors, Options{Name: "access-" + g.home, Optional: true})
 	require.NoError(t, err)
-	g.objects = objectsOf(t, printed(t, g.access))
-	for _, object := range g.objects {
-		lab.Create(t, object)
-		if object.GetNamespace() == "" {
-			t.Cleanup(func() { lab.Delete(noContext{t}, object) })
-		}
-	}
+	g.objects = lab.Apply(t, g.home, []byte(printed(t, g.access)))
 	g.account = lab.Token(t, g.home, DefaultServiceAccount)
 	g.eventually(t, "everything is granted", nil)
 	return g
-}
-
-// noContext lets a cleanup speak to the API server after the test's own context has ended.
-type noContext struct{ testing.TB }
-
-func (noContext) Context() context.Context { return context.Background() }
-
-func objectsOf(t *testing.T, manifests string) []*unstructured.Unstructured {
-	t.Helper()
-	var list []*unstructured.Unstructured
-	decoder := k8syaml.NewYAMLOrJSONDecoder(bytes.NewReader([]byte(manifests)), 4096)
-	for {
-		u := &unstructured.Unstructured{}
-		err := decoder.Decode(&u.Object)
-		if errors.Is(err, io.EOF) {
-			return list
-		}
-		require.NoError(t, err)
-		if len(u.Object) > 0 {
-			list = append(list, u)
-		}
-	}
 }
 
 // eventually waits until a check names just these as missing.
