@@ -69,6 +69,7 @@ func newAPI(e *remediationExporter, cfg *APIConfig) *api {
 	a.on("/v1/breakers", methods{http.MethodGet: a.breakers})
 	a.on("/v1/breakers/{guard}/{key}/reset", methods{http.MethodPost: a.resetBreaker})
 	a.on("/v1/budget", methods{http.MethodGet: a.budget})
+	a.on("/v1/outcomes", methods{http.MethodGet: a.outcomes})
 	a.on("/v1/storm", methods{http.MethodGet: a.storm})
 	a.on("/v1/audit", methods{http.MethodGet: a.audit})
 	a.on("/v1/deadletters", methods{http.MethodGet: a.deadLetters})

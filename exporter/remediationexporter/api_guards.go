@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/collector/extension/xextension/storage"
 
 	"github.com/paramedic-otel/paramedic/internal/actionbudget"
+	"github.com/paramedic-otel/paramedic/internal/outcomes"
 	"github.com/paramedic-otel/paramedic/internal/playbook"
 	"github.com/paramedic-otel/paramedic/semconv"
 )
@@ -169,6 +170,17 @@ func (a *api) budget(*call) (any, error) {
 		out = []actionbudget.Usage{}
 	}
 	return map[string]any{"budget": out}, nil
+}
+
+// outcomes returns what verified outcomes teach of every pair of cause kind and playbook.
+func (a *api) outcomes(*call) (any, error) {
+	a.e.mu.Lock()
+	defer a.e.mu.Unlock()
+	out := a.e.ledger.Policy().Outcomes(time.Now())
+	if out == nil {
+		out = []outcomes.Statistics{}
+	}
+	return map[string]any{"outcomes": out}, nil
 }
 
 func (a *api) storm(*call) (any, error) {
