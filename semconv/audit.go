@@ -4,6 +4,8 @@ package semconv
 const (
 	// EventRemediationDecision is what a playbook decided or achieved, or what a guard kept it from and why.
 	EventRemediationDecision EventName = "remediation.decision"
+	// EventRemediationOrder is in which order playbooks were asked, where what has helped before changed it.
+	EventRemediationOrder EventName = "remediation.order"
 	// EventRemediationApproval is a person's word on an intent, also one that was refused.
 	EventRemediationApproval EventName = "remediation.approval"
 	// EventRemediationRequest is a request that changes something on Kubernetes, also one that was not sent.

@@ -192,7 +192,7 @@ func TestAPIOverHTTP(t *testing.T) {
 	require.Equal(t, http.StatusOK, second.status, second.raw)
 	assert.Contains(t, []any{"pending", "dispatched", "accepted"}, second.body["state"])
 
-	for _, path := range []string{"/v1/pause", "/v1/breakers", "/v1/budget", "/v1/storm"} {
+	for _, path := range []string{"/v1/pause", "/v1/breakers", "/v1/budget", "/v1/storm", "/v1/outcomes"} {
 		assert.Equal(t, http.StatusOK, r.over("ann", http.MethodGet, path, "").status, path)
 	}
 	assert.Equal(t, http.StatusOK, r.over("ann", http.MethodPost, "/v1/pause", `{"reason": "night"}`).status)

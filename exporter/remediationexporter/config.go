@@ -37,6 +37,8 @@ type Config struct {
 	Breakers BreakersConfig `mapstructure:"breakers"`
 	// Storm holds actions back while incidents open faster than one cause at a time can explain.
 	Storm StormConfig `mapstructure:"storm"`
+	// Learning orders playbooks by what has helped before.
+	Learning LearningConfig `mapstructure:"learning"`
 	// Windows are times in which nothing acts, or the only ones in which something may.
 	Windows []timewindow.Window `mapstructure:"windows"`
 	// KillSwitch says how automation is paused from outside.
@@ -82,6 +84,7 @@ func createDefaultConfig() component.Config {
 		Budget:       defaultBudget(),
 		Breakers:     defaultBreakers(),
 		Storm:        defaultStorm(),
+		Learning:     defaultLearning(),
 		KillSwitch:   KillSwitchConfig{Environment: "PARAMEDIC_KILL_SWITCH"},
 		API:          configoptional.Default(defaultAPI()),
 		Approvals:    defaultApprovals(),

@@ -8,6 +8,7 @@ import (
 
 	"github.com/paramedic-otel/paramedic/internal/actionbudget"
 	"github.com/paramedic-otel/paramedic/internal/circuitbreaker"
+	"github.com/paramedic-otel/paramedic/internal/outcomes"
 	"github.com/paramedic-otel/paramedic/internal/playbook"
 	"github.com/paramedic-otel/paramedic/internal/stormgate"
 )
@@ -116,6 +117,40 @@ func (c *StormConfig) settings() stormgate.Settings {
 // Validate checks that the storm gate makes sense.
 func (c *StormConfig) Validate() error { return c.settings().Validate() }
 
+// LearningConfig says how verified outcomes order the playbooks that an incident calls for.
+type LearningConfig struct {
+	// Enabled is false to keep the configured order for ever, and no outcomes.
+	Enabled bool `mapstructure:"enabled"`
+	// MinOutcomes verified outcomes must be known of a cause kind before its playbooks are ordered.
+	MinOutcomes int `mapstructure:"min_outcomes"`
+	// HalfLife is after how long an outcome counts half; 0 for never.
+	HalfLife time.Duration `mapstructure:"half_life"`
+	// Floor is the expected share of successes below which a playbook no longer acts by itself, once FloorOutcomes are known.
+	Floor         float64 `mapstructure:"floor"`
+	FloorOutcomes int     `mapstructure:"floor_outcomes"`
+	// MaxPairs bounds the pairs of cause kind and playbook that are kept.
+	MaxPairs int `mapstructure:"max_pairs"`
+}
+
+func defaultLearning() LearningConfig {
+	return LearningConfig{Enabled: true, MinOutcomes: 20, HalfLife: 30 * 24 * time.Hour, Floor: 0.25, FloorOutcomes: 5, MaxPairs: 1000}
+}
+
+func (c *LearningConfig) settings() outcomes.Settings {
+	if !c.Enabled {
+		return outcomes.Settings{}
+	}
+	return outcomes.Settings{HalfLife: c.HalfLife, MinOutcomes: c.MinOutcomes, Floor: c.Floor, FloorOutcomes: c.FloorOutcomes, MaxPairs: c.MaxPairs}
+}
+
+// Validate checks the settings of learning.
+func (c *LearningConfig) Validate() error {
+	if !c.Enabled {
+		return nil
+	}
+	return c.settings().Validate()
+}
+
 // KillSwitchConfig says how automation is paused from outside. It is looked at right before each action.
 type KillSwitchConfig struct {
 	// File pauses automation while it exists.
@@ -138,6 +173,6 @@ func (c *Config) policySettings() playbook.PolicySettings {
 	return playbook.PolicySettings{
 		Budget: append([]actionbudget.Limit{fleet}, c.Budget.Limits...), MaxCharges: 10_000,
 		Playbook: c.Breakers.Playbook.settings(), Target: c.Breakers.Target.settings(), Fleet: c.Breakers.Fleet.settings(),
-		Storm: c.Storm.settings(),
+		Storm: c.Storm.settings(), Outcomes: c.Learning.settings(),
 	}
 }

@@ -238,13 +238,17 @@ func (e *remediationExporter) decide(ctx context.Context, ev *incoming, now time
 	default:
 		changes = append(changes, e.ledger.Progress(inc.ID, ev.Time, now)...)
 		changes = append(changes, e.ledger.Reread(inc.ID, func(name string) (string, float64) {
-			return e.bookOf(name).cfg.target(inc), inc.Cause().Confidence
+			b := e.bookOf(name)
+			if b == nil {
+				return "", 0
+			}
+			return b.cfg.target(inc), inc.Cause().Confidence
 		}, now)...)
 	}
 	e.deciding = inc
 	defer func() { e.deciding = nil }()
 	e.report(ctx, changes, now)
-	for _, b := range ev.matched {
+	for _, b := range e.ordered(ev, now) {
 		e.ask(ctx, b, ev, now)
 	}
 	return nil
