@@ -39,7 +39,7 @@ func (e *remediationExporter) reserved(
 	}
 	out, err := e.fleet.Reserve(ctx, kubeaction.Claim{
 		Key: plan.Key, Locks: plan.Locks, Class: plan.Class, Namespace: plan.Target.Namespace, Weight: plan.Weight,
-		Lease: time.Until(play.Deadline), Cooldown: min(cooldown, e.window()),
+		Lease: min(time.Until(play.Deadline), e.window()), Cooldown: min(cooldown, e.window()),
 		Limits: kubeaction.Limits{Window: min(b.Window, e.window()), Total: b.MaxActions, Class: b.MaxActions, Weight: maxWeight},
 	})
 	switch {
