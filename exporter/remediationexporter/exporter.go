@@ -52,6 +52,9 @@ type remediationExporter struct {
 	// export sends the audit on; nil without a receiver.
 	export *auditExport
 
+	// disconnect closes the connections to the API server; nil without a client of our own.
+	disconnect func()
+
 	stop    chan struct{}
 	once    sync.Once
 	running sync.WaitGroup
@@ -211,6 +214,7 @@ func (e *remediationExporter) connect() error {
 			return fmt.Errorf("kubernetes::coordination: %w", err)
 		}
 	}
+	e.disconnect = client.Close
 	e.useCluster(client, fleet)
 	return nil
 }
@@ -266,6 +270,9 @@ func (e *remediationExporter) Shutdown(ctx context.Context) error {
 		}
 		for _, p := range e.probes() {
 			p.stop()
+		}
+		if e.disconnect != nil {
+			e.disconnect()
 		}
 		errs = errors.Join(errs, e.telemetry.shutdown())
 	})

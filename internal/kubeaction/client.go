@@ -2,10 +2,12 @@ package kubeaction
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"strings"
 	"time"
 
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -20,6 +22,7 @@ type Client struct {
 	dynamic  dynamic.Interface
 	now      func() time.Time
 	reviews  reviews
+	http     *http.Client
 }
 
 // New connects as the settings say. It asks the API server nothing yet.
@@ -44,16 +47,23 @@ func NewForConfig(config *rest.Config, settings Settings, transport TransportSet
 	config.Timeout = settings.Timeout
 	config.RateLimiter = flowcontrol.NewTokenBucketRateLimiter(settings.QPS, settings.Burst) // one for both clients
 	config.UserAgent = settings.FieldManager
-	typed, err := kubernetes.NewForConfig(config)
+	shared, err := rest.HTTPClientFor(config)
 	if err != nil {
 		return nil, fmt.Errorf("make a Kubernetes client: %w", err)
 	}
-	untyped, err := dynamic.NewForConfig(config)
+	typed, err := kubernetes.NewForConfigAndClient(config, shared)
 	if err != nil {
 		return nil, fmt.Errorf("make a Kubernetes client: %w", err)
 	}
-	return &Client{settings: settings, typed: typed, dynamic: untyped, now: time.Now}, nil
+	untyped, err := dynamic.NewForConfigAndClient(config, shared)
+	if err != nil {
+		return nil, fmt.Errorf("make a Kubernetes client: %w", err)
+	}
+	return &Client{settings: settings, typed: typed, dynamic: untyped, now: time.Now, http: shared}, nil
 }
+
+// Close closes the connections to the API server that nothing uses. The client can be used again after it.
+func (c *Client) Close() { utilnet.CloseIdleConnectionsFor(c.http.Transport) }
 
 func restConfig(settings Settings) (*rest.Config, error) {
 	if settings.AuthType == AuthServiceAccount {

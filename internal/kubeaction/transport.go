@@ -114,6 +114,9 @@ type transport struct {
 	settings TransportSettings
 }
 
+// WrappedRoundTripper lets idle connections be closed.
+func (t *transport) WrappedRoundTripper() http.RoundTripper { return t.next }
+
 // RoundTrip implements http.RoundTripper.
 func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	started := time.Now()
