@@ -333,10 +333,10 @@ func TestFleetDecidesWhoActs(t *testing.T) {
 	for verdict, want := range map[kubeaction.Verdict][]string{
 		kubeaction.Granted:    {"planned", "started", "accepted"},
 		kubeaction.Resumed:    {"planned", "started", "accepted"},
-		kubeaction.OverBudget: {"planned", "started", "failed/over_budget"},
-		kubeaction.Cooldown:   {"planned", "started", "failed/cooldown"},
-		kubeaction.Full:       {"planned", "started", "failed/full"},
-		kubeaction.Busy:       {"planned", "started", "failed/target_busy"},
+		kubeaction.OverBudget: {"planned", "started", "skipped/over_budget"},
+		kubeaction.Cooldown:   {"planned", "started", "skipped/cooldown"},
+		kubeaction.Full:       {"planned", "started", "skipped/full"},
+		kubeaction.Busy:       {"planned", "started", "skipped/target_busy"},
 	} {
 		t.Run(string(verdict), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -403,6 +403,71 @@ func TestLeadershipTakesOver(t *testing.T) {
 		r.must(opened("i-2"))
 		time.Sleep(3 * time.Minute)
 		assert.NotZero(t, r.sum("lost_events", lostStandby))
+		r.stop()
+	})
+}
+
+// TestStandbyTellsWhatItAloneKnows shows that news of what a replica did while it led is not left to the next leader.
+func TestStandbyTellsWhatItAloneKnows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "chat")
+		r.onCluster(nil)
+		elector := r.elected()
+		r.hooks["chat"].status(503, "")
+		r.start()
+		elector.start(t.Context())
+		r.must(opened("i-1"))
+		time.Sleep(time.Second)
+		elector.stop()
+		r.hooks["chat"].status(200, "")
+		time.Sleep(10 * time.Minute)
+		types := r.hooks["chat"].types()
+		assert.Contains(t, types, "remediation.started.v1")
+		assert.Contains(t, types, "remediation.failed.v1")
+		assert.Contains(t, types, "remediation.escalated.v1")
+		r.must(opened("i-2"))
+		time.Sleep(10 * time.Minute)
+		assert.Equal(t, types, r.hooks["chat"].types(), "what all are told of the leader tells, and what it makes of it")
+		r.stop()
+	})
+}
+
+// TestReplicasAskForOneAction shows that a receiver can tell that two replicas ask for the same, whenever they decided.
+func TestReplicasAskForOneAction(t *testing.T) {
+	ids := map[string]bool{}
+	for _, revision := range []int64{1, 2} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t, "shop")
+			r.editHook("shop", only)
+			r.playbook("restart", "shop", nil)
+			r.start()
+			r.must(updated("i-1", revision, 0))
+			synctest.Wait()
+			got := r.hooks["shop"].requests()
+			require.Len(t, got, 1)
+			ids[got[0].id()] = true
+			r.stop()
+		})
+	}
+	assert.Len(t, ids, 1)
+}
+
+// TestRefusalAfterALostAnswer shows that what may have been carried out does not end, or cease to count, as if it was not.
+func TestRefusalAfterALostAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "chat")
+		c := r.onCluster(nil)
+		calls := 0
+		c.apply = func(int) error {
+			if calls++; calls == 1 {
+				return errors.New("connection reset by peer")
+			}
+			return &kubeaction.Refusal{Reason: kubeaction.ReasonTargetMissing, Detail: "it does not exist"}
+		}
+		r.start()
+		r.must(opened("i-1"))
+		time.Sleep(5 * time.Second)
+		assert.Equal(t, []string{"planned", "started", "inconclusive/undelivered"}, r.audit())
 		r.stop()
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.uber.org/zap"
 
+	"github.com/paramedic-otel/paramedic/internal/playbook"
 	"github.com/paramedic-otel/paramedic/semconv"
 )
 
@@ -113,13 +114,12 @@ func (e *remediationExporter) next(ctx context.Context, h *webhook) (d *delivery
 		}
 		e.settleAndUnlock(ctx)
 	}()
-	if e.standby {
-		return nil, time.Time{}, nil
-	}
 	now := time.Now()
 	for len(h.box.items) > 0 {
 		first := h.box.items[0]
 		switch {
+		case e.standby && e.leftToLeader(&first):
+			return nil, time.Time{}, nil
 		case first.Playbook != "":
 			e.look(now)
 			goOn, changes := e.ledger.Dispatch(first.ref(), now)
@@ -220,15 +220,29 @@ func (e *remediationExporter) disable(ctx context.Context, h *webhook, err error
 // told them. Whoever gets them from both knows them by their IDs.
 const standbyRetention = 2 * time.Minute
 
+// leftToLeader tells of an event whether a replica that does not lead keeps it: news of an incident, of which all replicas
+// are told, and an action that is still wanted. What only this replica knows, since it once led, it tells all the same.
+// e.mu is held.
+func (e *remediationExporter) leftToLeader(d *delivery) bool {
+	if d.Playbook == "" {
+		return d.shared()
+	}
+	play, ok := e.ledger.At(d.ref())
+	return ok && (play.Outcome == playbook.Pending || play.Outcome == playbook.Dispatched)
+}
+
 // prune drops the news that another replica has had the time to tell. e.mu is held.
 func (e *remediationExporter) prune(ctx context.Context, now time.Time) {
 	if !e.standby {
 		return
 	}
 	for _, h := range e.hooks {
-		for len(h.box.items) > 0 && h.box.items[0].Playbook == "" && now.Sub(h.box.items[0].Queued) >= standbyRetention {
+		for len(h.box.items) > 0 && h.box.items[0].shared() && now.Sub(h.box.items[0].Queued) >= standbyRetention {
 			e.dequeue(h)
 			e.lose(ctx, lostStandby)
+		}
+		if len(h.box.items) > 0 && !e.leftToLeader(&h.box.items[0]) {
+			h.rouse()
 		}
 	}
 }

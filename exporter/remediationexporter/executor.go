@@ -146,14 +146,21 @@ func (e *remediationExporter) apply(ctx context.Context, ref playbook.Ref, play 
 	case errors.As(err, &halted):
 		// It has put back what it did, or a person has to look at what is left.
 		changes = e.ledger.Reject(ref, halted.Restored, clip(err.Error(), maxDetail), now)
+	case errors.Is(err, errUnbegun) && errors.As(err, &refusal):
+		changes = e.ledger.Withhold(ref, playbook.Reason(refusal.Reason), refusal.Detail, now)
 	case errors.As(err, &refusal) && refusal.Reason == kubeaction.ReasonTargetChanged && e.ledger.Replan(ref):
 		changes = nil
 	case errors.As(err, &refusal):
 		changes = e.ledger.Refuse(ref, playbook.Reason(refusal.Reason), refusal.Detail, now)
+	case errors.Is(err, errUnbegun) && !play.Doubtful && !now.Before(play.Deadline):
+		changes = e.ledger.Withhold(ref, playbook.ReasonStale, clip(err.Error(), maxDetail), now)
 	case errors.Is(err, errHeld) && play.Deadline.Sub(now) <= maxRetry:
 		// Nothing was done, so it must not end as if something might have been.
-		changes = e.ledger.Refuse(ref, playbook.ReasonTargetBusy, clip(err.Error(), maxDetail), now)
+		changes = e.ledger.Withhold(ref, playbook.ReasonTargetBusy, clip(err.Error(), maxDetail), now)
 	case now.Before(play.Deadline) && ctx.Err() == nil:
+		if !errors.Is(err, errUnbegun) {
+			e.ledger.Doubt(ref)
+		}
 		e.settleAndUnlock(ctx)
 		e.logger.Warn("step could not be carried out and is tried again", zap.String("incident_id", ref.Incident),
 			zap.String("playbook", ref.Playbook), zap.Error(err))

@@ -19,8 +19,12 @@ type coordinator interface {
 	Release(ctx context.Context, key string) error
 }
 
-// errHeld is the error of an action that another replica, or another incident, stands in the way of for now.
-var errHeld = errors.New("the fleet stands in the way")
+var (
+	// errUnbegun is the error of an action of which nothing was sent, since the fleet has not agreed.
+	errUnbegun = errors.New("nothing was done")
+	// errHeld is that of one which another replica, or another incident, stands in the way of for now.
+	errHeld = fmt.Errorf("%w: the fleet stands in the way", errUnbegun)
+)
 
 // applyFunc carries out a plan.
 type applyFunc func(context.Context, kubeaction.Plan) (kubeaction.Receipt, error)
@@ -44,14 +48,14 @@ func (e *remediationExporter) reserved(
 	})
 	switch {
 	case err != nil:
-		return kubeaction.Receipt{}, fmt.Errorf("reserve: %w", err)
+		return kubeaction.Receipt{}, fmt.Errorf("%w: reserve: %w", errUnbegun, err)
 	case out.Verdict == kubeaction.Busy:
 		return kubeaction.Receipt{}, fmt.Errorf("%w: %s", errHeld, out.Detail)
 	case out.Verdict == kubeaction.AlreadyDone:
 		return e.alreadyDone(ctx, ref, play)
 	case out.Act():
 	default:
-		return kubeaction.Receipt{}, &kubeaction.Refusal{Reason: kubeaction.Reason(out.Verdict), Detail: out.Detail}
+		return kubeaction.Receipt{}, fmt.Errorf("%w: %w", errUnbegun, &kubeaction.Refusal{Reason: kubeaction.Reason(out.Verdict), Detail: out.Detail})
 	}
 	receipt, err := apply(ctx, *plan)
 	// Whatever has happened to the step's own time, the others must know what became of it.
@@ -63,7 +67,7 @@ func (e *remediationExporter) reserved(
 	switch {
 	case err == nil, errors.As(err, &halted): // what was stopped half-way has been done as well
 		told = e.fleet.Done(ctx, plan.Key)
-	case errors.As(err, &refusal):
+	case errors.As(err, &refusal) && !play.Doubtful:
 		told = e.fleet.Release(ctx, plan.Key)
 	}
 	if told != nil {

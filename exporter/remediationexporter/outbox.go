@@ -33,6 +33,16 @@ func (d *delivery) ref() playbook.Ref {
 	return playbook.Ref{Incident: d.Incident, Playbook: d.Playbook, Revision: d.Revision, Step: d.Step}
 }
 
+// shared tells whether the event is news of an incident itself, which every replica is told of and could pass on.
+func (d *delivery) shared() bool {
+	switch d.Type {
+	case semconv.EventTypeIncidentOpened, semconv.EventTypeIncidentUpdated, semconv.EventTypeIncidentResolved:
+		return true
+	default:
+		return false
+	}
+}
+
 // outbox is the queue of one webhook, in the order of the decisions. What it would have stored is collected in ops,
 // to be written together with the decisions.
 type outbox struct {

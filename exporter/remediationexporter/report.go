@@ -85,7 +85,8 @@ func (e *remediationExporter) hand(ctx context.Context, c *playbook.Change, now 
 	err := json.Unmarshal(c.Play.Orders[c.Step], &o)
 	typ := semconv.EventTypeRemediationStarted
 	d := delivery{
-		ID: deliveryID(typ, h.name, c.Incident, c.Revision, stepName(c)), Type: typ,
+		// The intent's, whatever revision it was decided on: replicas may decide on different ones.
+		ID: deliveryID(typ, h.name, c.Intent(), 0, ""), Type: typ,
 		Incident: c.Incident, Revision: c.Revision, Playbook: c.Playbook, Step: c.Step,
 	}
 	data := &eventData{
@@ -173,7 +174,7 @@ func (e *remediationExporter) tell(ctx context.Context, c *playbook.Change, now 
 			zap.String("playbook", c.Playbook), zap.Int("step", c.Step), zap.String("action", data.Action),
 			zap.String("target", data.Target), zap.String("intent", data.Intent), zap.Bool("escalated", c.Escalate))
 	})
-	if typ := e.eventType(p.Outcome, data.Outcome); typ != "" {
+	if typ := e.eventType(p.Outcome, data.Outcome); typ != "" && p.Reason != playbook.ReasonNotLeading { // the leader tells what becomes of it
 		e.spread(ctx, c, typ, data, now)
 	}
 	if c.Escalate {

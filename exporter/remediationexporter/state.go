@@ -93,6 +93,7 @@ func (e *remediationExporter) load(ctx context.Context) error {
 		return err
 	}
 	e.ledger.TakeChanged()
+	e.ledger.Recover()
 	err = e.dead.load(ctx, e.client, func(err error) {
 		e.unreadable(ctx, "a stored dead letter could not be understood and is forgotten", err)
 	})

@@ -53,7 +53,7 @@ func (l *Ledger) Decide(playbook string, o Observation, now time.Time) (c Change
 func (p *Play) begin(step Step, now time.Time) {
 	p.Decided, p.Deadline, p.Within = now, now.Add(step.Within), step.Within
 	p.AcceptedAt, p.Expires = time.Time{}, time.Time{}
-	p.Plan, p.Receipt, p.Approvals = nil, nil, nil
+	p.Plan, p.Receipt, p.Approvals, p.Doubtful = nil, nil, nil, false
 	p.Assessed, p.Recovered, p.Assessment = step.Assessed, false, Unknown
 	p.Signals, p.SignalDetail = nil, ""
 }
@@ -131,14 +131,28 @@ func (plan *Plan) allows(other *Plan) bool {
 		graver(plan.Criticality, other.Criticality) == graver(plan.Criticality, "") && slices.Equal(plan.Locks, other.Locks)
 }
 
+// Withhold notes that a guard outside the ledger, such as the budget of a whole fleet, stands against a dispatched step of
+// which nothing was begun. The first step of a play is skipped, as if a guard of the ledger had stood against it; after
+// another the play has failed.
+func (l *Ledger) Withhold(ref Ref, reason Reason, detail string, now time.Time) []Change {
+	if p := l.at(ref); p != nil && p.Outcome == Dispatched && !p.Doubtful {
+		l.set(ref.Incident, ref.Playbook, p, Pending, "", "")
+	}
+	return l.Refuse(ref, reason, detail, now)
+}
+
 // Refuse notes that a step cannot be carried out and nothing was done: the first step of a play is skipped and may be decided
-// again, a later one has failed.
+// again, a later one has failed. After an attempt of which nobody knows whether it was carried out ([Ledger.Doubt]), or that
+// another process made, it is inconclusive.
 func (l *Ledger) Refuse(ref Ref, reason Reason, detail string, now time.Time) []Change {
 	p := l.at(ref)
 	if p == nil || (p.Outcome != Pending && p.Outcome != Dispatched) {
 		return nil
 	}
 	l.Touch(ref.Incident)
+	if p.Doubtful {
+		return []Change{l.inconclusive(ref, p, ReasonUndelivered, "an attempt may have been carried out; then "+detail, now)}
+	}
 	l.refund(ref.Incident, ref.Playbook, p)
 	if p.Step == 0 && p.Outcome == Pending {
 		return []Change{l.set(ref.Incident, ref.Playbook, p, Skipped, reason, detail)}

@@ -72,6 +72,22 @@ func (p *Play) extend(now time.Time, most time.Duration) {
 	p.Deadline = now.Add(p.Within)
 }
 
+// Doubt notes that an attempt to carry a dispatched step out may have had an effect that nobody has confirmed. What would
+// otherwise end as not done then ends as inconclusive, and counts against budgets.
+func (l *Ledger) Doubt(ref Ref) {
+	if p := l.at(ref); p != nil && p.Outcome == Dispatched {
+		l.Touch(ref.Incident)
+		p.Doubtful = true
+	}
+}
+
+// Recover doubts all that was under way when the ledger was stored: whoever held it is gone, perhaps in the midst of it.
+func (l *Ledger) Recover() {
+	for _, c := range l.Open() {
+		l.Doubt(c.Ref)
+	}
+}
+
 // maxReplans bounds how often one step is planned anew because the world had changed under its plan.
 const maxReplans = 3
 
@@ -84,7 +100,9 @@ func (l *Ledger) Replan(ref Ref) bool {
 	}
 	l.Touch(ref.Incident)
 	p.Replans++
-	l.refund(ref.Incident, ref.Playbook, p)
+	if !p.Doubtful { // what may have been done counts
+		l.refund(ref.Incident, ref.Playbook, p)
+	}
 	l.set(ref.Incident, ref.Playbook, p, Pending, "", "")
 	return true
 }

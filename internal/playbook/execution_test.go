@@ -115,6 +115,46 @@ func TestTheWorldStops(t *testing.T) {
 	}
 }
 
+func TestWhatIsWithheldIsDecidedAgain(t *testing.T) {
+	l := begin(t, planned(nil))
+	ref := mustDecide(t, l, "restart", seen("a", 1), start).Ref
+	require.Equal(t, Dispatched, admit(t, l, ref, aPlan(nil), start).Play.Outcome)
+	c := one(t, l.Withhold(ref, "over_budget", "the fleet has done enough", start))
+	assert.Equal(t, Skipped, c.Play.Outcome)
+	assert.False(t, c.Escalate)
+	assert.Zero(t, spent(l, start))
+	again := mustDecide(t, l, "restart", seen("a", 2), start).Ref
+	assert.Equal(t, Dispatched, admit(t, l, again, aPlan(nil), start).Play.Outcome)
+}
+
+func TestDoubtEndsInconclusive(t *testing.T) {
+	ends := map[string]func(*Ledger, Ref) []Change{
+		"refused":  func(l *Ledger, ref Ref) []Change { return l.Refuse(ref, "target_missing", "it is gone", start) },
+		"withheld": func(l *Ledger, ref Ref) []Change { return l.Withhold(ref, "over_budget", "enough", start) },
+		"planned again and over": func(l *Ledger, ref Ref) []Change {
+			l.Replan(ref)
+			return l.Expire(start.Add(time.Hour))
+		},
+		"planned again and resolved": func(l *Ledger, ref Ref) []Change {
+			l.Replan(ref)
+			return l.Resolve("a", start, true, start)
+		},
+	}
+	for name, end := range ends {
+		t.Run(name, func(t *testing.T) {
+			l := begin(t, planned(nil))
+			ref := mustDecide(t, l, "restart", seen("a", 1), start).Ref
+			require.Equal(t, Dispatched, admit(t, l, ref, aPlan(nil), start).Play.Outcome)
+			l.Recover()
+			c := one(t, end(l, ref))
+			assert.Equal(t, Inconclusive, c.Play.Outcome)
+			assert.Equal(t, ReasonUndelivered, c.Play.Reason)
+			assert.True(t, c.Escalate)
+			assert.Equal(t, 1, spent(l, start), "it may have been done")
+		})
+	}
+}
+
 func TestRefunds(t *testing.T) {
 	l := begin(t, planned(nil))
 	ref := mustDecide(t, l, "restart", seen("a", 1), start).Ref
@@ -155,7 +195,7 @@ func TestReplan(t *testing.T) {
 	for range maxReplans {
 		require.Equal(t, Dispatched, admit(t, l, ref, aPlan(nil), start).Play.Outcome)
 		require.Equal(t, 1, spent(l, start))
-		require.True(t, l.Replan(ref))
+		l.Replan(ref)
 		require.Zero(t, spent(l, start))
 	}
 	require.Equal(t, Dispatched, admit(t, l, ref, aPlan(nil), start).Play.Outcome)
@@ -165,7 +205,7 @@ func TestReplan(t *testing.T) {
 	share(10, 0)(t, l)
 	ref = mustDecide(t, l, "restart", seen("a", 1), start).Ref
 	admit(t, l, ref, aPlan(nil), start)
-	require.True(t, l.Replan(ref))
+	l.Replan(ref)
 	assert.Equal(t, ReasonBudget, admit(t, l, ref, aPlan(func(p *Plan) { p.Weight = 5 }), start).Play.Reason, "the new plan counts as it is")
 }
 

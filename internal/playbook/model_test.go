@@ -273,7 +273,12 @@ func (m *model) do() (op string, ref Ref, changes []Change, silent bool) {
 		if rng.IntN(2) == 0 {
 			break
 		}
-		changes = l.Refuse(ref, "owner", "somebody else owns it", now)
+		if rng.IntN(2) == 0 {
+			changes = l.Refuse(ref, "owner", "somebody else owns it", now)
+			break
+		}
+		m.know(ref, p.Occurrence).replans++ // nothing was begun, so it may be decided on again
+		changes = l.Withhold(ref, "over_budget", "the fleet has done enough", now)
 	case 23:
 		op, silent = "replan", true
 		if l.Replan(ref) {

@@ -252,6 +252,8 @@ type Play struct {
 	Deferred *Observation `json:"deferred,omitempty"`
 	// Ineffective is how many steps were seen not to help.
 	Ineffective int `json:"ineffective,omitempty"`
+	// Doubtful is set once an attempt to carry the step out may have had an effect that nobody has confirmed.
+	Doubtful bool `json:"doubtful,omitempty"`
 	// Charged is set while the current step counts against the budget.
 	Charged bool `json:"charged,omitempty"`
 	// Counted is the charge with which the breakers and the storm gate count the play, until its outcome is known: steps

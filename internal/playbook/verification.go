@@ -165,6 +165,9 @@ func (l *Ledger) end(id string, now time.Time, verdict func(string, *Play) []Cha
 // abandon ends what was decided and not begun.
 func (l *Ledger) abandon(id, name string, p *Play, reason Reason, detail string, now time.Time) []Change {
 	l.Touch(id)
+	if p.Doubtful {
+		return []Change{l.inconclusive(change(id, name, p).Ref, p, ReasonUndelivered, "an attempt may have been carried out; then "+detail, now)}
+	}
 	l.refund(id, name, p)
 	if p.Step == 0 {
 		return []Change{l.set(id, name, p, Skipped, reason, detail)}
