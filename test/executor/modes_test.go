@@ -24,7 +24,7 @@ playbooks:
     mode: ` + mode + `
     scope: {namespaces: SCOPE}
     steps: [{kubernetes: {rollout_restart: {}}}]
-    verify: {within: 30s}
+    verify: {within: 30s, settle: 0s, hold: 0s, workload: {interval: 1s}}
 `
 }
 
@@ -133,12 +133,12 @@ playbooks:
     min_witnesses: 1
     steps:
       - kubernetes: {rollout_restart: {}}
-        verify: {within: 3s}
+        verify: {within: 3s, settle: 0s, hold: 0s, workload: {interval: 1s}}
       - kubernetes: {scale: {by: 1, max: 5}}
-        verify: {within: 3s}
+        verify: {within: 3s, settle: 0s, hold: 0s, workload: {interval: 1s}}
         on_failure: next
       - kubernetes: {rollback: {}}
-        verify: {within: 30s}
+        verify: {within: 30s, settle: 0s, hold: 0s, workload: {interval: 1s}}
         on_failure: escalate
 `
 
@@ -177,7 +177,7 @@ playbooks:
     scope: {namespaces: SCOPE}
     steps:
       - kubernetes: {scale: {by: 2, max: 5}}
-        verify: {within: 3s}
+        verify: {within: 3s, settle: 0s, hold: 0s, workload: {interval: 1s}}
         on_failure: rollback
 `), Storage: t.TempDir()})
 	require.NoError(t, e.Tell(t.Context(), NewIncident("i-1", web.Namespace, "web").Opened()))
@@ -205,7 +205,7 @@ playbooks:
     scope: {namespaces: SCOPE}
     steps:
       - kubernetes: {rollout_restart: {}}
-        verify: {within: 3s}
+        verify: {within: 3s, settle: 0s, hold: 0s, workload: {interval: 1s}}
         on_failure: escalate
       - kubernetes: {scale: {by: 2, max: 5}}
 `), Storage: t.TempDir()})
