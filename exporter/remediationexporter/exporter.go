@@ -131,7 +131,7 @@ func newRemediationExporter(ctx context.Context, set exporter.Settings, cfg *Con
 	if e.watch, err = newWatcher(&cfg.Verification, tel, set.TelemetrySettings, e.books); err != nil {
 		return nil, errors.Join(err, e.telemetry.shutdown())
 	}
-	limits := playbook.Limits{MaxIncidents: cfg.MaxIncidents, ForgetAfter: cfg.ForgetAfter}
+	limits := playbook.Limits{MaxIncidents: cfg.MaxIncidents, ForgetAfter: cfg.ForgetAfter, MaxEventAge: cfg.MaxEventAge}
 	e.ledger = playbook.NewLedger(limits, playbook.NewPolicy(cfg.policySettings()), rules...)
 	return e, nil
 }

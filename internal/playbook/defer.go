@@ -1,6 +1,7 @@
 package playbook
 
 import (
+	"fmt"
 	"slices"
 	"time"
 )
@@ -44,6 +45,13 @@ func (l *Ledger) Reconsider(now time.Time) []Change {
 			continue
 		}
 		o := *p.Deferred
+		if o.Told.IsZero() {
+			o.Told = o.At
+		}
+		if age := now.Sub(o.Told); l.limits.MaxEventAge > 0 && age > l.limits.MaxEventAge && o.Obstacle == "" {
+			o.Obstacle = ReasonFrozen
+			o.ObstacleDetail = fmt.Sprintf("the last event is %s old, more than max_event_age", age.Round(time.Second))
+		}
 		o.At = o.At.Add(max(0, now.Sub(p.Decided)))
 		if c, ok := l.Decide(k.playbook, o, now); ok {
 			out = append(out, c)

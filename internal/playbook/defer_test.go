@@ -31,6 +31,22 @@ func TestReconsider(t *testing.T) {
 	assert.Empty(t, l.Reconsider(hour))
 }
 
+func TestWhatIsToldOfLongAgoIsNotReconsidered(t *testing.T) {
+	l := begin(t, auto)
+	l.limits.MaxEventAge = 5 * time.Minute
+	l.SetWorld(World{Paused: "a file"})
+	mustDecide(t, l, "restart", seen("a", 1), start)
+	l.SetWorld(World{})
+	c := one(t, l.Reconsider(start.Add(6*time.Minute)))
+	assert.Equal(t, Skipped, c.Play.Outcome)
+	assert.Equal(t, ReasonFrozen, c.Play.Reason)
+	assert.Empty(t, l.Reconsider(start.Add(7*time.Minute)))
+	later := seen("a", 2)
+	later.At = start.Add(8 * time.Minute)
+	require.Equal(t, Known, l.Observe("a", 2, start.Add(8*time.Minute)))
+	assert.Equal(t, Pending, mustDecide(t, l, "restart", later, start.Add(8*time.Minute)).Play.Outcome, "it goes on")
+}
+
 func TestReconsiderAfterARestart(t *testing.T) {
 	l := restart(t, deferred(t, auto), auto)
 	l.SetWorld(World{})

@@ -15,6 +15,9 @@ type Limits struct {
 	MaxIncidents int
 	// ForgetAfter is how long after its last event an incident is forgotten, open or not.
 	ForgetAfter time.Duration
+	// MaxEventAge is the age of an event, wall time against event time, past which what was deferred is left alone until
+	// another comes; 0 is no limit.
+	MaxEventAge time.Duration
 }
 
 // World is what the ledger is told of its surroundings before it decides.

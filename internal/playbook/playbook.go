@@ -140,6 +140,8 @@ type Observation struct {
 	Revision int64  `json:"revision"`
 	// At is the event's own time.
 	At time.Time `json:"at"`
+	// Told is the time of the event where At was moved on, since the decision was deferred.
+	Told time.Time `json:"told,omitzero"`
 	// Target names what would be acted on; empty when no cause is known.
 	Target     string  `json:"target"`
 	CauseKind  string  `json:"cause_kind,omitempty"`
