@@ -255,12 +255,13 @@ func (p *FaultProxy) serve(w http.ResponseWriter, r *http.Request) {
 
 // pass forwards a request, and remembers the first answer to one that only reads.
 func (p *FaultProxy) pass(w http.ResponseWriter, r *http.Request, staleKey string) {
-	if staleKey == "" {
-		if r.Method != http.MethodGet {
-			// What has been sent may be carried out though the client is gone; so the record tells what became of it.
-			r = r.WithContext(context.WithoutCancel(r.Context()))
-		}
+	if staleKey == "" && r.Method == http.MethodGet {
 		p.forward.ServeHTTP(w, r)
+		return
+	}
+	if staleKey == "" {
+		// What has been sent may be carried out though the client is gone; so the record tells what became of it.
+		send(w, p.carryOut(r))
 		return
 	}
 	answer := httptest.NewRecorder()

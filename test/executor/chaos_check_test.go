@@ -1,8 +1,6 @@
 package executor
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -68,9 +66,6 @@ func (t *tally) String() string {
 	fmt.Fprintf(&b, "duplicate effects %d, actions over budget %d, lost intents and notifications %d, intents without an end %d", t.duplicates, t.overBudget, t.lost, t.open)
 	return b.String()
 }
-
-// actions are those of the steps of the playbooks.
-var actions = map[string][]string{"restart": {"rollout_restart"}, "scale": {"scale"}, "ladder": {"rollout_restart", "scale"}, "ask": {"redeploy"}}
 
 // stored is what of an incident's record in storage the check needs.
 type stored struct {
@@ -141,7 +136,7 @@ func (c *chaos) untold(r *replica) []string {
 	var out []string
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, d := range r.decisions {
+	for i, d := range r.decisions {
 		switch d.Outcome {
 		case "planned", "accepted", "undoing", "dispatched", "pending":
 			continue // turns that are no news
@@ -149,8 +144,34 @@ func (c *chaos) untold(r *replica) []string {
 		if d.Reason == "not_leading" {
 			continue // the leader tells
 		}
+		// What a webhook is asked for is the news that it has started; it may have been withdrawn before it was sent.
+		withdrawn := func(later decision) bool { return later.Intent == d.Intent && later.Outcome == "skipped" }
+		if d.Playbook == "ask" && d.Outcome == "started" && slices.ContainsFunc(r.decisions[i:], withdrawn) {
+			continue
+		}
 		if !told[d.Intent+" "+d.Outcome] {
 			out = append(out, fmt.Sprintf("%s of %s: %s %s", r.name, d.Incident, d.Intent, d.Outcome))
+		}
+	}
+	return out
+}
+
+// unknown is the news of incidents that nobody has got.
+func (c *chaos) unknown() []string {
+	told := c.told()
+	var out []string
+	for _, i := range c.incidents {
+		for revision := int64(1); revision <= i.Revision; revision++ {
+			name := "incident.updated"
+			switch {
+			case revision == 1:
+				name = "incident.opened"
+			case revision == i.Revision && i.Resolution != "":
+				name = "incident.resolved"
+			}
+			if news := fmt.Sprintf("%s %s %d", name, i.ID, revision); !told[news] {
+				out = append(out, news)
+			}
 		}
 	}
 	return out
@@ -163,10 +184,6 @@ func (c *chaos) check() tally {
 		incidents: len(c.incidents), events: c.events, kills: c.kills, leaders: c.leaders, hookFaults: c.hookFaults,
 		calls: len(c.stage.Proxy.Reached.Requests()), writes: len(c.stage.Proxy.Reached.Writes()), faults: c.stage.Proxy.Injected(),
 		messages: c.stage.Hook.Attempts(), outcomes: map[string]int{},
-	}
-	uids := map[string]string{}
-	for _, d := range c.targets {
-		uids["Deployment "+d.Namespace+"/"+d.Name] = string(d.UID)
 	}
 	effects, undone := c.effects("paramedic.io/intent"), c.effects("paramedic.io/undone")
 	sum.effects, sum.undone = len(effects), len(undone)
@@ -197,12 +214,11 @@ func (c *chaos) check() tally {
 					sum.open++
 					t.Errorf("%s, %s, %s of %s: it is still %s", c.name, r.name, name, s.ID, p.Outcome)
 				}
-				for step := 0; step <= p.Step; step++ {
-					key := idempotencyKey(playbook.IntentID(s.ID, name, p.Occurrence, step), actions[name][step], uids[target(&p, step)])
-					explained[key] = true
-					if carriedOut(&p, step) && name != "ask" && len(effects[key]) == 0 {
+				for _, d := range doneOf(&p) {
+					explained[d.key] = true
+					if d.certain && name != "ask" && len(effects[d.key]) == 0 {
 						sum.lost++
-						t.Errorf("%s of %s, step %d on %s: it is said to be carried out (%s/%s) and was not", name, s.ID, step, target(&p, step), p.Outcome, p.Reason)
+						t.Errorf("%s of %s, step %d on %s: it is said to be carried out (%s/%s) and was not", name, s.ID, d.step, p.Target, p.Outcome, p.Reason)
 					}
 				}
 			}
@@ -221,21 +237,9 @@ func (c *chaos) check() tally {
 	for key, requests := range effects {
 		assert.True(t, explained[key], "%v does not come from an intent: %s", requests, requests[0].Body)
 	}
-	told := c.told()
-	for _, i := range c.incidents {
-		for revision := int64(1); revision <= i.Revision; revision++ {
-			name := "incident.updated"
-			switch {
-			case revision == 1:
-				name = "incident.opened"
-			case revision == i.Revision && i.Resolution != "":
-				name = "incident.resolved"
-			}
-			if news := fmt.Sprintf("%s %s %d", name, i.ID, revision); !told[news] {
-				sum.lost++
-				t.Errorf("nobody was told: %s", news)
-			}
-		}
+	for _, news := range c.unknown() {
+		sum.lost++
+		t.Errorf("nobody was told: %s", news)
 	}
 	asked := map[string]string{}
 	for _, e := range c.stage.Hook.Events() {
@@ -281,30 +285,30 @@ func (c *chaos) checkTargets(effects, undone map[string][]kubetest.Request) {
 	}
 }
 
-// carriedOut tells whether the play holds the step for carried out.
-func carriedOut(p *playbook.Play, step int) bool {
-	for _, d := range p.Done {
-		if d.Step == step && len(d.Receipt) > 0 {
-			return true
-		}
-	}
-	return step == p.Step && !p.AcceptedAt.IsZero()
+// done is a step that may have been carried out, or certainly was, and the mark that it leaves.
+type done struct {
+	step    int
+	key     string
+	certain bool
 }
 
-func target(p *playbook.Play, step int) string {
-	for _, d := range p.Done {
-		if d.Step == step {
-			return d.Target
+// doneOf reads from a play's plan and receipts what it may have done.
+func doneOf(p *playbook.Play) []done {
+	var out []done
+	add := func(step int, body json.RawMessage, certain bool) {
+		var marked struct {
+			Key string `json:"key"`
+		}
+		if len(body) > 0 && json.Unmarshal(body, &marked) == nil && marked.Key != "" {
+			out = append(out, done{step, marked.Key, certain})
 		}
 	}
+	for _, d := range p.Done {
+		add(d.Step, d.Receipt, true)
+	}
+	add(p.Step, p.Receipt, true)
 	if p.Plan != nil {
-		return p.Plan.Target
+		add(p.Step, p.Plan.Body, !p.AcceptedAt.IsZero())
 	}
-	return p.Target
-}
-
-// idempotencyKey is the mark of an intent on an object.
-func idempotencyKey(intent, action, uid string) string {
-	sum := sha256.Sum256([]byte(intent + "/" + action + "/" + uid))
-	return hex.EncodeToString(sum[:16])
+	return out
 }

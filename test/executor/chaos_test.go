@@ -408,6 +408,7 @@ func (c *chaos) settle() {
 		}
 		wait(c.t, 45*time.Second, func() bool { return len(r.open()) == 0 && len(c.untold(r)) == 0 })
 	}
+	wait(c.t, 45*time.Second, func() bool { return len(c.unknown()) == 0 })
 	for _, r := range c.replicas {
 		assert.NoError(c.t, r.current().stop())
 	}
