@@ -2,6 +2,7 @@ package executor
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -19,6 +20,8 @@ type Stage struct {
 	Namespaces []string
 	Proxy      *kubetest.FaultProxy
 	Hook       *Receiver
+	// News is max_events_per_minute; 0 tells everything one by one.
+	News int
 }
 
 // NewStage makes a stage with so many namespaces to act in.
@@ -57,6 +60,7 @@ webhooks:
     secrets: [SECRET]
     allow_private_ranges: true
     timeout: 1s
+    max_events_per_minute: NEWS
     events:
       - incident.opened
       - incident.updated
@@ -88,7 +92,7 @@ func (s *Stage) Config(t testing.TB, text string) string {
 	playbooks, cluster, _ := strings.Cut(text, "\nkubernetes:\n")
 	text = playbooks + common + cluster
 	fill := func(kubeconfig string) string {
-		return strings.NewReplacer("HOOK", s.Hook.URL, "SECRET", Secret, "HOME", s.Home, "KUBECONFIG", kubeconfig,
+		return strings.NewReplacer("HOOK", s.Hook.URL, "SECRET", Secret, "NEWS", strconv.Itoa(s.News), "HOME", s.Home, "KUBECONFIG", kubeconfig,
 			"SCOPE", "["+strings.Join(s.Namespaces, ", ")+"]").Replace(text)
 	}
 	cfg, err := ParseConfig(fill("/nowhere"))
