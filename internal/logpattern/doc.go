@@ -1,0 +1,16 @@
+// Package logpattern mines log lines into templates online: the text that a program wrote around the values that vary.
+//
+// It is of the family of Drain (P. He et al., "Drain: An Online Log Parsing Approach with Fixed Depth Tree", ICWS 2017):
+// one pass, and lines of the same shape are compared word by word. It differs in what it takes for the same:
+//
+//   - A scanner cuts a line at its delimiters, which stay in the template, and masks what is plainly a value: numbers,
+//     addresses, identifiers, paths, dates, secrets. The masked line has a hash that is a sum over its tokens. A line
+//     whose hash is known has its template with one look-up, whatever the number of templates.
+//   - A word becomes a value on evidence: when several different words have been seen in its place while all else was the
+//     same. How many depends on what stands before it. No threshold of similarity is needed, and words that tell two
+//     messages apart stay.
+//   - Names such as dotted or numbered ones need only one other in their place.
+//
+// A template's ID is derived from its text. When templates become one that is more general, their IDs become aliases of its
+// ID. Parameters are not kept.
+package logpattern

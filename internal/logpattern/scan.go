@@ -1,0 +1,264 @@
+package logpattern
+
+import "math/bits"
+
+// kind says how sure it is that a token is a value.
+type kind uint8
+
+const (
+	// word is text of the program until several others are seen in its place.
+	word kind = iota
+	// soft is a name, such as a dotted or a numbered one, that is a value as soon as another is seen in its place.
+	soft
+	// value is masked.
+	value
+)
+
+// token is a piece of a line between delimiters.
+type token struct {
+	// start and end are its bytes in the line, keep is up to where its text stays; a wildcard stands for the rest.
+	start, end, keep int32
+	kind             kind
+	hash             uint64
+}
+
+// scanner cuts lines into tokens in one pass over their bytes.
+type scanner struct {
+	line      string
+	tokens    []token
+	maxTokens int
+	// gap is the hash of everything that is not a token: delimiters, runs of white space as one space, places of tokens.
+	gap uint64
+	// sum adds up the placed hashes of the tokens, so that one can be taken out of it.
+	sum uint64
+	// end is where the scan stopped; tail is whether something was left.
+	end  int
+	tail bool
+	// spaced is whether white space stands right before, assigned whether a '=' or ':' stands behind the last token.
+	spaced, assigned bool
+	// scheme is whether the last token was the name of a scheme of authentication, before which a key stood.
+	scheme bool
+	keys   [256]keyVerdict
+}
+
+// keyVerdict remembers whether a word names a secret.
+type keyVerdict struct {
+	hash   uint64
+	secret bool
+}
+
+const (
+	hashOffset = 0xcbf29ce484222325
+	hashPrime  = 0x100000001b3
+	mixPrime   = 0x9e3779b97f4a7c15
+	// wildHash is the hash of a wildcard; the marks are those of a token's place, of white space before it, of a rest.
+	wildHash  = 0x2545f4914f6cdd1d
+	tokenMark = 0x151
+	spaceMark = 0x220
+	tailMark  = 0x37a
+)
+
+// placed returns the hash of a token at a place.
+func placed(hash uint64, place int) uint64 {
+	x := (hash ^ uint64(place)*mixPrime) * 0xff51afd7ed558ccd //nolint:gosec // a place is not negative
+	return x ^ bits.RotateLeft64(x, 31)
+}
+
+// Classes of bytes.
+const (
+	classHex   uint16 = 1 << iota // a to f
+	classOther                    // the other letters
+	classDigit
+	classJoin // '_' and what goes on within a word
+	classDot
+	classColon
+	classSlash
+	classDash
+	classAt
+	classBack
+	classRest
+	classDelimiter
+	classSpace
+	classQuote
+	classHigh
+
+	classLetter = classHex | classOther
+	classPlain  = classLetter | classJoin | classHigh
+	classStop   = classDelimiter | classSpace | classQuote
+)
+
+var classOf = func() (t [256]uint16) {
+	for i := range t {
+		c := byte(i) //nolint:gosec // below 256
+		switch {
+		case c >= 0x80:
+			t[i] = classHigh
+		case c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F':
+			t[i] = classHex
+		case c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z':
+			t[i] = classOther
+		case c >= '0' && c <= '9':
+			t[i] = classDigit
+		case c <= ' ' || c == 0x7f:
+			t[i] = classSpace
+		default:
+			t[i] = classRest
+		}
+	}
+	for _, c := range []byte(",;()[]{}<>=|`\"") {
+		t[c] = classDelimiter
+	}
+	t['\''] = classQuote
+	t['_'], t['$'] = classJoin, classJoin
+	t['.'], t[':'], t['/'], t['\\'], t['@'] = classDot, classColon, classSlash, classBack, classAt
+	t['-'], t['+'] = classDash, classDash
+	return t
+}()
+
+// scan cuts a line.
+func (s *scanner) scan(line string) {
+	s.line, s.tokens = line, s.tokens[:0]
+	s.gap, s.sum, s.tail, s.spaced, s.assigned, s.scheme = hashOffset, 0, false, false, false, false
+	gap, spaced, began := s.gap, false, false
+	i := 0
+	for i < len(line) {
+		c := line[i]
+		class := classOf[c]
+		if class&classStop != 0 {
+			i++
+			if class&classSpace != 0 {
+				spaced = began
+				continue
+			}
+			if spaced {
+				gap ^= spaceMark
+				spaced = false
+			}
+			gap = (gap ^ uint64(c)) * hashPrime
+			if c == '=' {
+				s.assigned = true
+			} else if i < len(line) && line[i] == closing(c) && (i < 2 || !began || classOf[line[i-2]]&(classSpace|classColon) != 0 || line[i-2] == '=') {
+				// Nothing in brackets or quotes is a value that is missing.
+				s.gap, s.spaced = gap, false
+				s.addValue(i, i)
+				gap = s.gap
+			}
+			began = true
+			continue
+		}
+		began = true
+		if len(s.tokens) >= s.maxTokens {
+			s.tail = true
+			break
+		}
+		start, seen, hash := i, class, (hashOffset^uint64(c))*hashPrime
+		for i++; i < len(line); i++ {
+			c = line[i]
+			class = classOf[c]
+			if class&classStop != 0 {
+				if class&classQuote == 0 || !isApostrophe(line, i) {
+					break
+				}
+				class = classJoin
+			}
+			seen |= class
+			hash = (hash ^ uint64(c)) * hashPrime
+		}
+		if seen&^classPlain == 0 && seen&classLetter != 0 && !s.assigned && i-start < longWord && (seen != classHex || i-start < 8) && !isDateWord(line[start:i]) {
+			mark := uint64(tokenMark)
+			if spaced {
+				mark ^= spaceMark
+				spaced = false
+			}
+			gap = (gap ^ mark) * hashPrime
+			s.sum += placed(hash, len(s.tokens))
+			//nolint:gosec // lines are cut far below
+			s.tokens = append(s.tokens, token{start: int32(start), end: int32(i), keep: int32(i), hash: hash})
+			continue
+		}
+		s.gap, s.spaced = gap, spaced
+		i = s.chunk(start, i, seen)
+		gap, spaced = s.gap, s.spaced
+	}
+	s.end = i
+	if s.tail {
+		gap = (gap ^ tailMark) * hashPrime
+	}
+	s.gap = gap
+}
+
+// closing is what closes a bracket or a quote; 0 for anything else.
+func closing(c byte) byte {
+	switch c {
+	case '(':
+		return ')'
+	case '[':
+		return ']'
+	case '{':
+		return '}'
+	case '"':
+		return '"'
+	default:
+		return 0
+	}
+}
+
+// key is the hash of the line: of what stands between the tokens and of the tokens with their places.
+func (s *scanner) key() uint64 { return s.sum + s.shape() }
+
+// shape is the hash of what stands between the tokens.
+func (s *scanner) shape() uint64 {
+	x := s.gap * mixPrime
+	return x ^ x>>32
+}
+
+// isApostrophe reports whether the quote at i stands within a word.
+func isApostrophe(line string, i int) bool {
+	return i > 0 && i+1 < len(line) && classOf[line[i-1]]&classLetter != 0 && classOf[line[i+1]]&classLetter != 0
+}
+
+// punctuation puts what is no token into the gap.
+func (s *scanner) punctuation(start, end int) {
+	for _, c := range []byte(s.line[start:end]) {
+		if s.spaced {
+			s.gap ^= spaceMark
+			s.spaced = false
+		}
+		s.gap = (s.gap ^ uint64(c)) * hashPrime
+		if c == ':' {
+			s.assigned = true
+		}
+	}
+}
+
+// add appends a token.
+func (s *scanner) add(start, end, keep int, k kind, hash uint64) {
+	if len(s.tokens) >= s.maxTokens {
+		s.tail = true
+		return
+	}
+	mark := uint64(tokenMark)
+	if s.spaced {
+		mark ^= spaceMark
+		s.spaced = false
+	}
+	s.gap = (s.gap ^ mark) * hashPrime
+	s.sum += placed(hash, len(s.tokens))
+	//nolint:gosec // lines are cut far below
+	s.tokens = append(s.tokens, token{start: int32(start), end: int32(end), keep: int32(keep), kind: k, hash: hash})
+	s.assigned = false
+}
+
+func (s *scanner) addValue(start, end int) { s.add(start, end, start, value, wildHash) }
+
+func (s *scanner) addText(start, end int, k kind) {
+	s.add(start, end, end, k, hashOf(s.line[start:end]))
+}
+
+func hashOf(text string) uint64 {
+	hash := uint64(hashOffset)
+	for i := range len(text) {
+		hash = (hash ^ uint64(text[i])) * hashPrime
+	}
+	return hash
+}

@@ -1,0 +1,94 @@
+package logpattern
+
+import "strings"
+
+// secretNames are what the name of a secret contains, in lower case and without '_' and '-'.
+var secretNames = []string{
+	"password", "passwd", "passphrase", "pwd", "secret", "token", "credential", "apikey", "accesskey", "privatekey",
+	"authorization", "cookie", "signature", "connectionstring",
+}
+
+// secret takes a chunk behind the name of a secret, masked, and returns where it ends; 0 when it is none.
+func (s *scanner) secret(start, end int) int {
+	scheme := s.scheme
+	s.scheme = false
+	if !scheme && !s.lastIsSecret() {
+		return 0
+	}
+	if s.line[start] != '"' && start > 0 {
+		if q := s.line[start-1]; q == '"' || q == '\'' || q == '`' {
+			// All that is in quotes belongs to it, whatever it is.
+			if at := strings.IndexByte(s.line[end:], q); at > 0 {
+				end += at
+			}
+		}
+	}
+	switch strings.ToLower(s.line[start:end]) {
+	case "bearer", "basic", "digest", "negotiate":
+		s.addText(start, end, word)
+		s.scheme, s.assigned = true, true
+	default:
+		s.addValue(start, end)
+	}
+	return end
+}
+
+// lastIsSecret reports whether the last token names a secret.
+func (s *scanner) lastIsSecret() bool {
+	if len(s.tokens) == 0 {
+		return false
+	}
+	t := &s.tokens[len(s.tokens)-1]
+	if t.kind == value {
+		return false
+	}
+	known := &s.keys[t.hash%uint64(len(s.keys))]
+	if known.hash != t.hash {
+		*known = keyVerdict{hash: t.hash, secret: namesSecret(s.line[t.start:t.end])}
+	}
+	return known.secret
+}
+
+// namesSecret reports whether a word names a secret.
+func namesSecret(name string) bool {
+	var buf [2 * longWord]byte
+	text := buf[:0]
+	for i := range len(name) {
+		c := name[i]
+		if c == '_' || c == '-' || len(text) == cap(text) {
+			continue
+		}
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		text = append(text, c)
+	}
+	for _, n := range secretNames {
+		if strings.Contains(string(text), n) {
+			return true
+		}
+	}
+	return false
+}
+
+// isRandom reports whether a long word is no text: words of every language that is written in Latin letters have a vowel
+// for three consonants or so, random letters have far fewer.
+func isRandom(text string) bool {
+	letters, vowels := 0, 0
+	for i := range len(text) {
+		if classOf[text[i]]&classLetter == 0 {
+			continue
+		}
+		letters++
+		switch text[i] | 0x20 {
+		case 'a', 'e', 'i', 'o', 'u', 'y':
+			vowels++
+		}
+	}
+	return letters >= longWord && 4*vowels < letters
+}
+
+// isKey reports whether a word with digits may be a key: it is long, and all in capitals or no text.
+func isKey(text string) bool {
+	return len(text) >= longWord-4 && (strings.ToUpper(text) == text || len(text) >= longWord && isRandom(text))
+}
