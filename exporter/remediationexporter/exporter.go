@@ -37,6 +37,8 @@ type remediationExporter struct {
 	books     []*book
 	windows   *timewindow.Set
 	watch     *watcher
+	// fed is set when a metrics pipeline leads here.
+	fed bool
 
 	client     storage.Client
 	persistent bool
@@ -167,6 +169,9 @@ func (e *remediationExporter) Start(ctx context.Context, host component.Host) er
 	}
 	if err := e.elect(host); err != nil {
 		return err
+	}
+	if len(e.watch.metrics) > 0 && !e.fed {
+		e.logger.Warn("no metrics pipeline leads to this exporter, so what rests on metric signals will end inconclusively")
 	}
 	// Before the first event, what was known when we stopped must be what is known now.
 	e.mu.Lock()

@@ -38,6 +38,7 @@ func (f *factory) createMetrics(ctx context.Context, set exporter.Settings, cfg 
 	if err != nil {
 		return nil, err
 	}
+	v.lease.Engine().fed = true
 	return &metricsView{v}, nil
 }
 

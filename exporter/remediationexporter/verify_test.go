@@ -228,3 +228,62 @@ func TestViewsShareOneExporter(t *testing.T) {
 		r.stop()
 	})
 }
+
+// TestLiveClock has data with the time of the clock on the wall, a few seconds behind, as they are live.
+func TestLiveClock(t *testing.T) {
+	for name, tc := range map[string]struct {
+		age  time.Duration // of each point when it arrives
+		want string
+	}{
+		"live":         {3 * time.Second, "succeeded/recovered"},
+		"ahead":        {-time.Minute, "succeeded/recovered"},
+		"too old":      {25 * time.Second, "inconclusive/no_data"},
+		"much too old": {time.Hour, "inconclusive/no_data"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, "shop")
+				r.editHook("shop", only)
+				r.playbook("restart", "shop", watching)
+				r.start()
+				r.fed()
+				begun := time.Now()
+				lag := func(e semconv.IncidentEvent) semconv.IncidentEvent {
+					e.Time = time.Now().Add(-3 * time.Second)
+					return e
+				}
+				r.must(lag(opened("i-1")))
+				time.Sleep(500 * time.Millisecond)
+				for n := range 12 {
+					r.feed("payment", time.Now().Add(-tc.age).Sub(t0), 1)
+					if n == 9 {
+						r.must(lag(resolved("i-1", 2, 0)))
+					}
+					time.Sleep(5 * time.Second)
+				}
+				assert.WithinDuration(t, begun, time.Now(), 2*time.Minute)
+				time.Sleep(2 * time.Minute)
+				assert.Equal(t, tc.want, r.last(), r.detail())
+				r.stop()
+			})
+		})
+	}
+}
+
+// TestNobodyFeeds warns of signals that cannot be heard, and ends inconclusively.
+func TestNobodyFeeds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "shop")
+		r.editHook("shop", only)
+		r.playbook("restart", "shop", watching)
+		r.start()
+		assert.Equal(t, 1, r.logs.FilterMessageSnippet("no metrics pipeline leads to this exporter").Len())
+		r.must(opened("i-1"), updated("i-1", 2, time.Second))
+		time.Sleep(30 * time.Second)
+		r.must(resolved("i-1", 3, 30*time.Second))
+		time.Sleep(3 * time.Minute)
+		assert.Equal(t, "inconclusive/no_data", r.last())
+		assert.Contains(t, r.detail(), "queue is unknown: nothing has been heard of it")
+		r.stop()
+	})
+}
