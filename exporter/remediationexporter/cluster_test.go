@@ -106,10 +106,11 @@ func (c *fakeCluster) Undo(ctx context.Context, r kubeaction.Receipt) (kubeactio
 
 func (c *fakeCluster) Health(context.Context, kubeaction.Receipt) (kubeaction.Health, error) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.asked = append(c.asked, time.Now())
-	if c.health != nil {
-		return c.health()
+	health := c.health
+	c.mu.Unlock()
+	if health != nil {
+		return health()
 	}
 	return kubeaction.Health{Ready: true}, nil
 }
