@@ -49,6 +49,8 @@ var approvalRefusals = []string{
 type signatures struct {
 	keys  [][]byte
 	until map[string]time.Time
+	// since is the time from which signatures are taken.
+	since time.Time
 }
 
 func newSignatures(secrets []configopaque.String) (*signatures, error) {
@@ -86,7 +88,7 @@ func (s *signatures) use(a *semconv.Approval, now, until time.Time) (refusal str
 	}
 	id := usedID(a)
 	switch _, used := s.until[id]; {
-	case used:
+	case used, a.At.Before(s.since):
 		return approvalReplayed
 	case len(s.until) >= maxUsed:
 		return approvalFull
@@ -100,19 +102,23 @@ func (s *signatures) op() *storage.Operation {
 	return storage.SetOperation(usedKey, b)
 }
 
-func (s *signatures) load(b []byte) error {
+// load restores what was used. When that cannot be read, nothing that was signed until now is taken any more.
+func (s *signatures) load(b []byte, now time.Time) error {
 	if b == nil {
 		return nil
 	}
 	until := map[string]time.Time{}
-	if err := json.Unmarshal(b, &until); err != nil {
-		return fmt.Errorf("decode used approvals: %w", err)
+	err := json.Unmarshal(b, &until)
+	switch {
+	case err != nil:
+	case until == nil || len(until) > maxUsed:
+		err = fmt.Errorf("there must be at most %d, got %d", maxUsed, len(until))
+	default:
+		s.until = until
+		return nil
 	}
-	if len(until) > maxUsed {
-		return fmt.Errorf("decode used approvals: there must be at most %d, got %d", maxUsed, len(until))
-	}
-	s.until = until
-	return nil
+	s.since = now
+	return fmt.Errorf("decode used approvals: %w", err)
 }
 
 // approval is a record that says that it is an approval, or what is wrong with it.

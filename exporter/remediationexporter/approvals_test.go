@@ -170,7 +170,12 @@ func TestUsedSignaturesAreBounded(t *testing.T) {
 		require.Empty(t, s.use(&semconv.Approval{By: "ann", At: time.Unix(int64(i), 0)}, now, now.Add(time.Minute)))
 	}
 	assert.Equal(t, approvalFull, s.use(&semconv.Approval{By: "bob"}, now, now), "in doubt nothing is approved")
-	require.Error(t, s.load([]byte("{")))
+	require.Error(t, s.load([]byte("{"), now))
+	fresh, err := newSignatures(nil)
+	require.NoError(t, err)
+	require.Error(t, fresh.load([]byte("null"), now))
+	assert.Equal(t, approvalReplayed, fresh.use(&semconv.Approval{By: "ann", At: now.Add(-time.Second)}, now, now), "it may have been used")
+	assert.Empty(t, fresh.use(&semconv.Approval{By: "ann", At: now}, now, now))
 }
 
 // TestRequesterDoesNotApprove has who asked for an undo approve the next action.

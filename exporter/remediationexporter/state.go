@@ -76,8 +76,8 @@ func (e *remediationExporter) load(ctx context.Context) error {
 	if b, err = e.client.Get(ctx, usedKey); err != nil {
 		return err
 	}
-	if err := e.used.load(b); err != nil {
-		e.unreadable(ctx, "the signatures that were used could not be understood", err)
+	if err := e.used.load(b, time.Now()); err != nil {
+		e.unreadable(ctx, "the signatures that were used could not be understood, so none from before this start is taken", err)
 	}
 	broken, err := e.audit.load(ctx, e.client, time.Now())
 	if err != nil {
