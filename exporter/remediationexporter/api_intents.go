@@ -286,8 +286,7 @@ func (a *api) decide(c *call, verdict semconv.ApprovalVerdict) (any, error) {
 	if err := c.read(&body); err != nil {
 		return nil, err
 	}
-	var to desk = a.e
-	r, err := to.take(c.Context(), word{intent: id, verdict: verdict, by: c.by, comment: plainText(body.Comment, maxComment), source: sourceAPI})
+	r, err := a.e.take(c.Context(), word{intent: id, verdict: verdict, by: c.by, comment: plainText(body.Comment, maxComment), source: sourceAPI})
 	if err != nil {
 		return nil, err
 	}

@@ -39,9 +39,10 @@ type word struct {
 	source string
 }
 
-// desk takes what people say of intents. The exporter is one, for intents that its own ledger holds.
+// desk rules on what people say of intents, wherever it came from. The exporter is one, for the intents of its own ledger. It is
+// asked within a transaction, with e.mu held.
 type desk interface {
-	take(ctx context.Context, w word) (ruling, error)
+	hear(ctx context.Context, w word, now time.Time) (ruling, error)
 }
 
 // ruling says where an intent stands after a person's word.
@@ -58,18 +59,18 @@ var (
 	errIntentGone = errors.New("intent is over")
 )
 
-// take implements desk. What follows from the word is stored before it takes effect.
+// take puts a person's word before the desk. What follows from it is stored before it takes effect.
 func (e *remediationExporter) take(ctx context.Context, w word) (ruling, error) {
 	var out ruling
 	err := e.transact(ctx, func(now time.Time) error {
 		var err error
-		out, err = e.hear(ctx, w, now)
+		out, err = e.desk.hear(ctx, w, now)
 		return err
 	})
 	return out, err
 }
 
-// hear applies a person's word. e.mu is held.
+// hear implements desk.
 func (e *remediationExporter) hear(ctx context.Context, w word, now time.Time) (ruling, error) {
 	c, step, ok := e.ledger.Find(w.intent)
 	if !ok {

@@ -171,7 +171,7 @@ func (e *remediationExporter) hearRecord(ctx context.Context, a *approval) (refu
 		}
 		w := word{intent: a.Intent, verdict: a.Verdict, by: a.By, comment: plainText(a.Comment, maxComment), source: sourceRecord}
 		// A refusal is not an error here: a signature is used once, whatever comes of it.
-		if _, heard = e.hear(ctx, w, now); heard != nil {
+		if _, heard = e.desk.hear(ctx, w, now); heard != nil {
 			refusal = refusalOf(heard)
 		} else {
 			verdict := string(a.Verdict)

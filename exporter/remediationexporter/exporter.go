@@ -81,6 +81,8 @@ type remediationExporter struct {
 	lacking map[string]int
 	// used are the signatures of approvals that came as log records.
 	used *signatures
+	// desk rules on the words of people.
+	desk desk
 	dead deadLetters
 	// dirty is set when the guards have changed otherwise than with an incident.
 	dirty bool
@@ -105,6 +107,7 @@ func newRemediationExporter(ctx context.Context, set exporter.Settings, cfg *Con
 	if e.used, err = newSignatures(cfg.Approvals.Secrets); err != nil {
 		return nil, errors.Join(err, e.telemetry.shutdown())
 	}
+	e.desk = e
 	byName := map[string]*webhook{}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Webhooks)) {
 		h, err := newWebhook(ctx, set, cfg, name, tel)
