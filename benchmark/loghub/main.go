@@ -19,8 +19,9 @@ func main() {
 	data := flag.String("data", "", "folder with a folder for each system")
 	out := flag.String("out", "", "folder for the results, a file a system; none are written without it")
 	errorsOf := flag.Bool("errors", false, "print the groups that are wrong")
+	perturbed := flag.Bool("perturb", false, "print the scores with other settings, and with settings chosen without each system, instead")
 	flag.Parse()
-	if err := run(os.Stdout, *data, *out, *errorsOf); err != nil {
+	if err := run(os.Stdout, *data, *out, *errorsOf, *perturbed); err != nil {
 		fmt.Fprintln(os.Stderr, "loghub:", err)
 		os.Exit(1)
 	}
@@ -32,7 +33,7 @@ type system struct {
 	ids, lines, correct []string
 }
 
-func run(w io.Writer, data, out string, showErrors bool) error {
+func run(w io.Writer, data, out string, showErrors, perturbed bool) error {
 	if data == "" {
 		return errors.New("-data must name the folder with the systems; see the README")
 	}
@@ -40,11 +41,15 @@ func run(w io.Writer, data, out string, showErrors bool) error {
 	if err != nil {
 		return err
 	}
+	if perturbed {
+		perturb(w, systems)
+		return nil
+	}
 	fmt.Fprintln(w, "| system | lines | groups | true groups | GA | FGA | GA at the time | PA | FTA |")
 	fmt.Fprintln(w, "|---|---|---|---|---|---|---|---|---|")
 	var total, atOnce scores
 	for _, s := range systems {
-		r := mine([]system{s})
+		r := mine([]system{s}, logpattern.DefaultSettings())
 		if out != "" {
 			if err := r.write(filepath.Join(out, s.name+".csv"), s.ids); err != nil {
 				return err
@@ -69,7 +74,7 @@ func run(w io.Writer, data, out string, showErrors bool) error {
 		lines += len(s.lines)
 		all = append(all, s.correct...)
 	}
-	r := mine(systems)
+	r := mine(systems, logpattern.DefaultSettings())
 	row(w, "one stream", lines, score(r.final, r.templates, all), score(r.first, r.templates, all))
 	return nil
 }
@@ -92,8 +97,8 @@ func row(w io.Writer, name string, lines int, final, first scores) {
 type result struct{ first, final, templates []string }
 
 // mine feeds systems one after the other to one miner.
-func mine(systems []system) result {
-	m := logpattern.New(logpattern.DefaultSettings())
+func mine(systems []system, settings logpattern.Settings) result {
+	m := logpattern.New(settings)
 	var r result
 	var ids []logpattern.ID
 	at := int64(1)

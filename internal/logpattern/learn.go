@@ -17,6 +17,10 @@ func (m *Miner) learn(t *template) (*template, Novelty) {
 	if len(m.exact) >= m.settings.MaxTemplates {
 		m.evict()
 	}
+	if list := m.joinList(t); list != nil {
+		m.stats.Generalized++
+		return m.generalize(list), GeneralizedPattern
+	}
 	m.insert(t)
 	if merged := m.generalize(t); merged != t {
 		m.stats.Generalized++
@@ -41,6 +45,7 @@ func (m *Miner) insert(t *template) {
 	m.byID[t.ID] = t
 	delete(m.aliases, t.ID)
 	m.addMask(t)
+	m.indexList(t)
 }
 
 // remove takes a template out of the indices.
@@ -52,27 +57,45 @@ func (m *Miner) remove(t *template) {
 	if m.byID[t.ID] == t {
 		delete(m.byID, t.ID)
 	}
-	soft := t.softSum() + t.shape
-	if m.soft[soft] == t {
-		delete(m.soft, soft)
+	if m.lists[t.listKey] == t {
+		delete(m.lists, t.listKey)
 	}
+	soft := t.softSum() + t.shape
+	leave(m.soft, soft, t)
 	for i := range t.pieces {
 		if t.pieces[i].kind != word {
 			continue
 		}
-		key := t.slotKey(soft, i)
-		s := m.slots[key]
-		if s == nil {
-			continue
-		}
-		if at := slices.Index(s.members, t); at >= 0 {
-			s.members = slices.Delete(s.members, at, at+1)
-		}
-		if len(s.members) == 0 {
-			delete(m.slots, key)
-		}
+		leave(m.slots, t.slotKey(soft, i), t)
 	}
 	m.dropMask(t)
+}
+
+// join adds a template to a slot and returns the slot.
+func join(slots map[uint64]*slot, key uint64, t *template) *slot {
+	s := slots[key]
+	if s == nil {
+		s = &slot{}
+		slots[key] = s
+	}
+	if !slices.Contains(s.members, t) {
+		s.members = append(s.members, t)
+	}
+	return s
+}
+
+// leave takes a template out of a slot.
+func leave(slots map[uint64]*slot, key uint64, t *template) {
+	s := slots[key]
+	if s == nil {
+		return
+	}
+	if at := slices.Index(s.members, t); at >= 0 {
+		s.members = slices.Delete(s.members, at, at+1)
+	}
+	if len(s.members) == 0 {
+		delete(slots, key)
+	}
 }
 
 // maxMasks is how many sets of wildcards are tried for the lines of one shape.
@@ -129,11 +152,14 @@ func (t *template) slotKey(soft uint64, i int) uint64 {
 func (m *Miner) generalize(t *template) *template {
 	for {
 		softKey := t.softSum() + t.shape
-		if other := m.soft[softKey]; other != nil && other != t && t.stands(-1) {
-			t = m.merge([]*template{other, t})
+		names := join(m.soft, softKey, t).members
+		if len(names) < m.settings.DistinctValues {
+			names = covering(t, names)
+		}
+		if len(names) > 1 && t.stands(-1) {
+			t = m.merge(slices.Clone(names))
 			continue
 		}
-		m.soft[softKey] = t
 		var full *slot
 		for i := range t.pieces {
 			key := t.slotKey(softKey, i)
@@ -144,14 +170,7 @@ func (m *Miner) generalize(t *template) *template {
 				}
 				continue
 			}
-			s := m.slots[key]
-			if s == nil {
-				s = &slot{}
-				m.slots[key] = s
-			}
-			if !slices.Contains(s.members, t) {
-				s.members = append(s.members, t)
-			}
+			s := join(m.slots, key, t)
 			if n := m.distinct(t, i); full == nil && n > 0 && len(s.members) >= n {
 				full = s
 			}
@@ -161,6 +180,28 @@ func (m *Miner) generalize(t *template) *template {
 		}
 		t = m.merge(slices.Clone(full.members))
 	}
+}
+
+// covering returns, of templates that differ in names alone, those that have nothing but wildcards where they differ from a
+// template or that it has wildcards for, with the template itself.
+func covering(t *template, others []*template) []*template {
+	var out []*template
+	for _, o := range others {
+		if t.covers(o) || o.covers(t) {
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+// covers reports whether a template has wildcards wherever it differs from another of its shape.
+func (t *template) covers(other *template) bool {
+	for i := range t.pieces {
+		if a, b := t.pieces[i].hash, other.pieces[i].hash; a != b && a != wildHash {
+			return false
+		}
+	}
+	return true
 }
 
 // distinct is how many different words must have been seen at a place for them to be values; 0 if none would do.
@@ -211,7 +252,8 @@ const minWords = 2
 func (m *Miner) merge(parts []*template) *template {
 	first := parts[0]
 	t := &template{pieces: slices.Clone(first.pieces), rest: first.rest, tail: first.tail, shape: first.shape, sum: first.sum}
-	for _, part := range parts[1:] {
+	for _, part := range parts {
+		t.list = t.list || part.list
 		for i := range t.pieces {
 			p := &t.pieces[i]
 			if p.hash == part.pieces[i].hash {

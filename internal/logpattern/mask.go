@@ -11,8 +11,9 @@ const (
 	nameDigits = 2
 )
 
-// chunk takes what stands between two delimiters where it is not plainly a word, and returns where it ends.
-func (s *scanner) chunk(start, end int, seen uint16) int {
+// chunk takes what stands between two delimiters where it is not plainly a word, and returns where it ends. The hash is
+// that of its text.
+func (s *scanner) chunk(start, end int, seen uint16, hash uint64) int {
 	if s.assigned || s.scheme {
 		if rest := s.secret(start, end); rest > 0 {
 			return rest
@@ -21,12 +22,38 @@ func (s *scanner) chunk(start, end int, seen uint16) int {
 		s.addValue(start, end)
 		return end
 	}
-	if seen&classColon != 0 && seen&classSlash != 0 {
+	last := classOf[s.line[end-1]]
+	switch {
+	case seen&^classNumber == 0 && last&classDigit != 0 && classOf[s.line[start]]&classDigit != 0:
+		end = s.sized(start, end, end)
+		s.addValue(start, end)
+		return end
+	case seen&^(classPlain|classColon|classDot) == 0 && last&(classColon|classDot) != 0 && isPlain(s.line[start:end-1]) && end-start < longWord:
+		// A word with a colon or a full stop behind it: its hash is that of both without the last step.
+		if !isDateWord(s.line[start : end-1]) {
+			s.add(start, end-1, end-1, word, hash*hashInverse^uint64(s.line[end-1]))
+			s.punctuation(end-1, end)
+			return end
+		}
+	case seen&classColon != 0 && seen&classSlash != 0:
 		if at := strings.Index(s.line[start:end], "://"); at > 0 {
 			return s.url(start, start+at)
 		}
 	}
 	return s.piece(start, end)
+}
+
+// isPlain reports whether a text is of letters and what goes on within a word.
+func isPlain(text string) bool {
+	letters := uint16(0)
+	for i := range len(text) {
+		class := classOf[text[i]]
+		if class&^classPlain != 0 {
+			return false
+		}
+		letters |= class & classLetter
+	}
+	return letters != 0
 }
 
 // url takes a URL, of which only the scheme stays: user names, passwords and keys hide anywhere in it.
@@ -188,11 +215,11 @@ func (s *scanner) core(start, end, limit int) int {
 		s.addValue(start, end)
 	case t.inside && t.digits <= nameDigits && t.runs == 1 && len(text) < 2*longWord && !isKey(text):
 		// A digit within a name, as in jk2_init, is part of the name.
-		s.addText(start, end, soft)
+		s.addText(start, end, s.softUnlessFirst())
 	case len(text) < longWord && t.runs == 1 && t.letters+t.digits == len(text) && t.firstDigit == t.letters:
 		// A numbered name, as in node17.
 		keep := start + t.firstDigit
-		s.add(start, end, keep, soft, hashOf(s.line[start:keep])^wildHash)
+		s.add(start, end, keep, s.softUnlessFirst(), hashOf(s.line[start:keep])^wildHash)
 	default:
 		s.addValue(start, end)
 	}
@@ -270,8 +297,8 @@ func (s *scanner) withoutDigits(start, end int, t tally) int {
 		s.colonRest(start+t.firstColon, end)
 	case t.seen&classAt != 0 || (text[0] == '/' || text[0] == '.') && len(text) > 1 || t.slashes > 1 || t.letters == t.hex && t.hex >= 8 && t.hex == len(text) || t.slashes == 1 && t.dots > 0 || t.backslashes > 1:
 		s.addValue(start, end)
-	case t.dots > 0 || t.backslashes > 0 || t.slashes > 0:
-		s.addText(start, end, soft)
+	case (t.dots > 0 || t.backslashes > 0 || t.slashes > 0) && !isFailure(text):
+		s.addText(start, end, s.softUnlessFirst())
 	case len(text) >= longWord && isRandom(text):
 		s.addValue(start, end)
 	default:
@@ -281,4 +308,17 @@ func (s *scanner) withoutDigits(start, end int, t tally) int {
 		s.addText(start, end, word)
 	}
 	return end
+}
+
+// softUnlessFirst is soft but for the first token: what a message starts with is mostly what it is about.
+func (s *scanner) softUnlessFirst() kind {
+	if len(s.tokens) == 0 {
+		return word
+	}
+	return soft
+}
+
+// isFailure reports whether a name is that of an exception or an error, which tells messages apart.
+func isFailure(name string) bool {
+	return strings.HasSuffix(name, "Exception") || strings.HasSuffix(name, "Error")
 }

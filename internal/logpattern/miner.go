@@ -59,10 +59,12 @@ type Miner struct {
 	byID  map[ID]*template
 	// masks are, by the shape of lines, which sets of places are wildcards in the templates of that shape.
 	masks map[uint64][]mask
-	// soft has a template by its hash with all soft tokens taken for wildcards.
-	soft map[uint64]*template
+	// soft has templates by their hash with all soft tokens taken for wildcards.
+	soft map[uint64]*slot
 	// slots have, by the hash of a template without one of its words, those that differ in that word alone.
 	slots map[uint64]*slot
+	// lists have templates with lists of values by their hash with each list as one wildcard.
+	lists map[uint64]*template
 	// aliases lead from an ID that is no more to the one that took its place, aliasOrder has them by age.
 	aliases    map[ID]ID
 	aliasOrder []ID
@@ -94,7 +96,10 @@ type template struct {
 	// rest is the text behind the last token.
 	rest string
 	// tail is whether more followed, which the template does not have.
-	tail       bool
+	tail bool
+	// list is whether a wildcard may stand for a list of values; listKey is the template's key in Miner.lists, or 0.
+	list       bool
+	listKey    uint64
 	shape, sum uint64
 	// places are those of the wildcards.
 	places mask
@@ -131,8 +136,9 @@ func New(settings Settings) *Miner {
 		exact:    map[uint64]*template{},
 		byID:     map[ID]*template{},
 		masks:    map[uint64][]mask{},
-		soft:     map[uint64]*template{},
+		soft:     map[uint64]*slot{},
 		slots:    map[uint64]*slot{},
+		lists:    map[uint64]*template{},
 		aliases:  map[ID]ID{},
 		recent:   make([]recentEntry, 1<<bits.Len(uint(4*settings.MaxTemplates-1))),
 	}

@@ -50,7 +50,9 @@ type keyVerdict struct {
 const (
 	hashOffset = 0xcbf29ce484222325
 	hashPrime  = 0x100000001b3
-	mixPrime   = 0x9e3779b97f4a7c15
+	// hashInverse undoes a multiplication with hashPrime.
+	hashInverse = 0xce965057aff6957b
+	mixPrime    = 0x9e3779b97f4a7c15
 	// wildHash is the hash of a wildcard; the marks are those of a token's place, of white space before it, of a rest.
 	wildHash  = 0x2545f4914f6cdd1d
 	tokenMark = 0x151
@@ -84,6 +86,7 @@ const (
 
 	classLetter = classHex | classOther
 	classPlain  = classLetter | classJoin | classHigh
+	classNumber = classDigit | classDot | classColon | classSlash | classDash
 	classStop   = classDelimiter | classSpace | classQuote
 )
 
@@ -177,7 +180,7 @@ func (s *scanner) scan(line string) {
 			continue
 		}
 		s.gap, s.spaced = gap, spaced
-		i = s.chunk(start, i, seen)
+		i = s.chunk(start, i, seen, hash)
 		gap, spaced = s.gap, s.spaced
 	}
 	s.end = i

@@ -8,7 +8,7 @@ type Settings struct {
 	MaxBytes, MaxTokens int
 	// DistinctWords is how many different words must be seen in one place, with all else the same, to be taken for values.
 	// DistinctValues is that number where values are to be expected: behind '=', ':' or a preposition, in quotes or
-	// brackets. DistinctSubjects is that number for the first word of a line.
+	// brackets, and for dotted and numbered names. DistinctSubjects is that number for the first word of a line.
 	DistinctWords, DistinctValues, DistinctSubjects int
 	// MaxAliases is how many former IDs are kept in all, MaxPatternAliases how many for one template.
 	MaxAliases, MaxPatternAliases int

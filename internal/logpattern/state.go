@@ -78,7 +78,7 @@ func Decode(data []byte, settings Settings) (*Miner, error) {
 
 // code writes or reads a template. What follows from its text is not in the state.
 func (t *template) code(c *binarystate.Codec) {
-	c.Flags(&t.tail)
+	c.Flags(&t.tail, &t.list)
 	c.Uint64s(&t.Count)
 	c.Int64s(&t.First, &t.Last)
 	c.String(&t.rest, maxText)
@@ -126,7 +126,10 @@ func (p *piece) read(isSoft bool) {
 	case p.text == Wildcard:
 		p.kind, p.hash = value, wildHash
 	case numbered:
-		p.kind, p.hash = soft, hashOf(stem)^wildHash
+		p.kind, p.hash = word, hashOf(stem)^wildHash
+		if isSoft {
+			p.kind = soft
+		}
 	case isSoft:
 		p.kind, p.hash = soft, hashOf(p.text)
 	default:
