@@ -76,6 +76,9 @@ func (e *remediationExporter) hear(ctx context.Context, w word, now time.Time) (
 	if !ok {
 		return ruling{}, playbook.ErrUnknownIntent
 	}
+	if e.standby {
+		return ruling{}, fmt.Errorf("%w here: another replica leads, tell that one", playbook.ErrNotAwaiting)
+	}
 	if err := e.mayApprove(&c, w.by); err != nil {
 		return ruling{}, err
 	}

@@ -107,6 +107,29 @@ func TestApprovedStepIsPlannedAnew(t *testing.T) {
 	})
 }
 
+// TestStandbyDoesNotHear sends people to the replica that acts.
+func TestStandbyDoesNotHear(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := approvalRig(t, nil)
+		r.start()
+		r.must(opened("i-1"))
+		path := "/v1/intents/" + r.waiting()
+		r.exporter().lead(false)
+		for _, what := range []string{"/approve", "/deny"} {
+			a := r.ask("ann", "POST", path+what, "")
+			assert.Equal(t, 409, a.status)
+			assert.Contains(t, a.raw, "another replica leads, tell that one")
+		}
+		assert.Equal(t, false, r.ask("ann", "GET", "/v1/status", "").body["leading"])
+		r.exporter().lead(true)
+		assert.Equal(t, 200, r.ask("ann", "POST", path+"/approve", "").status)
+		synctest.Wait()
+		assert.Len(t, actions(r.hooks["shop"]), 1)
+		assert.Contains(t, told(r.chain()), "leadership stands by by executor")
+		r.stop()
+	})
+}
+
 func TestOutcomesAndStatus(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := approvalRig(t, nil)
