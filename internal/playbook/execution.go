@@ -164,7 +164,7 @@ func (l *Ledger) next(id, name string, p *Play, now time.Time) (changes []Change
 		return nil, false
 	}
 	if p.Charged { // a step that was refused was not done
-		done := Done{Step: p.Step, Target: p.planned(), Receipt: p.Receipt}
+		done := Done{Step: p.Step, Target: p.planned(), Receipt: p.wayBack()}
 		if p.Plan != nil {
 			done.Locks = p.Plan.Locks
 		}

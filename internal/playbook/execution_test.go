@@ -317,6 +317,40 @@ func TestALaterStepMayOnlySuggest(t *testing.T) {
 	assert.Equal(t, 1, spent(l, start))
 }
 
+// TestRollBackLeavesOutWhatHasNoWayBack is a restart followed by a step that can be taken back, and the other way round.
+func TestRollBackLeavesOutWhatHasNoWayBack(t *testing.T) {
+	for name, undoable := range map[string][]bool{"first": {false, true}, "last": {true, false}} {
+		t.Run(name, func(t *testing.T) {
+			l := begin(t, ladder(Next, RollBack))
+			ref := mustDecide(t, l, "restart", seen("a", 1), start).Ref
+			var last []Change
+			for step, way := range undoable {
+				ref.Step = step
+				admit(t, l, ref, aPlan(func(p *Plan) { p.Undoable = way }), start)
+				l.Dispatch(ref, start)
+				l.Accept(ref, receipt, start)
+				last = l.Assess(ref, Worse, start)
+			}
+			require.Len(t, last, 2)
+			undo := last[1].Play.Undo()
+			require.Len(t, undo, 1)
+			assert.True(t, undoable[undo[0].Step])
+			assert.Equal(t, RolledBack, one(t, l.Undone(ref, undo[0].Step)).Play.Outcome)
+		})
+	}
+	t.Run("none", func(t *testing.T) {
+		l := begin(t, ladder(RollBack))
+		ref := mustDecide(t, l, "restart", seen("a", 1), start).Ref
+		admit(t, l, ref, aPlan(func(p *Plan) { p.Undoable = false }), start)
+		l.Dispatch(ref, start)
+		l.Accept(ref, receipt, start)
+		c := one(t, l.Assess(ref, Worse, start))
+		assert.Equal(t, Failed, c.Play.Outcome)
+		assert.Equal(t, ReasonWorse, c.Play.Reason)
+		assert.True(t, c.Escalate)
+	})
+}
+
 func TestRollBack(t *testing.T) {
 	l := begin(t, ladder(Next, RollBack))
 	ref := act(t, l, "restart", start)

@@ -49,7 +49,7 @@ func (p *Play) holds() []string {
 	case Pending:
 		return p.names(false)
 	case Undoing:
-		return p.names(len(p.Receipt) > 0)
+		return p.names(len(p.wayBack()) > 0)
 	default:
 		return p.names(true)
 	}
@@ -80,5 +80,5 @@ func (l *Ledger) free(incident, playbook string, p *Play) bool {
 		}
 	}
 	k := playKey{incident, playbook}
-	return !slices.ContainsFunc(p.names(len(p.Receipt) > 0), func(name string) bool { return l.held.taken(name, k) })
+	return !slices.ContainsFunc(p.names(len(p.wayBack()) > 0), func(name string) bool { return l.held.taken(name, k) })
 }

@@ -228,7 +228,7 @@ type Play struct {
 	// AcceptedAt is the wall time at which the current step was carried out.
 	AcceptedAt time.Time `json:"accepted_at,omitzero"`
 	Plan       *Plan     `json:"plan,omitempty"`
-	// Receipt is what the executor needs to take the current step back.
+	// Receipt is what the executor has told of carrying the current step out; it takes the step back if the plan says so.
 	Receipt json.RawMessage `json:"receipt,omitempty"`
 	Done    []Done          `json:"done,omitempty"`
 	// Approvals are those for the current step, and Expires is when it is too late for them.

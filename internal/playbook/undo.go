@@ -1,6 +1,7 @@
 package playbook
 
 import (
+	"encoding/json"
 	"slices"
 	"time"
 )
@@ -8,8 +9,8 @@ import (
 // Undo returns the steps whose receipts say how to take them back, the latest first.
 func (p *Play) Undo() []Done {
 	var out []Done
-	if len(p.Receipt) > 0 {
-		out = append(out, Done{Step: p.Step, Target: p.planned(), Receipt: p.Receipt})
+	if receipt := p.wayBack(); len(receipt) > 0 {
+		out = append(out, Done{Step: p.Step, Target: p.planned(), Receipt: receipt})
 	}
 	for _, d := range slices.Backward(p.Done) {
 		if len(d.Receipt) > 0 && !d.Undone {
@@ -19,8 +20,17 @@ func (p *Play) Undo() []Done {
 	return out
 }
 
+// wayBack is what the executor needs to take the current step back, and empty for one that cannot be, such as a restart: that
+// must not keep the others from being taken back.
+func (p *Play) wayBack() json.RawMessage {
+	if p.Plan != nil && !p.Plan.Undoable {
+		return nil
+	}
+	return p.Receipt
+}
+
 func (p *Play) undoable() bool {
-	return len(p.Receipt) > 0 || slices.ContainsFunc(p.Done, func(d Done) bool { return len(d.Receipt) > 0 && !d.Undone })
+	return len(p.wayBack()) > 0 || slices.ContainsFunc(p.Done, func(d Done) bool { return len(d.Receipt) > 0 && !d.Undone })
 }
 
 // takeBack begins to take back what the play did. It reports false when there is nothing to take back, or when something else
