@@ -238,7 +238,7 @@ func announces(before string) bool {
 func (t *template) stands(place int) bool {
 	words := 0
 	for i := range t.pieces {
-		if i != place && t.pieces[i].kind == word && len(t.pieces[i].text) > 1 {
+		if i != place && (t.pieces[i].kind == word || t.pieces[i].kind == fixed) && len(t.pieces[i].text) > 1 {
 			words++
 		}
 	}

@@ -60,7 +60,8 @@ func (m *Miner) joinList(t *template) *template {
 	if known != nil {
 		if !known.list {
 			known.list = true
-			m.lists[known.key()] = known
+			known.listKey = known.key()
+			m.lists[known.listKey] = known
 		}
 		return known
 	}

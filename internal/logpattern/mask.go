@@ -259,6 +259,12 @@ func (s *scanner) sized(start, end, limit int) int {
 func (s *scanner) pair(start, end int, t tally) {
 	left := s.line[start : start+t.firstColon]
 	l := tallyOf(left)
+	if isSource(left) {
+		// A place in the code, as in main.go:17, tells messages apart.
+		s.addText(start, start+t.firstColon, word)
+		s.colonRest(start+t.firstColon, end)
+		return
+	}
 	if t.colons >= 3 && t.hex == t.letters || l.digits > 0 || l.seen&^(classPlain|classDash) != 0 || len(left) < 2 {
 		s.addValue(start, end)
 		return
@@ -321,4 +327,18 @@ func (s *scanner) softUnlessFirst() kind {
 // isFailure reports whether a name is that of an exception or an error, which tells messages apart.
 func isFailure(name string) bool {
 	return strings.HasSuffix(name, "Exception") || strings.HasSuffix(name, "Error")
+}
+
+// isSource reports whether a name is that of a source file.
+func isSource(name string) bool {
+	dot := strings.LastIndexByte(name, '.')
+	if dot <= 0 || strings.IndexByte(name, '/') >= 0 {
+		return false
+	}
+	switch name[dot+1:] {
+	case "go", "java", "kt", "scala", "py", "rb", "js", "ts", "tsx", "jsx", "mjs", "c", "cc", "cpp", "cxx", "h", "hpp", "rs", "php", "cs", "swift", "ex", "erl", "pl", "lua":
+		return true
+	default:
+		return false
+	}
 }

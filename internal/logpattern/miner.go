@@ -48,6 +48,9 @@ type Miner struct {
 	settings Settings
 	scanner  scanner
 	stats    Stats
+	buf      []byte
+	// cut is whether the line was longer than MaxBytes.
+	cut bool
 	// tokenHash returns the hash of a token of the scanned line.
 	tokenHash func(int) uint64
 	// clock counts lines: the age of templates for their eviction.
@@ -169,30 +172,42 @@ func (m *Miner) Match(line string, at int64) (Pattern, Novelty) {
 func (m *Miner) match(line string) (*template, Novelty) {
 	m.clock++
 	m.stats.Lines++
-	line = m.bounded(line)
-	m.scanner.scan(line)
-	if m.scanner.tail {
+	m.cut = false
+	line, literal := m.bounded(line)
+	m.scanner.scan(line, literal, m.cut)
+	if m.scanner.tail && !m.cut {
 		m.stats.Truncated++
 	}
 	key := m.scanner.key()
 	entry := &m.recent[key&uint64(len(m.recent)-1)]
 	if entry.key == key && entry.template != nil {
-		if t := entry.template; !t.gone {
-			t.used = m.clock
-			return t, KnownPattern
-		} else if t = t.current(); t != nil {
+		if t := entry.template.current(); t != nil {
 			entry.template = t
 			t.used = m.clock
+			if t.Template == binaryText {
+				m.stats.Binary++
+			}
 			return t, KnownPattern
 		}
 	}
 	t, novelty := m.find(key, m.scanner.shape(), m.tokenHash), KnownPattern
 	if t == nil {
-		t, novelty = m.learn(m.fromScan())
+		t, novelty = m.learnLine(line)
 	}
 	t.used = m.clock
 	*entry = recentEntry{key: key, template: t}
 	return t, novelty
+}
+
+// learnLine makes a template of the scanned line.
+func (m *Miner) learnLine(line string) (*template, Novelty) {
+	if !isBinary(line) {
+		return m.learn(m.fromScan())
+	}
+	m.stats.Binary++
+	t := &template{rest: binaryText}
+	t.derive()
+	return m.learn(t)
 }
 
 // current returns the template that took this one's place, itself if none did, or nil when it was evicted.

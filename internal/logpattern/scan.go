@@ -12,6 +12,8 @@ const (
 	soft
 	// value is masked.
 	value
+	// fixed is text that stays whatever is seen in its place.
+	fixed
 )
 
 // token is a piece of a line between delimiters.
@@ -31,8 +33,7 @@ type scanner struct {
 	gap uint64
 	// sum adds up the placed hashes of the tokens, so that one can be taken out of it.
 	sum uint64
-	// end is where the scan stopped; tail is whether something was left.
-	end  int
+	// tail is whether something was left.
 	tail bool
 	// spaced is whether white space stands right before, assigned whether a '=' or ':' stands behind the last token.
 	spaced, assigned bool
@@ -118,13 +119,14 @@ var classOf = func() (t [256]uint16) {
 	return t
 }()
 
-// scan cuts a line.
-func (s *scanner) scan(line string) {
+// scan cuts a line. From the offset literal on there are only words between white space, which stay. More is whether the
+// line went on.
+func (s *scanner) scan(line string, literal int, more bool) {
 	s.line, s.tokens = line, s.tokens[:0]
 	s.gap, s.sum, s.tail, s.spaced, s.assigned, s.scheme = hashOffset, 0, false, false, false, false
 	gap, spaced, began := s.gap, false, false
 	i := 0
-	for i < len(line) {
+	for i < literal {
 		c := line[i]
 		class := classOf[c]
 		if class&classStop != 0 {
@@ -183,11 +185,32 @@ func (s *scanner) scan(line string) {
 		i = s.chunk(start, i, seen, hash)
 		gap, spaced = s.gap, s.spaced
 	}
-	s.end = i
+	if i < len(line) && !s.tail {
+		s.gap, s.spaced = gap, spaced
+		s.literal(i)
+		gap = s.gap
+	}
+	s.tail = s.tail || more
 	if s.tail {
 		gap = (gap ^ tailMark) * hashPrime
 	}
 	s.gap = gap
+}
+
+// literal takes the words from an offset on as they are.
+func (s *scanner) literal(i int) {
+	for i < len(s.line) {
+		if classOf[s.line[i]]&classSpace != 0 {
+			s.spaced = true
+			i++
+			continue
+		}
+		start := i
+		for i < len(s.line) && classOf[s.line[i]]&classSpace == 0 {
+			i++
+		}
+		s.addText(start, i, fixed)
+	}
 }
 
 // closing is what closes a bracket or a quote; 0 for anything else.

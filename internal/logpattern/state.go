@@ -88,15 +88,15 @@ func (t *template) code(c *binarystate.Codec) {
 	}
 	for i := range t.pieces {
 		p := &t.pieces[i]
-		isSoft := p.kind == soft
-		c.Flags(&isSoft)
+		isSoft, isFixed := p.kind == soft, p.kind == fixed
+		c.Flags(&isSoft, &isFixed)
 		c.String(&p.before, maxText)
 		c.String(&p.text, maxText)
 		if c.Reading() {
 			if p.text == "" || !utf8.ValidString(p.text) || !utf8.ValidString(p.before) {
 				c.Fail(binarystate.ErrInvalid)
 			}
-			p.read(isSoft)
+			p.read(isSoft, isFixed)
 		}
 	}
 	n = c.Length(len(t.Aliases), maxText)
@@ -120,9 +120,11 @@ func (t *template) code(c *binarystate.Codec) {
 const maxText = 1 << 20
 
 // read derives what follows from a piece's text.
-func (p *piece) read(isSoft bool) {
+func (p *piece) read(isSoft, isFixed bool) {
 	stem, numbered := strings.CutSuffix(p.text, Wildcard)
 	switch {
+	case isFixed:
+		p.kind, p.hash = fixed, hashOf(p.text)
 	case p.text == Wildcard:
 		p.kind, p.hash = value, wildHash
 	case numbered:
