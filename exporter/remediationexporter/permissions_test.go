@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -86,10 +87,11 @@ func TestPermissionsThatCannotBeReviewed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, "chat")
 		c := r.onCluster(nil)
-		down, reviews := true, 0
+		var up atomic.Bool
+		var reviews atomic.Int64
 		c.review = func([]*kubeaction.Step, kubeaction.Scope) ([]kubeaction.Missing, error) {
-			reviews++
-			if down {
+			reviews.Add(1)
+			if !up.Load() {
 				return nil, errors.New("connection refused")
 			}
 			return nil, nil
@@ -97,18 +99,16 @@ func TestPermissionsThatCannotBeReviewed(t *testing.T) {
 		r.start()
 		time.Sleep(5*reviewAgain + time.Second)
 		synctest.Wait()
-		assert.Equal(t, 6, reviews, "asked again each minute")
+		assert.Equal(t, int64(6), reviews.Load(), "asked again each minute")
 		assert.Equal(t, 1, r.logs.FilterMessage("permissions could not be reviewed and are asked for again").Len(), "told once")
 		assert.Empty(t, r.statuses())
-		c.mu.Lock()
-		down = false
-		c.mu.Unlock()
+		up.Store(true)
 		time.Sleep(reviewAgain)
 		synctest.Wait()
-		assert.Equal(t, 7, reviews)
+		assert.Equal(t, int64(7), reviews.Load())
 		time.Sleep(reviewEvery)
 		synctest.Wait()
-		assert.Equal(t, 8, reviews, "and less often once it is known")
+		assert.Equal(t, int64(8), reviews.Load(), "and less often once it is known")
 		r.stop()
 	})
 }

@@ -73,6 +73,7 @@ func TestWorkloadMustBeReady(t *testing.T) {
 				}
 				r.must(resolved("i-1", 2, 40*time.Second))
 				time.Sleep(2 * time.Minute)
+				synctest.Wait()
 				assert.Equal(t, tc.want, r.last(), r.detail())
 				_, applied, undone := c.calls()
 				assert.Equal(t, 1, applied)
@@ -175,6 +176,7 @@ func TestProbe(t *testing.T) {
 				time.Sleep(45 * time.Second)
 				r.must(resolved("i-1", 2, 45*time.Second))
 				time.Sleep(2 * time.Minute)
+				synctest.Wait()
 				assert.Equal(t, tc.want, r.last(), r.detail())
 				assert.Contains(t, r.detail(), tc.detail)
 				assert.Equal(t, "GET https://shop.example.com/health", p.got[0])
