@@ -8,11 +8,10 @@ import (
 	"slices"
 	"time"
 
+	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/config/confighttp"
 	"go.opentelemetry.io/collector/confmap"
 	"go.uber.org/zap"
-
-	"go.opentelemetry.io/collector/component"
 
 	"github.com/paramedic-otel/paramedic/internal/verification"
 )

@@ -115,8 +115,9 @@ func TestCleanStopKeepsTheWhole(t *testing.T) {
 		n := again(r, r.disk)
 		n.start()
 		n.fed()
+		time.Sleep(5 * time.Second) // longer than stale_after since the stretch began, and not since it was last seen
 		n.feed("payment", time.Since(begun), 1)
-		n.must(resolved("i-1", 2, 35*time.Second))
+		n.must(resolved("i-1", 2, 40*time.Second))
 		time.Sleep(2 * time.Second)
 		assert.Equal(t, "succeeded/recovered", n.last(), "15 seconds before the stop and the rest after it make the hold")
 		n.stop()

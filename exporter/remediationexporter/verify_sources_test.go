@@ -256,6 +256,7 @@ func TestSignalsAreWitnesses(t *testing.T) {
 			r.feed("payment", 0, 200)
 			time.Sleep(time.Minute)
 		}},
+		"a new source":  {metric: "queue.depth", feed: func(r *rig) { r.feed("payment", 0, 200) }, acts: true},
 		"no new source": {metric: "traces_service_graph_queue", feed: func(r *rig) { r.feed("payment", 0, 200) }},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -263,10 +264,9 @@ func TestSignalsAreWitnesses(t *testing.T) {
 				r := newRig(t, "chat")
 				c := r.onCluster(func(p *PlaybookConfig) {
 					watching(p)
-					p.Verify.Signals[0].Metric.Of = OfTarget
 					p.Steps[0].Kubernetes = &kubeaction.Step{DeletePod: &kubeaction.DeletePod{}}
 					if tc.metric != "" {
-						p.Verify.Signals[0].Metric.Name = tc.metric
+						p.Verify.Signals[0].Metric.Name, p.Verify.Signals[0].Metric.Of = tc.metric, OfAny
 					}
 				})
 				r.cfg.Budget.Limits = nil
@@ -288,6 +288,29 @@ func TestSignalsAreWitnesses(t *testing.T) {
 				}
 				r.stop()
 			})
+		})
+	}
+}
+
+// TestSignalsAreWitnessesForWebhooks lets what a webhook is asked to destroy rest on a signal at once, since nobody plans it.
+func TestSignalsAreWitnessesForWebhooks(t *testing.T) {
+	for value, want := range map[float64][]string{200: {"started", "accepted"}, 50: {"skipped/witnesses"}} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t, "shop")
+			r.editHook("shop", only)
+			r.playbook("restart", "shop", func(p *PlaybookConfig) {
+				watching(p)
+				p.Steps[0].Destructive = true
+			})
+			r.cfg.Budget.Limits = nil
+			r.start()
+			r.fed()
+			r.feed("payment", 0, value)
+			r.must(opened("i-1"))
+			synctest.Wait()
+			assert.Equal(t, want, r.audit())
+			assert.Equal(t, value == 200, len(r.hooks["shop"].requests()) == 1)
+			r.stop()
 		})
 	}
 }

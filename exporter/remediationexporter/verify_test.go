@@ -1,6 +1,7 @@
 package remediationexporter
 
 import (
+	"cmp"
 	"context"
 	"testing"
 	"testing/synctest"
@@ -233,23 +234,27 @@ func TestViewsShareOneExporter(t *testing.T) {
 func TestLiveClock(t *testing.T) {
 	for name, tc := range map[string]struct {
 		age  time.Duration // of each point when it arrives
+		lag  time.Duration // of each event; 0 is 3 seconds
 		want string
 	}{
-		"live":         {3 * time.Second, "succeeded/recovered"},
-		"ahead":        {-time.Minute, "succeeded/recovered"},
-		"too old":      {25 * time.Second, "inconclusive/no_data"},
-		"much too old": {time.Hour, "inconclusive/no_data"},
+		"live":                   {3 * time.Second, 0, "succeeded/recovered"},
+		"ahead":                  {-time.Minute, 0, "succeeded/recovered"},
+		"replay":                 {time.Hour, time.Hour, "succeeded/recovered"},
+		"replay, points too old": {time.Hour + 22*time.Second, time.Hour, "inconclusive/no_data"},
+		"too old":                {22 * time.Second, 0, "inconclusive/no_data"},
+		"much too old":           {time.Hour, 0, "inconclusive/no_data"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, "shop")
 				r.editHook("shop", only)
 				r.playbook("restart", "shop", watching)
+				r.cfg.MaxEventAge = 0
 				r.start()
 				r.fed()
 				begun := time.Now()
 				lag := func(e semconv.IncidentEvent) semconv.IncidentEvent {
-					e.Time = time.Now().Add(-3 * time.Second)
+					e.Time = time.Now().Add(-cmp.Or(tc.lag, 3*time.Second))
 					return e
 				}
 				r.must(lag(opened("i-1")))
