@@ -113,7 +113,7 @@ func TestReadings(t *testing.T) {
 		"sum that falls": {StatValue, points{sumPoint(true, false, 0, s, 50), sumPoint(true, false, 0, 2*s, 5)}, verification.Good, pointTaken},
 		"no value recorded": {
 			StatValue,
-			points{gaugePoint(s, double(5)), gaugePoint(2*s, func(p pmetric.NumberDataPoint) { p.SetFlags(pmetric.DefaultDataPointFlags.WithNoRecordedValue(true)) })},
+			points{gaugePoint(s, double(50)), gaugePoint(2*s, func(p pmetric.NumberDataPoint) { p.SetFlags(pmetric.DefaultDataPointFlags.WithNoRecordedValue(true)) })},
 			verification.Good, pointTaken,
 		},
 		"value of a sum that only rises": {StatValue, points{sumPoint(true, true, 0, s, 5)}, verification.Lost, pointKind},
