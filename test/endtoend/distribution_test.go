@@ -1,6 +1,7 @@
 package endtoend
 
 import (
+	"bytes"
 	"context"
 	"os"
 	"os/exec"
@@ -112,3 +113,18 @@ func TestComponents(t *testing.T) {
 }
 
 const ownModule = "github.com/paramedic-otel/paramedic"
+
+// TestTimeZones shows that the time zones of maintenance windows are known where none are installed, as in an empty image.
+func TestTimeZones(t *testing.T) {
+	t.Parallel()
+	binary, err := os.ReadFile(collectorBinary(t))
+	require.NoError(t, err)
+	assert.True(t, bytes.Contains(binary, []byte("time/tzdata")), "package time/tzdata is not in the binary: see cmd/otelcol-paramedic/timezones.go")
+	_, stderr, err := output(t, "validate", "--config", "examples/quickstart/config.yaml", "--config",
+		"yaml:exporters: {remediation: {windows: [{name: night, kind: deny, from: '22:00', to: '06:00', timezone: Europe/Berlin}]}}")
+	require.NoError(t, err, stderr)
+	_, stderr, err = output(t, "validate", "--config", "examples/quickstart/config.yaml", "--config",
+		"yaml:exporters: {remediation: {windows: [{name: night, kind: deny, from: '22:00', to: '06:00', timezone: Europe/Nowhere}]}}")
+	require.Error(t, err)
+	assert.Contains(t, stderr, "Europe/Nowhere")
+}
