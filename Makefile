@@ -53,6 +53,9 @@ test-kubernetes: all
 	@echo "==> testing on Kubernetes with the race detector"
 	@PARAMEDIC_KUBERNETES_REQUIRED=1 $$(test/kubernetes/build.sh) run --restart \
 	  go test -race -timeout 20m -run '^TestKubernetes' $(addprefix ./,$(KUBERNETES_TESTS))
+	@echo "==> a thousand incidents in chaos"
+	@PARAMEDIC_KUBERNETES_REQUIRED=1 EXECUTOR_CHAOS_INCIDENTS=1000 KUBELAB_BIN=$$(test/kubernetes/build.sh) \
+	  go test -timeout 10m -run '^TestKubernetesChaos$$' -v ./test/executor
 
 .PHONY: kubelab
 kubelab:
@@ -87,6 +90,7 @@ benchmark: otelcol-paramedic
 	go run ./benchmark/anomaly -overhead -collector $(BIN)/otelcol-paramedic
 	@if [ -n "$(NAB)" ]; then go run ./benchmark/nab -data "$(NAB)" -shifts 8; \
 	  else echo "benchmark/nab was not run: set NAB to a folder of the Numenta Anomaly Benchmark"; fi
+	KUBELAB_BIN=$$(test/kubernetes/build.sh) go run ./benchmark/executor
 	go test -run '^$$' -bench . -benchmem ./internal/... ./connector/... ./processor/...
 	@if [ -n "$(DATA)" ]; then go run ./benchmark/nezha -data "$(DATA)" -out nezha.jsonl; \
 	  else echo "benchmark/nezha was not run: set DATA to a day of recorded faults"; fi

@@ -161,8 +161,13 @@ func (m Missing) String() string {
 	return fmt.Sprintf("{apiGroups: [%q], resources: [%q], %sverbs: [%q]} in %s", m.Group, m.Resource, name, m.Verb, where)
 }
 
-// reviewAge is how long an answer of the API server about a permission is believed.
-const reviewAge = time.Minute
+const (
+	// reviewAge is how long an answer of the API server about a permission is believed.
+	reviewAge = time.Minute
+	// grantedAge is how long a plan believes that something is allowed: longer, so that asking delays no action where
+	// [Client.Review] is called from time to time. What was withdrawn meanwhile the API server refuses all the same.
+	grantedAge = 15 * time.Minute
+)
 
 // maxReviews bounds the remembered answers.
 const maxReviews = 4096
@@ -181,12 +186,13 @@ type review struct {
 }
 
 // Review asks the API server which permissions the steps lack in their scope, the ones that would be needed for undoing
-// included. Answers are believed for a minute. It changes nothing. The result is sorted.
+// included. Answers are believed for a minute, and for a quarter of an hour by plans. It changes nothing. The result is sorted.
 func (c *Client) Review(ctx context.Context, steps []*Step, scope Scope) ([]Missing, error) {
-	return c.review(ctx, needsOf(steps), scope.Namespaces)
+	return c.review(ctx, needsOf(steps), scope.Namespaces, reviewAge)
 }
 
-func (c *Client) review(ctx context.Context, needs []permission, namespaces []string) ([]Missing, error) {
+// review asks what is not known; that something is allowed is believed for as long as is said.
+func (c *Client) review(ctx context.Context, needs []permission, namespaces []string, granted time.Duration) ([]Missing, error) {
 	asked := map[Missing]bool{} // to whether all who need it can do without
 	for _, need := range needs {
 		places := namespaces
@@ -207,7 +213,7 @@ func (c *Client) review(ctx context.Context, needs []permission, namespaces []st
 	group.SetLimit(maxParallel)
 	for i, m := range questions {
 		group.Go(func() (err error) {
-			answers[i], err = c.ask(ctx, m)
+			answers[i], err = c.ask(ctx, m, granted)
 			return err
 		})
 	}
@@ -229,12 +235,12 @@ func compareMissing(a, b Missing) int {
 		cmp.Compare(a.Name, b.Name), cmp.Compare(a.Verb, b.Verb))
 }
 
-func (c *Client) ask(ctx context.Context, m Missing) (review, error) {
+func (c *Client) ask(ctx context.Context, m Missing, granted time.Duration) (review, error) {
 	now := c.now()
 	c.reviews.mu.Lock()
 	known, found := c.reviews.answers[m]
 	c.reviews.mu.Unlock()
-	if age := now.Sub(known.at); found && age >= 0 && age < reviewAge {
+	if age := now.Sub(known.at); found && age >= 0 && (age < reviewAge || known.allowed && age < granted) {
 		return known, nil
 	}
 	resource, subresource, _ := strings.Cut(m.Resource, "/")
@@ -258,7 +264,7 @@ func (c *Client) ask(ctx context.Context, m Missing) (review, error) {
 
 // checkPermissions refuses an order for which a permission is missing, before it is needed.
 func (c *Client) checkPermissions(ctx context.Context, act action, scope Scope, p *Plan) error {
-	missing, err := c.review(ctx, act.needs(), scope.Namespaces)
+	missing, err := c.review(ctx, act.needs(), scope.Namespaces, grantedAge)
 	if err != nil {
 		return err
 	}

@@ -120,3 +120,39 @@ func TestKubernetesMissingPermissionIsNamed(t *testing.T) {
 	b.refused(b.order("a", step, "Deployment", "web"), ReasonPermission, "grant it")
 	assert.NotEmpty(t, sent.Requests(), "asked again after a minute")
 }
+
+// Asking for permissions delays no action while they are reviewed from time to time.
+func TestKubernetesPlansBelieveWhatIsAllowed(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, &RolloutRestart{})
+	web := kubetest.Deployment(b.ns, "web", 1)
+	b.lab.Create(t, web)
+	b.lab.WaitRolledOut(t, web)
+	now := time.Now()
+	b.client.now = func() time.Time { return now }
+	step := Step{RolloutRestart: &RolloutRestart{}}
+	order := b.order("a", step, "Deployment", "web")
+	asked := func(f func()) int {
+		b.sent.Reset()
+		f()
+		n := 0
+		for _, r := range b.sent.Requests() {
+			if r.Group == "authorization.k8s.io" {
+				n++
+			}
+		}
+		return n
+	}
+	plan := func() { b.prepare(order) }
+	assert.NotZero(t, asked(plan))
+	now = now.Add(grantedAge - time.Second)
+	assert.Zero(t, asked(plan))
+	assert.NotZero(t, asked(func() {
+		_, err := b.client.Review(t.Context(), []*Step{&step}, order.Scope)
+		require.NoError(t, err)
+	}))
+	now = now.Add(grantedAge - time.Second)
+	assert.Zero(t, asked(plan), "the review was a moment ago")
+	now = now.Add(time.Second)
+	assert.NotZero(t, asked(plan))
+}

@@ -22,6 +22,8 @@ type Stage struct {
 	Hook       *Receiver
 	// News is max_events_per_minute; 0 tells everything one by one.
 	News int
+	// Direct leads configurations past the proxy.
+	Direct bool
 }
 
 // NewStage makes a stage with so many namespaces to act in.
@@ -100,6 +102,9 @@ func (s *Stage) Config(t testing.TB, text string) string {
 		t.Fatalf("configuration of the executor: %v", err)
 	}
 	account := s.Lab.ServiceAccount(t, s.Home, grants(s.Home, cfg)...)
+	if s.Direct {
+		return fill(s.Lab.KubeconfigFile(t, account))
+	}
 	return fill(s.Proxy.KubeconfigFile(t, account))
 }
 
