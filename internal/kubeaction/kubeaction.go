@@ -13,6 +13,9 @@ package kubeaction
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
 	"encoding/json"
 	"time"
 )
@@ -110,6 +113,17 @@ type Plan struct {
 	Evidence json.RawMessage `json:"evidence,omitempty"`
 	// Data is the action's own.
 	Data json.RawMessage `json:"data,omitempty"`
+}
+
+// Effect is a digest of what exactly the plan does to whom, of 32 hexadecimal digits: plans with the same target differ in it
+// where they lead to another revision, number or value. How many pods are disturbed on the way is no part of it.
+func (p *Plan) Effect() string {
+	h := sha256.New()
+	for _, s := range append([]string{p.Action, p.Target.UID}, p.Commands...) {
+		_ = binary.Write(h, binary.BigEndian, uint32(len(s)))
+		h.Write([]byte(s))
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
 // Receipt is what was done. It survives a restart as JSON, and is what Undo needs.

@@ -136,7 +136,7 @@ func (a *RunJob) plan(ctx context.Context, c *Client, p *Plan) error {
 		return err
 	}
 	p.Summary = fmt.Sprintf("Run Job %s/%s from the template of CronJob %s, for %s at most", namespace, data.Job, a.CronJob, time.Duration(data.Deadline)*time.Second)
-	p.Commands = []string{fmt.Sprintf("kubectl -n %s create job %s --from=cronjob/%s", namespace, data.Job, a.CronJob)}
+	p.Commands = []string{fmt.Sprintf("kubectl -n %s create job %s --from=cronjob/%s # as of generation %d", namespace, data.Job, a.CronJob, data.Generation)}
 	job, err := c.jobOf(template, p, data)
 	if err != nil {
 		return err

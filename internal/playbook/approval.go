@@ -15,6 +15,8 @@ var (
 	ErrNotAwaiting = errors.New("intent does not await approval")
 	// ErrTwice means that this person has approved already, where several must.
 	ErrTwice = errors.New("this person has approved already, another one is needed")
+	// ErrOther means that the approval is one of what was asked before, or of something else.
+	ErrOther = errors.New("what would be done has changed since it was asked")
 	// ErrNobody means that an approval does not say whose it is.
 	ErrNobody = errors.New("an approval must say whose it is")
 )
@@ -30,8 +32,8 @@ func (l *Ledger) find(intent string) (Ref, *Play) {
 }
 
 // Approve notes a person's consent to an intent. When enough have consented, the step is pending and the world is looked at
-// again before it is carried out.
-func (l *Ledger) Approve(intent, by string, now time.Time) ([]Change, error) {
+// again before it is carried out. Asked is what the person was asked, as [Play.Asked] says it; empty leaves that open.
+func (l *Ledger) Approve(intent, by, asked string, now time.Time) ([]Change, error) {
 	ref, p := l.find(intent)
 	switch {
 	case p == nil:
@@ -42,6 +44,8 @@ func (l *Ledger) Approve(intent, by string, now time.Time) ([]Change, error) {
 		return nil, fmt.Errorf("%w: it is %s", ErrNotAwaiting, p.Outcome)
 	case !now.Before(p.Expires):
 		return nil, fmt.Errorf("%w: it expired at %s", ErrNotAwaiting, p.Expires.UTC().Format(time.RFC3339))
+	case asked != "" && asked != p.Asked():
+		return nil, ErrOther
 	case slices.ContainsFunc(p.Approvals, func(a Approval) bool { return a.By == by }):
 		return nil, ErrTwice
 	}

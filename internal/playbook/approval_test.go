@@ -1,6 +1,7 @@
 package playbook
 
 import (
+	"encoding/json"
 	"testing"
 	"time"
 
@@ -31,7 +32,7 @@ func awaiting(t *testing.T, r Rule) (*Ledger, Change) {
 
 func approve(t *testing.T, l *Ledger, intent, by string, now time.Time) Change {
 	t.Helper()
-	changes, err := l.Approve(intent, by, now)
+	changes, err := l.Approve(intent, by, "", now)
 	require.NoError(t, err)
 	return changes[len(changes)-1]
 }
@@ -40,9 +41,9 @@ func TestApprove(t *testing.T) {
 	l, c := awaiting(t, asks(false))
 	now := start.Add(14 * time.Minute)
 	require.Equal(t, Awaiting, approve(t, l, c.Intent(), "ann", start).Play.Outcome)
-	_, err := l.Approve(c.Intent(), "ann", now)
+	_, err := l.Approve(c.Intent(), "ann", "", now)
 	require.ErrorIs(t, err, ErrTwice)
-	_, err = l.Approve(c.Intent(), "", now)
+	_, err = l.Approve(c.Intent(), "", "", now)
 	require.ErrorIs(t, err, ErrNobody)
 	l = restart(t, l, asks(false))
 	got := approve(t, l, c.Intent(), "bob", now)
@@ -51,9 +52,9 @@ func TestApprove(t *testing.T) {
 	assert.Equal(t, []Approval{{"ann", start}, {"bob", now}}, got.Play.Approvals)
 	assert.Equal(t, now.Add(90*time.Second), got.Play.Deadline, "the wait does not shorten the time to act")
 	assert.Equal(t, now.Add(90*time.Second), got.Play.EventDeadline)
-	_, err = l.Approve(c.Intent(), "cid", now)
+	_, err = l.Approve(c.Intent(), "cid", "", now)
 	require.ErrorIs(t, err, ErrNotAwaiting)
-	_, err = l.Approve("nothing", "ann", now)
+	_, err = l.Approve("nothing", "ann", "", now)
 	require.ErrorIs(t, err, ErrUnknownIntent)
 	goOn, _ := l.Dispatch(c.Ref, now)
 	assert.True(t, goOn)
@@ -108,6 +109,7 @@ func TestAnotherPlanIsApprovedAnew(t *testing.T) {
 		"no way back":     func(p *Plan) { p.Undoable = false },
 		"graver":          func(p *Plan) { p.Criticality = "critical" },
 		"another class":   func(p *Plan) { p.Class = "node" },
+		"another effect":  func(p *Plan) { p.Effect = "to revision 3" },
 	} {
 		t.Run(name, func(t *testing.T) {
 			l, c := awaiting(t, asks(true))
@@ -123,17 +125,57 @@ func TestAnotherPlanIsApprovedAnew(t *testing.T) {
 	}
 }
 
+// TestAskedAnew has people say yes to what they were asked before: it does not count for what they are asked now.
+func TestAskedAnew(t *testing.T) {
+	l, c := awaiting(t, asks(true))
+	before := c.Play.Asked()
+	require.Len(t, before, 32)
+	for _, by := range []string{"ann", "bob"} {
+		_, err := l.Approve(c.Intent(), by, before, start)
+		require.NoError(t, err)
+	}
+	c = admit(t, l, c.Ref, aPlan(func(p *Plan) { p.Effect = "to revision 3" }), start)
+	require.Equal(t, Awaiting, c.Play.Outcome)
+	require.NotEqual(t, before, c.Play.Asked())
+	_, err := l.Approve(c.Intent(), "ann", before, start)
+	require.ErrorIs(t, err, ErrOther)
+	p, _ := l.At(c.Ref)
+	require.Empty(t, p.Approvals)
+	l = restart(t, l, asks(true))
+	_, err = l.Approve(c.Intent(), "ann", c.Play.Asked(), start)
+	require.NoError(t, err)
+	got := approve(t, l, c.Intent(), "bob", start)
+	assert.Equal(t, c.Play.Asked(), got.Play.Asked(), "who has approved changes nothing of what is asked")
+}
+
+// TestNothingIsNotApprovedForSomething approves that nothing has to be done, and then something has.
+func TestNothingIsNotApprovedForSomething(t *testing.T) {
+	nothing := aPlan(func(p *Plan) { p.NoOp, p.Effect = true, "" })
+	something := aPlan(func(p *Plan) { p.Effect = "" })
+	assert.False(t, nothing.allows(something))
+	assert.True(t, something.allows(nothing))
+	assert.NotEqual(t, (&Play{Plan: nothing}).Asked(), (&Play{Plan: something}).Asked())
+}
+
+// TestAskedWithoutAPlan tells orders apart that are not planned.
+func TestAskedWithoutAPlan(t *testing.T) {
+	orders := func(s string) []json.RawMessage { return []json.RawMessage{json.RawMessage(s)} }
+	a, b := &Play{Target: "x", Orders: orders(`{"pods":1}`)}, &Play{Target: "x", Orders: orders(`{"pods":2}`)}
+	assert.NotEqual(t, a.Asked(), b.Asked())
+	assert.Equal(t, a.Asked(), (&Play{Target: "x", Orders: orders(`{"pods":1}`), Revision: 7}).Asked())
+}
+
 func TestApprovalsExpire(t *testing.T) {
 	l, c := awaiting(t, asks(true))
 	approve(t, l, c.Intent(), "ann", start)
 	late := start.Add(15 * time.Minute)
-	_, err := l.Approve(c.Intent(), "bob", late)
+	_, err := l.Approve(c.Intent(), "bob", "", late)
 	require.ErrorIs(t, err, ErrNotAwaiting)
 	require.Empty(t, l.Expire(late.Add(-1)))
 	got := one(t, l.Expire(late))
 	assert.Equal(t, Expired, got.Play.Outcome)
 	assert.True(t, got.Escalate)
-	_, err = l.Approve(c.Intent(), "bob", start)
+	_, err = l.Approve(c.Intent(), "bob", "", start)
 	require.ErrorIs(t, err, ErrUnknownIntent)
 	_, err = l.Deny(c.Intent(), "bob", start)
 	require.ErrorIs(t, err, ErrUnknownIntent)
@@ -143,7 +185,7 @@ func TestApprovalsDoNotOutlastTheIncident(t *testing.T) {
 	l, c := awaiting(t, asks(true))
 	got := one(t, l.Resolve("a", start, true, start))
 	assert.Equal(t, ReasonStale, got.Play.Reason)
-	_, err := l.Approve(c.Intent(), "ann", start)
+	_, err := l.Approve(c.Intent(), "ann", "", start)
 	require.ErrorIs(t, err, ErrUnknownIntent)
 }
 

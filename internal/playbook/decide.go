@@ -127,6 +127,7 @@ const changedSince = "the playbook was changed or removed since this was decided
 // allows reports whether an approval of this plan, which may be nil, is one of the other.
 func (plan *Plan) allows(other *Plan) bool {
 	return plan != nil && plan.Target == other.Target && plan.Class == other.Class && plan.Namespace == other.Namespace &&
+		(plan.Effect == other.Effect || other.NoOp) && (!plan.NoOp || other.NoOp) &&
 		other.Weight <= plan.Weight && (plan.Destructive || !other.Destructive) && (other.Undoable || !plan.Undoable) &&
 		graver(plan.Criticality, other.Criticality) == graver(plan.Criticality, "") && slices.Equal(plan.Locks, other.Locks)
 }

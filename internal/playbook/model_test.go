@@ -310,7 +310,8 @@ func (m *model) do() (op string, ref Ref, changes []Change, silent bool) {
 		}
 	case 30, 31:
 		op = "approve"
-		changes, _ = l.Approve(p.IntentOf(ref.Incident, ref.Playbook, p.Step), []string{"", "ann", "bob", "cid"}[rng.IntN(4)], now)
+		n := rng.IntN(4)
+		changes, _ = l.Approve(p.IntentOf(ref.Incident, ref.Playbook, p.Step), []string{"", "ann", "bob", "cid"}[n], []string{"", "", p.Asked(), ""}[n], now)
 	case 32:
 		op = "deny"
 		changes, _ = l.Deny(p.IntentOf(ref.Incident, ref.Playbook, p.Step), "ann", now)

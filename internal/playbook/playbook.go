@@ -177,6 +177,8 @@ type Plan struct {
 	Undoable    bool   `json:"undoable"`
 	Criticality string `json:"criticality,omitempty"`
 	Summary     string `json:"summary"`
+	// Effect tells plans apart that act on the same target and lead to something else, such as another revision.
+	Effect string `json:"effect,omitempty"`
 	// Witness is set when the executor itself sees the target in trouble.
 	Witness bool `json:"witness,omitempty"`
 	// Signals is how many sources beyond the incident's, which the executor watches itself, show failure now.
@@ -297,6 +299,29 @@ func IntentID(incident, playbook, target string, occurrence, step int) string {
 // IntentOf returns the identity of one of the play's steps.
 func (p *Play) IntentOf(incident, playbook string, step int) string {
 	return IntentID(incident, playbook, p.Target, p.Occurrence, step)
+}
+
+// Asked returns a digest of what people are asked to approve, 32 hexadecimal digits: the play's current step as it was planned,
+// or ordered where nothing is planned. The intent stays the same when the world leads to another plan; this does not.
+func (p *Play) Asked() string {
+	h := sha256.New()
+	add := func(parts ...string) {
+		for _, s := range parts {
+			_ = binary.Write(h, binary.BigEndian, uint32(len(s)))
+			h.Write([]byte(s))
+		}
+	}
+	add(p.Target)
+	if p.Step < len(p.Orders) {
+		add(string(p.Orders[p.Step]))
+	}
+	if plan := p.Plan; plan != nil {
+		add(plan.Target, plan.Class, plan.Namespace, plan.Criticality, plan.Effect)
+		add(plan.Locks...)
+		_ = binary.Write(h, binary.BigEndian, int64(plan.Weight))
+		_ = binary.Write(h, binary.BigEndian, []bool{plan.Destructive, plan.Undoable, plan.NoOp})
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
 // Intent returns the identity of the play's current step.

@@ -135,7 +135,7 @@ func FuzzDecodeIncident(f *testing.F) {
 			l.Admit(c.Ref, aPlan(nil), start)
 			l.Dispatch(c.Ref, start)
 			l.Accept(c.Ref, receipt, start)
-			_, _ = l.Approve(c.Intent(), "ann", start)
+			_, _ = l.Approve(c.Intent(), "ann", "", start)
 			l.Assess(c.Ref, Worse, start)
 			l.Undone(c.Ref, 0)
 		}

@@ -194,7 +194,7 @@ func TestAnIntentIsOfOneTarget(t *testing.T) {
 	o.Target = "service:b"
 	second := mustDecide(t, l, "restart", o, start)
 	require.Equal(t, Awaiting, second.Play.Outcome)
-	_, err := l.Approve(first.Intent(), "ann", start)
+	_, err := l.Approve(first.Intent(), "ann", "", start)
 	require.ErrorIs(t, err, ErrUnknownIntent, "that was asked of another target")
 	assert.Empty(t, l.Reread("a", cause, start), "it is the cause")
 	unsure := func(string) (string, float64) { return "service:b", 0.4 }
