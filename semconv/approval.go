@@ -31,6 +31,9 @@ const (
 	AttrApprovalTimestamp = "approval.timestamp"
 	// AttrApprovalSignature is what [Approval.Sign] returns.
 	AttrApprovalSignature = "approval.signature"
+	// AttrApprovalPlanDigest is optional: what the person was asked, as the request for approval calls it. It is signed, and the
+	// approval then counts for nothing else.
+	AttrApprovalPlanDigest = "approval.plan.digest"
 	// AttrApprovalComment is optional and not signed.
 	AttrApprovalComment = "approval.comment"
 )
@@ -60,7 +63,9 @@ type Approval struct {
 	// At has the precision of a second.
 	At        time.Time
 	Signature string
-	Comment   string
+	// PlanDigest is empty when it is left open what the person was asked.
+	PlanDigest string
+	Comment    string
 }
 
 // IsApprovalEvent reports whether the record says that it is an approval.
@@ -82,6 +87,9 @@ func (a *Approval) Encode(lr plog.LogRecord) {
 	m.PutStr(AttrApprovalBy, a.By)
 	m.PutInt(AttrApprovalTimestamp, a.At.Unix())
 	m.PutStr(AttrApprovalSignature, a.Signature)
+	if a.PlanDigest != "" {
+		m.PutStr(AttrApprovalPlanDigest, a.PlanDigest)
+	}
 	if a.Comment != "" {
 		m.PutStr(AttrApprovalComment, a.Comment)
 	}
@@ -96,12 +104,16 @@ func DecodeApproval(lr plog.LogRecord) (Approval, error) {
 	a := Approval{
 		Intent: d.str(m, AttrApprovalIntentID), Verdict: ApprovalGranted, By: d.str(m, AttrApprovalBy),
 		Signature: d.str(m, AttrApprovalSignature), Comment: d.str(m, AttrApprovalComment),
+		PlanDigest: d.str(m, AttrApprovalPlanDigest),
 	}
 	if EventName(lr.EventName()) == EventApprovalDenied {
 		a.Verdict = ApprovalDenied
 	}
 	if !IsIntentID(a.Intent) {
 		d.fail(AttrApprovalIntentID, "must be %d hexadecimal digits, got %.80q", intentIDLen, a.Intent)
+	}
+	if a.PlanDigest != "" && !IsIntentID(a.PlanDigest) {
+		d.fail(AttrApprovalPlanDigest, "must be %d hexadecimal digits, got %.80q", intentIDLen, a.PlanDigest)
 	}
 	if a.By == "" || len(a.By) > maxApprovalBy || !utf8.ValidString(a.By) {
 		d.fail(AttrApprovalBy, "must have 1 to %d bytes of UTF-8, got %.80q", maxApprovalBy, a.By)
@@ -125,10 +137,15 @@ func IsIntentID(s string) bool {
 	return len(s) == intentIDLen && strings.Trim(s, "0123456789abcdef") == ""
 }
 
-// SigningText is what a signature is over: intent, verdict, person and time in seconds, joined by dots. Only the person's name
-// can hold a dot, so that no two approvals have the same text.
+// SigningText is what a signature is over: intent, verdict, person and time in seconds, joined by dots. Where the plan's digest
+// is given, the verdict is followed by a slash and the digest. Only the person's name can hold a dot, so that no two approvals
+// have the same text.
 func (a *Approval) SigningText() string {
-	return strings.Join([]string{a.Intent, string(a.Verdict), a.By, strconv.FormatInt(a.At.Unix(), 10)}, ".")
+	verdict := string(a.Verdict)
+	if a.PlanDigest != "" {
+		verdict += "/" + a.PlanDigest
+	}
+	return strings.Join([]string{a.Intent, verdict, a.By, strconv.FormatInt(a.At.Unix(), 10)}, ".")
 }
 
 // Sign returns the signature with a key: "v1," and the base64 of HMAC-SHA256 over [Approval.SigningText].

@@ -19,9 +19,9 @@ var (
 )
 
 func TestApprovalCodec(t *testing.T) {
-	for _, verdict := range []ApprovalVerdict{ApprovalGranted, ApprovalDenied} {
+	for verdict, digest := range map[ApprovalVerdict]string{ApprovalGranted: "", ApprovalDenied: strings.Repeat("a", 32)} {
 		a := approvalSample
-		a.Verdict = verdict
+		a.Verdict, a.PlanDigest = verdict, digest
 		a.Signature = a.Sign(approvalKey)
 		lr := plog.NewLogRecord()
 		a.Encode(lr)
@@ -53,6 +53,7 @@ func TestApprovalIsSignedAsAWhole(t *testing.T) {
 		"verdict":   func(a *Approval) { a.Verdict = ApprovalDenied },
 		"person":    func(a *Approval) { a.By = "bob" },
 		"time":      func(a *Approval) { a.At = a.At.Add(time.Second) },
+		"plan":      func(a *Approval) { a.PlanDigest = strings.Repeat("1", 32) },
 		"signature": func(a *Approval) { a.Signature = "v1," },
 		"scheme":    func(a *Approval) { a.Signature = strings.TrimPrefix(a.Signature, "v1,") },
 		"length":    func(a *Approval) { a.Signature = "v1," + strings.Repeat("A", 1<<20) },
@@ -71,6 +72,7 @@ func TestDecodeApprovalErrors(t *testing.T) {
 		"event":     {func(lr plog.LogRecord) { lr.SetEventName("approval.maybe") }, "event name must be approval.granted or approval.denied"},
 		"intent":    {func(lr plog.LogRecord) { lr.Attributes().PutStr(AttrApprovalIntentID, "../x") }, "approval.intent.id must be 32 hexadecimal digits"},
 		"person":    {func(lr plog.LogRecord) { lr.Attributes().Remove(AttrApprovalBy) }, "approval.by must have 1 to 128 bytes of UTF-8"},
+		"plan":      {func(lr plog.LogRecord) { lr.Attributes().PutStr(AttrApprovalPlanDigest, "A") }, "approval.plan.digest must be 32 hexadecimal digits"},
 		"time":      {func(lr plog.LogRecord) { lr.Attributes().PutStr(AttrApprovalTimestamp, "now") }, "approval.timestamp must be a Int, got a Str"},
 		"past time": {func(lr plog.LogRecord) { lr.Attributes().PutInt(AttrApprovalTimestamp, -1) }, "approval.timestamp must be seconds since 1970, got -1"},
 		"comment":   {func(lr plog.LogRecord) { lr.Attributes().PutStr(AttrApprovalComment, strings.Repeat("x", 5000)) }, "approval.comment must have at most 4096 bytes, got 5000"},

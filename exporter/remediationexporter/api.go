@@ -285,6 +285,8 @@ func asAPIError(err error) *apiError {
 		return refuse(http.StatusForbidden, "forbidden", "%s", err)
 	case errors.Is(err, errIntentGone):
 		return refuse(http.StatusGone, "gone", "%s", err)
+	case errors.Is(err, playbook.ErrOther):
+		return refuse(http.StatusConflict, "plan_changed", "%s; look at the intent, and approve with its plan_digest", err)
 	case errors.Is(err, playbook.ErrNotAwaiting), errors.Is(err, playbook.ErrTwice):
 		return refuse(http.StatusConflict, "conflict", "%s", err)
 	case errors.Is(err, errNotStored):

@@ -50,7 +50,9 @@ type approvalView struct {
 	Needed  int                 `json:"needed"`
 	Given   []playbook.Approval `json:"given"`
 	Allowed []string            `json:"allowed,omitempty"`
-	Until   *time.Time          `json:"until,omitempty"`
+	// PlanDigest is what an approval that repeats it is bound to.
+	PlanDigest string     `json:"plan_digest,omitempty"`
+	Until      *time.Time `json:"until,omitempty"`
 }
 
 // intentDetail is all that is known of a play.
@@ -93,6 +95,9 @@ func (e *remediationExporter) viewOf(c *playbook.Change) intentView {
 	}
 	if p.Mode == playbook.Approve {
 		v.Approval = &approvalView{Needed: e.ledger.Approvers(c.Playbook), Given: append([]playbook.Approval{}, p.Approvals...), Until: moment(p.Expires)}
+		if p.Outcome == playbook.Awaiting {
+			v.Approval.PlanDigest = p.Asked()
+		}
 		if b := e.bookOf(c.Playbook); b != nil {
 			v.Approval.Allowed = b.cfg.Approval.Allowed
 		}
@@ -281,12 +286,13 @@ func (a *api) decide(c *call, verdict semconv.ApprovalVerdict) (any, error) {
 		return nil, err
 	}
 	var body struct {
-		Comment string `json:"comment"`
+		Comment    string `json:"comment"`
+		PlanDigest string `json:"plan_digest"`
 	}
 	if err := c.read(&body); err != nil {
 		return nil, err
 	}
-	r, err := a.e.take(c.Context(), word{intent: id, verdict: verdict, by: c.by, comment: plainText(body.Comment, maxComment), source: sourceAPI})
+	r, err := a.e.take(c.Context(), word{intent: id, verdict: verdict, by: c.by, asked: body.PlanDigest, comment: plainText(body.Comment, maxComment), source: sourceAPI})
 	if err != nil {
 		return nil, err
 	}

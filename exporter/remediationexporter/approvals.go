@@ -34,6 +34,8 @@ type word struct {
 	intent  string
 	verdict semconv.ApprovalVerdict
 	by      string
+	// asked is what the person was asked, as in the request for approval; empty when that is not said.
+	asked   string
 	comment string
 	// source is where it came from, for the audit.
 	source string
@@ -82,7 +84,11 @@ func (e *remediationExporter) hear(ctx context.Context, w word, now time.Time) (
 	if err := e.mayApprove(&c, w.by); err != nil {
 		return ruling{}, err
 	}
+	heard := func() {
+		add(ctx, e.telemetry.ExporterRemediationApprovals, e.telemetry.approvals, string(w.verdict), 1)
+	}
 	if step == c.Step && said(&c.Play, w) {
+		e.after(heard)
 		return ruling{c, true}, nil
 	}
 	switch {
@@ -94,7 +100,7 @@ func (e *remediationExporter) hear(ctx context.Context, w word, now time.Time) (
 	var changes []playbook.Change
 	var err error
 	if w.verdict == semconv.ApprovalGranted {
-		changes, err = e.ledger.Approve(w.intent, w.by, now)
+		changes, err = e.ledger.Approve(w.intent, w.by, w.asked, now)
 	} else {
 		changes, err = e.ledger.Deny(w.intent, w.by, now)
 	}
@@ -105,6 +111,7 @@ func (e *remediationExporter) hear(ctx context.Context, w word, now time.Time) (
 		return ruling{}, err
 	}
 	e.notePerson(semconv.EventRemediationApproval, &c, w, now)
+	e.after(heard)
 	e.report(ctx, changes, now)
 	return ruling{Change: e.now(c.Ref)}, nil
 }

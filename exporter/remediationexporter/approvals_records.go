@@ -38,11 +38,12 @@ const (
 	approvalNotAwaiting = "not_awaiting"
 	approvalNotAllowed  = "not_allowed"
 	approvalFull        = "full"
+	approvalPlanChanged = "plan_changed"
 )
 
 var approvalRefusals = []string{
 	approvalBroken, approvalNoSecret, approvalSignature, approvalStale, approvalReplayed, approvalUnknown, approvalNotAwaiting,
-	approvalNotAllowed, approvalFull,
+	approvalNotAllowed, approvalFull, approvalPlanChanged,
 }
 
 // signatures are those that were used, with when they are too old to be used again anyway.
@@ -155,6 +156,7 @@ func (e *remediationExporter) hearRecord(ctx context.Context, a *approval) (refu
 		return approvalBroken, fmt.Errorf("%s must be printable", semconv.AttrApprovalBy)
 	}
 	var heard error
+	taken := false
 	err = e.transact(ctx, func(now time.Time) error {
 		tolerance := e.cfg.Approvals.Tolerance
 		if a.At.Before(now.Add(-tolerance)) || a.At.After(now.Add(tolerance)) {
@@ -166,23 +168,23 @@ func (e *remediationExporter) hearRecord(ctx context.Context, a *approval) (refu
 			heard = errors.New("its signature was used before, or too many were")
 			return nil
 		}
+		taken = true
 		if e.persistent {
 			e.ops = append(e.ops, e.used.op())
 		}
-		w := word{intent: a.Intent, verdict: a.Verdict, by: a.By, comment: plainText(a.Comment, maxComment), source: sourceRecord}
+		w := word{intent: a.Intent, verdict: a.Verdict, by: a.By, asked: a.PlanDigest, comment: plainText(a.Comment, maxComment), source: sourceRecord}
 		// A refusal is not an error here: a signature is used once, whatever comes of it.
 		if _, heard = e.desk.hear(ctx, w, now); heard != nil {
 			refusal = refusalOf(heard)
-		} else {
-			verdict := string(a.Verdict)
-			e.after(func() { add(ctx, e.telemetry.ExporterRemediationApprovals, e.telemetry.approvals, verdict, 1) })
 		}
 		return nil
 	})
 	if err != nil {
-		e.mu.Lock()
-		delete(e.used.until, usedID(&a.Approval))
-		e.mu.Unlock()
+		if taken { // and not before, which stays so
+			e.mu.Lock()
+			delete(e.used.until, usedID(&a.Approval))
+			e.mu.Unlock()
+		}
 		return "", err
 	}
 	return refusal, heard
@@ -194,6 +196,8 @@ func refusalOf(err error) string {
 		return approvalUnknown
 	case errors.Is(err, errForbidden):
 		return approvalNotAllowed
+	case errors.Is(err, playbook.ErrOther):
+		return approvalPlanChanged
 	default:
 		return approvalNotAwaiting
 	}

@@ -50,7 +50,7 @@ func TestApprovalByLogRecord(t *testing.T) {
 		assert.Equal(t, 200, r.ask("bob", "POST", "/v1/intents/"+intent+"/approve", "").status, "both sources are one desk")
 		synctest.Wait()
 		assert.Len(t, actions(r.hooks["shop"]), 1)
-		assert.Equal(t, int64(1), r.sum("approvals", "granted"))
+		assert.Equal(t, int64(2), r.sum("approvals", "granted"), "also those by the api")
 
 		r.must(on(opened("i-2"), "a"))
 		intent = r.waiting()
@@ -143,8 +143,13 @@ func TestSignatureIsUsedOnce(t *testing.T) {
 		r.disk.setFail(false)
 		r.send(first)
 		r.send(first)
-		assert.Equal(t, int64(1), r.sum("approvals"))
-		assert.Equal(t, int64(1), r.sum("refused_approvals", approvalReplayed))
+		r.disk.setFail(true)
+		r.send(record(granted(intent, "eve"))) // which leaves something that waits to be stored
+		require.Error(t, r.exp.ConsumeLogs(context.Background(), first))
+		r.disk.setFail(false)
+		r.send(first)
+		assert.Equal(t, int64(1), r.sum("approvals"), "also when storage failed on what came after it")
+		assert.Equal(t, int64(2), r.sum("refused_approvals", approvalReplayed))
 		killed := r.disk.copy()
 		r.stop()
 

@@ -252,7 +252,7 @@ func planOf(p *kubeaction.Plan) *playbook.Plan {
 	return &playbook.Plan{
 		Target: p.Target.String(), Locks: p.Locks, Class: string(p.Class), Namespace: p.Target.Namespace,
 		Weight: p.Weight, Population: p.Population, Healthy: p.Healthy, Destructive: p.Destructive, Undoable: p.Undoable,
-		Criticality: p.Criticality, Summary: p.Summary, NoOp: p.NoOp, Witness: p.Troubled, Body: body,
+		Criticality: p.Criticality, Summary: p.Summary, Effect: p.Effect(), NoOp: p.NoOp, Witness: p.Troubled, Body: body,
 	}
 }
 

@@ -57,6 +57,8 @@ type remediationData struct {
 	Mode     playbook.Mode   `json:"mode,omitempty"`
 	// Plan is what would be, or was, changed.
 	Plan *planData `json:"plan,omitempty"`
+	// PlanDigest is what people are asked to approve; an approval that repeats it counts for nothing else.
+	PlanDigest string `json:"plan_digest,omitempty"`
 	// ApproveUntil is when an approval comes too late.
 	ApproveUntil *time.Time `json:"approve_until,omitempty"`
 	// Escalated says that automation has nothing more to offer and a person is needed.

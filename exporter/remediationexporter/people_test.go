@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/config/configopaque"
 	"go.opentelemetry.io/collector/confmap/xconfmap"
 
 	"github.com/paramedic-otel/paramedic/internal/kubeaction"
@@ -126,6 +128,65 @@ func TestStandbyDoesNotHear(t *testing.T) {
 		synctest.Wait()
 		assert.Len(t, actions(r.hooks["shop"]), 1)
 		assert.Contains(t, told(r.chain()), "leadership stands by by executor")
+		r.stop()
+	})
+}
+
+// TestLateApprovalOfAFormerPlan has the world change after the approval, so that people are asked anew, and a click on the
+// first message come late: it does not count for the second.
+func TestLateApprovalOfAFormerPlan(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "chat")
+		c := r.onCluster(func(p *PlaybookConfig) { p.Mode = "approve" })
+		r.cfg.Approvals.Secrets = []configopaque.String{secretA}
+		r.withAPI(false, nil)
+		r.start()
+		r.must(opened("i-1"))
+		synctest.Wait()
+		_, path := r.stateOf("restart")
+		asked := func() (digest, event string) {
+			digest = r.ask("ann", "GET", path, "").body["approval"].(map[string]any)["plan_digest"].(string)
+			got := r.hooks["chat"].requests()
+			for _, q := range slices.Backward(got) {
+				if q.typ() == "remediation.approval_requested.v1" {
+					data := q.event["data"].(map[string]any)["remediation"].(map[string]any)
+					assert.Equal(t, digest, data["plan_digest"], "the message says what is asked")
+					return digest, q.id()
+				}
+			}
+			t.Fatal("nobody was asked")
+			return
+		}
+		first, firstEvent := asked()
+		c.mu.Lock()
+		c.plan = func(o kubeaction.Order) (kubeaction.Plan, error) {
+			p := planFor(o)
+			p.Commands = []string{"kubectl rollout undo --to-revision=3"}
+			return p, nil
+		}
+		c.mu.Unlock()
+		require.Equal(t, 200, r.ask("ann", "POST", path+"/approve", `{"plan_digest": "`+first+`"}`).status)
+		synctest.Wait()
+		second, secondEvent := asked()
+		require.NotEqual(t, first, second)
+		assert.NotEqual(t, firstEvent, secondEvent, "a receiver that drops what it has seen tells people of it")
+
+		late := r.ask("bob", "POST", path+"/approve", `{"plan_digest": "`+first+`"}`)
+		assert.Equal(t, 409, late.status)
+		assert.Equal(t, "plan_changed", late.code())
+		record := granted(strings.TrimPrefix(path, "/v1/intents/"), "bob")
+		record.PlanDigest = first
+		r.send(signed(t, secretA, record))
+		assert.Equal(t, int64(1), r.sum("refused_approvals", approvalPlanChanged))
+		synctest.Wait()
+		_, applied, _ := c.calls()
+		require.Zero(t, applied, "no call was made")
+
+		record.PlanDigest = second
+		r.send(signed(t, secretA, record))
+		synctest.Wait()
+		_, applied, _ = c.calls()
+		assert.Equal(t, 1, applied)
 		r.stop()
 	})
 }

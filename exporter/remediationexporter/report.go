@@ -129,7 +129,7 @@ func (e *remediationExporter) remediationData(c *playbook.Change) *remediationDa
 		Escalated: c.Escalate,
 	}
 	if p.Outcome == playbook.Awaiting {
-		data.ApproveUntil = moment(p.Expires)
+		data.ApproveUntil, data.PlanDigest = moment(p.Expires), p.Asked()
 	}
 	if plan := p.Plan; plan != nil {
 		data.Target, data.Plan = plan.Target, newPlanData(plan)
@@ -190,7 +190,11 @@ func (e *remediationExporter) spread(ctx context.Context, c *playbook.Change, ty
 		if !h.wants(typ) || (c.Play.Outcome == playbook.Pending && h == e.hookOf(c)) || e.folds(ctx, h, typ, &m.Summary, now) {
 			continue
 		}
-		d := delivery{ID: deliveryID(typ, h.name, c.Incident, c.Revision, stepName(c)), Type: typ, Incident: c.Incident, Revision: c.Revision}
+		what := stepName(c)
+		if data.PlanDigest != "" {
+			what += "@" + data.PlanDigest // people are asked anew when it changes, and receivers drop what they have seen
+		}
+		d := delivery{ID: deliveryID(typ, h.name, c.Incident, c.Revision, what), Type: typ, Incident: c.Incident, Revision: c.Revision}
 		ev := e.envelope(d, now, &semconv.Incident{ID: c.Incident, Severity: m.Summary.Severity, Revision: c.Revision})
 		ev.Data = &eventData{Incident: m.Summary, Remediation: data}
 		body, err := ev.Marshal()

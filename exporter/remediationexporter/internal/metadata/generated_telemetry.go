@@ -245,7 +245,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ExporterRemediationApprovals, err = builder.meter.Int64Counter(
 		"otelcol_exporter_remediation_approvals",
-		metric.WithDescription("Words of people on intents that came as log records and were taken. [Development]"),
+		metric.WithDescription("Words of people on intents that were taken, by the API or as log records. [Development]"),
 		metric.WithUnit("{approvals}"),
 	)
 	errs = errors.Join(errs, err)

@@ -40,7 +40,7 @@ func AssertEqualExporterRemediationActions(t *testing.T, tt *componenttest.Telem
 func AssertEqualExporterRemediationApprovals(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_exporter_remediation_approvals",
-		Description: "Words of people on intents that came as log records and were taken. [Development]",
+		Description: "Words of people on intents that were taken, by the API or as log records. [Development]",
 		Unit:        "{approvals}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
