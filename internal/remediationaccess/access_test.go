@@ -43,6 +43,7 @@ func TestGoldenManifests(t *testing.T) {
 		"one-required":  {Options{Namespace: "ops", ServiceAccount: "collector", Name: "remedy"}, []string{"one"}},
 		"two":           {Options{Optional: true}, []string{"two"}},
 		"two-and-one":   {Options{}, []string{"one", "two"}},
+		"nodes":         {Options{}, []string{"nodes"}},
 		"webhooks-only": {Options{Optional: true}, []string{"webhooks"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -78,7 +79,7 @@ func TestAProtectedNamespaceIsToldOf(t *testing.T) {
 
 // What the whole cluster has been granted is not granted in a namespace again.
 func TestNothingIsGrantedTwice(t *testing.T) {
-	for _, files := range [][]string{{"testdata/one.yaml"}, {"testdata/two.yaml"}} {
+	for _, files := range [][]string{{"testdata/one.yaml"}, {"testdata/two.yaml"}, {"testdata/nodes.yaml"}} {
 		seen := map[place]bool{}
 		for _, g := range load(t, Options{Optional: true}, files...).grants {
 			at := place{g.namespace, g.Group, g.Resource, g.Verb, g.Name}

@@ -64,6 +64,13 @@ exporters:
         steps:
           - kubernetes: {suspend_cron_job: {}}
           - kubernetes: {resume_cron_job: {}}
+          - kubernetes: {run_job: {cron_job: nightly}}
+      - name: isolation
+        when: ['true']
+        scope: {namespaces: [SHOP]}
+        steps:
+          - kubernetes: {isolate: {pod: true}}
+          - kubernetes: {isolate: {}}
       - name: overload
         when: ['true']
         scope: {namespaces: [SHOP]}
@@ -151,7 +158,7 @@ func TestKubernetesManifestsAreEnough(t *testing.T) {
 			assert.Empty(t, missing, name)
 			var plan kubeaction.Plan
 			kubetest.Eventually(t, name+" is prepared", func() error {
-				if step.Kubernetes.Class() == kubeaction.ClassPod {
+				if class := step.Kubernetes.Class(); class == kubeaction.ClassPod || class == kubeaction.ClassNetwork {
 					for _, pod := range g.lab.Pods(t, g.shop, kubetest.Selector("web")) {
 						if kubetest.PodReady(&pod) {
 							subject.Pod = pod.Name
@@ -231,8 +238,8 @@ func TestKubernetesManifestsAreNotTooMuch(t *testing.T) {
 		"delete all pods": func() error {
 			return c.CoreV1().Pods(g.shop).DeleteCollection(ctx, metav1.DeleteOptions{DryRun: try}, metav1.ListOptions{})
 		},
-		"patch a pod": func() error {
-			_, err := c.CoreV1().Pods(g.shop).Patch(ctx, pod, types.MergePatchType, nothing, metav1.PatchOptions{DryRun: try})
+		"replace a pod": func() error {
+			_, err := c.CoreV1().Pods(g.shop).Update(ctx, kubetest.Pod(g.shop, pod), metav1.UpdateOptions{DryRun: try})
 			return err
 		},
 		"evict elsewhere": func() error {
@@ -254,9 +261,12 @@ func TestKubernetesManifestsAreNotTooMuch(t *testing.T) {
 			_, err := c.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
 			return err
 		},
-		"create a cron job's job": func() error {
-			_, err := c.BatchV1().Jobs(g.shop).Create(ctx, kubetest.Job(g.shop, "x", "v1"), metav1.CreateOptions{DryRun: try})
+		"create a cron job": func() error {
+			_, err := c.BatchV1().CronJobs(g.shop).Create(ctx, kubetest.CronJob(g.shop, "x"), metav1.CreateOptions{DryRun: try})
 			return err
+		},
+		"delete a job": func() error {
+			return c.BatchV1().Jobs(g.shop).Delete(ctx, "x", metav1.DeleteOptions{DryRun: try})
 		},
 		"lift a budget": func() error {
 			return c.PolicyV1().PodDisruptionBudgets(g.shop).Delete(ctx, "web", metav1.DeleteOptions{DryRun: try})
