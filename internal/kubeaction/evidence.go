@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -217,13 +218,21 @@ func (c *Client) addEvents(ctx context.Context, e *evidence) error {
 	for _, pod := range e.Pods[:min(len(e.Pods), maxEventSources-1)] {
 		uids = append(uids, pod.UID)
 	}
-	for _, uid := range uids {
-		list, err := c.typed.CoreV1().Events(e.Object.Namespace).List(ctx, metav1.ListOptions{
-			FieldSelector: k8sfields.OneTermEqualSelector("involvedObject.uid", uid).String(), Limit: pageSize,
+	lists := make([]*corev1.EventList, len(uids))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(maxParallel)
+	for i, uid := range uids {
+		group.Go(func() (err error) {
+			lists[i], err = c.typed.CoreV1().Events(e.Object.Namespace).List(ctx, metav1.ListOptions{
+				FieldSelector: k8sfields.OneTermEqualSelector("involvedObject.uid", uid).String(), Limit: pageSize,
+			})
+			return err
 		})
-		if err != nil {
-			return c.explain(err, Object{Kind: "Event", Namespace: e.Object.Namespace, Name: "*"}, "list")
-		}
+	}
+	if err := group.Wait(); err != nil {
+		return c.explain(err, Object{Kind: "Event", Namespace: e.Object.Namespace, Name: "*"}, "list")
+	}
+	for _, list := range lists {
 		for _, event := range list.Items {
 			last := event.LastTimestamp.Time
 			if event.Series != nil {
