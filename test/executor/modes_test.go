@@ -4,15 +4,19 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/plog"
 	"go.uber.org/zap/zaptest"
 	appsv1 "k8s.io/api/apps/v1"
 
 	"github.com/paramedic-otel/paramedic/internal/kubetest"
+	"github.com/paramedic-otel/paramedic/internal/standardwebhooks"
+	"github.com/paramedic-otel/paramedic/semconv"
 )
 
 // restarting is a playbook that restarts the cause, in a mode.
@@ -107,19 +111,58 @@ func TestKubernetesObserveOnlyReads(t *testing.T) {
 	}
 }
 
+// approving is a playbook that restarts the cause once ann has approved, by a signed log record.
+func approving() string {
+	return "approvals: {secrets: [SECRET]}" + strings.Replace(restarting("approve"), "    scope:", "    approval: {allowed: [ann], within: 30s}\n    scope:", 1)
+}
+
+// say hands ann's word on the intent that was last told of to the executor.
+func (s *Stage) say(t *testing.T, e *Executor, verdict semconv.ApprovalVerdict) {
+	t.Helper()
+	told := s.Hook.Events()
+	event := told[len(told)-1]
+	require.Equal(t, "remediation.approval_requested", event.Name())
+	key, err := standardwebhooks.ParseKey(Secret)
+	require.NoError(t, err)
+	word := semconv.Approval{Intent: event.Data.Remediation.Intent, Verdict: verdict, By: "ann", At: time.Now()}
+	word.Signature = word.Sign(key.Bytes())
+	ld := plog.NewLogs()
+	word.Encode(ld.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords().AppendEmpty())
+	require.NoError(t, e.ConsumeLogs(t.Context(), ld))
+}
+
 func TestKubernetesApproveWaits(t *testing.T) {
 	t.Parallel()
-	s := NewStage(t, 1, 1)
-	web := s.Deployments(t, 2, "web")[0]
-	e := run(t, Options{Config: s.Config(t, restarting("approve")), Storage: t.TempDir()})
-	i := NewIncident("i-1", web.Namespace, "web")
-	require.NoError(t, e.Tell(t.Context(), i.Opened()))
-	s.news(t, "approval_requested")
-	require.NoError(t, e.Tell(t.Context(), i.Updated()))
-	assert.Empty(t, s.Proxy.Reached.Writes(), "nobody has approved")
-	require.NoError(t, e.Tell(t.Context(), i.Resolved()))
-	s.news(t, "approval_requested", "skipped/stale")
-	assert.Empty(t, s.Proxy.Reached.Writes())
+	for name, tc := range map[string]struct {
+		then func(*testing.T, *Stage, *Executor, *Incident)
+		news []string
+		want []string
+	}{
+		"approved": {func(t *testing.T, s *Stage, e *Executor, _ *Incident) { s.say(t, e, semconv.ApprovalGranted) }, []string{"started"}, []string{"patch deployments web"}},
+		"denied":   {func(t *testing.T, s *Stage, e *Executor, _ *Incident) { s.say(t, e, semconv.ApprovalDenied) }, []string{"denied/denied"}, []string{}},
+		"over": {func(t *testing.T, _ *Stage, e *Executor, i *Incident) {
+			require.NoError(t, e.Tell(t.Context(), i.Resolved()))
+		}, []string{"skipped/stale"}, []string{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := NewStage(t, 1, 1)
+			web := s.Deployments(t, 2, "web")[0]
+			e := run(t, Options{Config: s.Config(t, approving()), Storage: t.TempDir()})
+			i := NewIncident("i-1", web.Namespace, "web")
+			require.NoError(t, e.Tell(t.Context(), i.Opened()))
+			s.news(t, "approval_requested")
+			assert.Empty(t, s.Proxy.Reached.Writes(), "nobody has approved")
+			tc.then(t, s, e, i)
+			s.news(t, append([]string{"approval_requested"}, tc.news...)...)
+			kubetest.Eventually(t, "what was approved is done", func() error {
+				if got := s.Writes(); !slices.Equal(got, tc.want) {
+					return fmt.Errorf("%q", got)
+				}
+				return nil
+			})
+		})
+	}
 }
 
 // ladder restarts, then scales, then rolls back to the revision before.
