@@ -256,7 +256,7 @@ func TestKubernetesPlaybookOverloadShedding(t *testing.T) {
 	s.lab.Refresh(t, ads, web)
 	assert.Zero(t, *ads.Spec.Replicas)
 	assert.EqualValues(t, 8, *web.Spec.Replicas)
-	assert.Equal(t, "0<2", ads.Annotations["paramedic.io/shed"])
+	assert.Equal(t, "0-of-2", ads.Labels["paramedic.io/shed"])
 	assert.Equal(t, []string{"patch deployments ads"}, s.writes())
 }
 
