@@ -218,6 +218,11 @@ func (a *api) intents(c *call) (any, error) {
 		after = &place{decided, m[2]}
 	}
 	states := q.values("state")
+	for _, state := range states {
+		if !slices.Contains(playbook.Outcomes(), playbook.Outcome(state)) {
+			return nil, refuse(http.StatusBadRequest, "state", "state must be of %v, got %.40q", playbook.Outcomes(), state)
+		}
+	}
 	a.e.mu.Lock()
 	defer a.e.mu.Unlock()
 	type candidate struct {

@@ -465,6 +465,7 @@ func TestIntentsArePaged(t *testing.T) {
 		for query, want := range map[string]int{"incident=i-b": 1, "playbook=none": 0, "state=proposed,failed": 7, "state=failed": 0} {
 			assert.Len(t, r.ask("ann", "GET", "/v1/intents?"+query, "").body["intents"], want, query)
 		}
+		assert.Equal(t, http.StatusBadRequest, r.ask("ann", "GET", "/v1/intents?state=proposed,waiting", "").status, "a slip must not look like nothing waits")
 		r.stop()
 	})
 }

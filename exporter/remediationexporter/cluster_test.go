@@ -243,6 +243,9 @@ func TestNothingActs(t *testing.T) {
 		"old event": {
 			event: event("i-1", 1, semconv.EventIncidentOpened, -30*365*24*time.Hour), want: []string{"skipped/frozen"},
 		},
+		"event from the future": {
+			config: func(_ *testing.T, r *rig) { r.cfg.MaxEventLead = 5 * time.Minute }, want: []string{"skipped/frozen"},
+		},
 		"refused plan": {
 			config: func(_ *testing.T, r *rig) {
 				r.cluster.plan = func(kubeaction.Order) (kubeaction.Plan, error) {

@@ -53,6 +53,9 @@ type Config struct {
 	DeadLetters DeadLettersConfig `mapstructure:"dead_letters"`
 	// MaxEventAge is the age, wall time against event time, past which an incident event leads to no action; 0 is no limit.
 	MaxEventAge time.Duration `mapstructure:"max_event_age"`
+	// MaxEventLead is by how much an incident event may be ahead of the wall clock and still lead to an action; 0 is no limit.
+	// How old an event from the future is, nothing tells.
+	MaxEventLead time.Duration `mapstructure:"max_event_lead"`
 	// Verification bounds what the verification of all playbooks keeps and does.
 	Verification VerificationConfig `mapstructure:"verification"`
 	// Kubernetes is the cluster on which playbooks act.
@@ -91,6 +94,7 @@ func createDefaultConfig() component.Config {
 		Audit:        defaultAudit(),
 		DeadLetters:  DeadLettersConfig{MaxEvents: 1000, MaxAge: 7 * 24 * time.Hour},
 		MaxEventAge:  5 * time.Minute,
+		MaxEventLead: 5 * time.Minute,
 		Verification: defaultVerification(),
 		Kubernetes:   configoptional.Default(defaultKubernetes()),
 		QueueSize:    1000,
@@ -137,6 +141,9 @@ func (c *Config) Validate() error {
 	}
 	if c.MaxEventAge < 0 {
 		errs = append(errs, fmt.Errorf("max_event_age must not be negative, got %s; 0 is no limit", c.MaxEventAge))
+	}
+	if c.MaxEventLead < 0 {
+		errs = append(errs, fmt.Errorf("max_event_lead must not be negative, got %s; 0 is no limit", c.MaxEventLead))
 	}
 	if c.ForgetAfter < time.Minute {
 		errs = append(errs, fmt.Errorf("forget_after must be at least 1m, got %s", c.ForgetAfter))

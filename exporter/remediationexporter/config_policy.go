@@ -4,10 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/paramedic-otel/paramedic/internal/actionbudget"
 	"github.com/paramedic-otel/paramedic/internal/circuitbreaker"
+	"github.com/paramedic-otel/paramedic/internal/kubeaction"
 	"github.com/paramedic-otel/paramedic/internal/outcomes"
 	"github.com/paramedic-otel/paramedic/internal/playbook"
 	"github.com/paramedic-otel/paramedic/internal/stormgate"
@@ -48,7 +51,19 @@ func (c *BudgetConfig) Validate() error {
 	if len(c.Limits) > maxLimits {
 		errs = append(errs, fmt.Errorf("limits must be at most %d, got %d", maxLimits, len(c.Limits)))
 	}
+	for i := range c.Limits {
+		if class := c.Limits[i].Class; class != "" && !slices.Contains(actionClasses, class) {
+			errs = append(errs, fmt.Errorf("limits::%d: class must be one of %s, got %q; such a limit would never hold", i, strings.Join(actionClasses, ", "), class))
+		}
+	}
 	return errors.Join(errs...)
+}
+
+// actionClasses are what a limit may be for.
+var actionClasses = []string{
+	string(kubeaction.ClassRestart), string(kubeaction.ClassScale), string(kubeaction.ClassRevert), string(kubeaction.ClassPod),
+	string(kubeaction.ClassNode), string(kubeaction.ClassNetwork), string(kubeaction.ClassShed), string(kubeaction.ClassJob),
+	string(kubeaction.ClassConfig), classWebhook,
 }
 
 // BreakerConfig says when a breaker opens and for how long. A rule whose number is 0 is off.

@@ -97,6 +97,8 @@ func TestConfigInvalid(t *testing.T) {
 			"max_incidents must be between 1 and 100000, got 0; it bounds memory",
 			"forget_after must be at least 1m, got 1s",
 			"budget: max_actions must be between 1 and 1000, got -1; playbooks in mode observe do not act",
+			`limits::0: class must be one of restart, scale, rollback, pod, node, network, shed, job, config, webhook, got "nodes"; such a limit would never hold`,
+			"max_event_lead must not be negative, got -1s; 0 is no limit",
 			"window must be at least 1s, got 0s",
 		},
 		"webhook": {

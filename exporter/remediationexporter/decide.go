@@ -327,6 +327,8 @@ func (e *remediationExporter) ask(ctx context.Context, b *book, ev *incoming, no
 	case o.Obstacle != "":
 	case e.cfg.MaxEventAge > 0 && age > e.cfg.MaxEventAge:
 		o.Obstacle, o.ObstacleDetail = playbook.ReasonFrozen, fmt.Sprintf("the event is %s old, more than max_event_age", age.Round(time.Second))
+	case e.cfg.MaxEventLead > 0 && -age > e.cfg.MaxEventLead:
+		o.Obstacle, o.ObstacleDetail = playbook.ReasonFrozen, fmt.Sprintf("the event is %s ahead of our clock, more than max_event_lead", (-age).Round(time.Second))
 	case !inc.UnknownSince.IsZero():
 		o.Obstacle, o.ObstacleDetail = playbook.ReasonFrozen, "no telemetry says whether the symptoms are still there"
 	case b.hooks[0] != nil && b.rule.Mode == playbook.Auto && !b.hooks[0].takes(e.cfg.QueueSize):

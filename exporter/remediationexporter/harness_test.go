@@ -213,6 +213,7 @@ type rig struct {
 func newRig(t testing.TB, hooks ...string) *rig {
 	cfg := createDefaultConfig().(*Config)
 	cfg.RetryConfig.RandomizationFactor = 0
+	cfg.MaxEventLead = 0 // a bubble's clock is decades behind t0
 	cfg.Storm.MaxIncidents, cfg.Storm.Jitter = 10_000, 0
 	cfg.Breakers.Playbook.Failures, cfg.Breakers.Target.Failures, cfg.Breakers.Fleet.RateFailures, cfg.Breakers.Fleet.RateOutcomes = 100, 100, 0, 0
 	cfg.Webhooks = map[string]WebhookConfig{}

@@ -71,7 +71,7 @@ func TestReadmeShop(t *testing.T) {
 				r := newRig(t, "shop")
 				middlewares := r.cfg.Webhooks["shop"].Middlewares
 				r.cfg = readmeConfigs(t)[2]
-				r.cfg.Storage = nil
+				r.cfg.Storage, r.cfg.MaxEventLead = nil, 0
 				r.editHook("shop", func(h *WebhookConfig) { h.Middlewares = middlewares })
 				r.start()
 				e := on(opened("i-1"), tc.entity)

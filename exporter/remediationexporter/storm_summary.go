@@ -137,10 +137,17 @@ func (d *digest) summary(now time.Time) stormSummary {
 	return s
 }
 
-// folds reports whether news is told in a summary instead of by itself, and puts it there. What asks people or receivers to do
-// something is always told by itself. e.mu is held.
+// alwaysTold is told by itself however much news there is: what asks a person for something, and what automation has done. The
+// budget of actions bounds how much of it there is.
+var alwaysTold = []semconv.EventType{
+	semconv.EventTypeRemediationApprovalRequested, semconv.EventTypeRemediationEscalated, semconv.EventTypeRemediationStarted,
+	semconv.EventTypeRemediationSucceeded, semconv.EventTypeRemediationFailed, semconv.EventTypeRemediationInconclusive,
+	semconv.EventTypeRemediationRolledBack,
+}
+
+// folds reports whether news is told in a summary instead of by itself, and puts it there. e.mu is held.
 func (e *remediationExporter) folds(ctx context.Context, h *webhook, typ semconv.EventType, s *summary, now time.Time) bool {
-	if h.cfg.MaxEventsPerMinute == 0 || typ == semconv.EventTypeRemediationApprovalRequested {
+	if h.cfg.MaxEventsPerMinute == 0 || slices.Contains(alwaysTold, typ) {
 		return false
 	}
 	e.closeDigest(ctx, h, now)

@@ -134,6 +134,29 @@ func TestFoldedIncidentEndsInASummary(t *testing.T) {
 	})
 }
 
+// TestWhatWasDoneIsNeverFolded has a limit of one: that something was done, that it did not help and that a person is needed are
+// told by themselves all the same.
+func TestWhatWasDoneIsNeverFolded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "chat", "shop")
+		r.editHook("chat", quiet(1))
+		r.editHook("chat", func(h *WebhookConfig) {
+			h.Events = []Event{"incident.opened", "remediation.started", "remediation.failed", "remediation.escalated"}
+		})
+		r.editHook("shop", only)
+		r.playbook("restart", "shop", nil)
+		r.start()
+		r.must(opened("i-0"), opened("i-1"), opened("i-2"))
+		time.Sleep(time.Hour)
+		types := r.hooks["chat"].types()
+		assert.Contains(t, types, "incident.storm.v1")
+		for _, typ := range []string{"remediation.started.v1", "remediation.failed.v1", "remediation.escalated.v1"} {
+			assert.Contains(t, types, typ)
+		}
+		r.stop()
+	})
+}
+
 // TestWhatAsksIsNeverFolded has a limit of one: orders and requests for approval are told by themselves all the same.
 func TestWhatAsksIsNeverFolded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

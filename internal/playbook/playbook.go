@@ -16,6 +16,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"slices"
 	"time"
 )
 
@@ -69,6 +70,9 @@ const (
 	Denied     Outcome = "denied"
 	Expired    Outcome = "expired"
 )
+
+// Outcomes returns all outcomes.
+func Outcomes() []Outcome { return slices.Clone(allOutcomes) }
 
 // allOutcomes are all outcomes.
 var allOutcomes = []Outcome{
