@@ -52,7 +52,7 @@ func (e *remediationExporter) reserved(
 	case out.Verdict == kubeaction.Busy:
 		return kubeaction.Receipt{}, fmt.Errorf("%w: %s", errHeld, out.Detail)
 	case out.Verdict == kubeaction.AlreadyDone:
-		return e.alreadyDone(ctx, ref, play)
+		return e.alreadyDone(ctx, ref, play, plan)
 	case out.Act():
 	default:
 		return kubeaction.Receipt{}, fmt.Errorf("%w: %w", errUnbegun, &kubeaction.Refusal{Reason: kubeaction.Reason(out.Verdict), Detail: out.Detail})
@@ -79,7 +79,9 @@ func (e *remediationExporter) reserved(
 
 // alreadyDone finds the receipt of what somebody has done for this very intent: another replica, or we ourselves before a
 // crash. It is only repeated where the target itself says that repeating changes nothing.
-func (e *remediationExporter) alreadyDone(ctx context.Context, ref playbook.Ref, play *playbook.Play) (kubeaction.Receipt, error) {
+func (e *remediationExporter) alreadyDone(
+	ctx context.Context, ref playbook.Ref, play *playbook.Play, admitted *kubeaction.Plan,
+) (kubeaction.Receipt, error) {
 	o, err := e.kubeOrder(ref, play)
 	if err != nil {
 		return kubeaction.Receipt{}, err
@@ -92,7 +94,10 @@ func (e *remediationExporter) alreadyDone(ctx context.Context, ref playbook.Ref,
 	if err != nil && !errors.As(err, &refusal) {
 		return kubeaction.Receipt{}, err
 	}
-	return kubeaction.Receipt{Action: plan.Action, NoOp: true, Summary: "done already, by another replica or before a restart"}, nil
+	return kubeaction.Receipt{
+		Key: admitted.Key, Action: admitted.Action, Objects: admitted.Objects, At: time.Now().UTC(), NoOp: true,
+		Summary: "done already, by another replica or before a restart",
+	}, nil
 }
 
 const (

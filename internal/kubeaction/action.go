@@ -105,6 +105,9 @@ func (c *Client) Undo(ctx context.Context, r Receipt) (Receipt, error) {
 	if err != nil {
 		return Receipt{}, err
 	}
+	if r.NoOp && len(r.Undo) == 0 {
+		return Receipt{}, fmt.Errorf("undo %s: %w", r.Action, refuse(ReasonUnsupported, "how to take it back is not known: it had been done already"))
+	}
 	undone, err := act.undo(withRestoring(ctx), c, &r)
 	if err != nil {
 		return Receipt{}, fmt.Errorf("undo %s: %w", r.Action, err)
@@ -118,6 +121,9 @@ func (c *Client) Health(ctx context.Context, r Receipt) (Health, error) {
 	act, err := actionNamed(r.Action)
 	if err != nil {
 		return Health{}, err
+	}
+	if len(r.Objects) == 0 {
+		return Health{}, fmt.Errorf("health after %s: the receipt names no object", r.Action)
 	}
 	return act.health(ctx, c, &r)
 }

@@ -142,3 +142,14 @@ func TestCleanMakesTextHarmless(t *testing.T) {
 		assert.Equal(t, test.want, clean(test.text, test.limit))
 	}
 }
+
+// A receipt of what was found done already may say little.
+func TestReceiptsThatLackWhatIsNeeded(t *testing.T) {
+	c := &Client{}
+	_, err := c.Health(t.Context(), Receipt{Action: "rollout_restart", NoOp: true})
+	require.ErrorContains(t, err, "names no object")
+	_, err = c.Undo(t.Context(), Receipt{Action: "scale", NoOp: true})
+	var refusal *Refusal
+	require.ErrorAs(t, err, &refusal)
+	assert.Contains(t, refusal.Detail, "had been done already")
+}

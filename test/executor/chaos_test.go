@@ -406,7 +406,7 @@ func (c *chaos) settle() {
 				c.lead(other, other == r)
 			}
 		}
-		wait(c.t, 45*time.Second, func() bool { return len(r.open()) == 0 && len(c.untold(r)) == 0 })
+		wait(c.t, 20*time.Second, func() bool { return len(r.open()) == 0 && len(c.untold(r)) == 0 })
 	}
 	wait(c.t, 45*time.Second, func() bool { return len(c.unknown()) == 0 })
 	for _, r := range c.replicas {
