@@ -20,8 +20,9 @@ func main() {
 	out := flag.String("out", "", "folder for the results, a file a system; none are written without it")
 	errorsOf := flag.Bool("errors", false, "print the groups that are wrong")
 	perturbed := flag.Bool("perturb", false, "print the scores with other settings, and with settings chosen without each system, instead")
+	costly := flag.Bool("cost", false, "print what a line costs instead")
 	flag.Parse()
-	if err := run(os.Stdout, *data, *out, *errorsOf, *perturbed); err != nil {
+	if err := run(os.Stdout, *data, *out, *errorsOf, *perturbed, *costly); err != nil {
 		fmt.Fprintln(os.Stderr, "loghub:", err)
 		os.Exit(1)
 	}
@@ -33,13 +34,17 @@ type system struct {
 	ids, lines, correct []string
 }
 
-func run(w io.Writer, data, out string, showErrors, perturbed bool) error {
+func run(w io.Writer, data, out string, showErrors, perturbed, costly bool) error {
 	if data == "" {
 		return errors.New("-data must name the folder with the systems; see the README")
 	}
 	systems, err := readAll(data)
 	if err != nil {
 		return err
+	}
+	if costly {
+		cost(w, systems)
+		return nil
 	}
 	if perturbed {
 		perturb(w, systems)

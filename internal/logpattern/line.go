@@ -5,9 +5,8 @@ import (
 	"unicode/utf8"
 )
 
-// bounded returns what is read of a line: at most MaxBytes of valid UTF-8, without the sequences that colour a terminal,
-// and a stack trace as its type and top frames, which are literal from the returned offset on.
-func (m *Miner) bounded(line string) (text string, literal int) {
+// bounded returns what is read of a line: at most MaxBytes.
+func (m *Miner) bounded(line string) string {
 	if len(line) > m.settings.MaxBytes {
 		n := m.settings.MaxBytes
 		for n > m.settings.MaxBytes-utf8.UTFMax && !utf8.RuneStart(line[n]) {
@@ -17,6 +16,15 @@ func (m *Miner) bounded(line string) (text string, literal int) {
 		m.stats.Truncated++
 		m.cut = true
 	}
+	return line
+}
+
+// strange are the classes of bytes that make a line need another look.
+const strange = classHigh | classControl | classBack
+
+// repaired returns a line that has strange bytes as it is to be read: as valid UTF-8, without the sequences that colour a
+// terminal, and a stack trace as its type and top frames, which are literal from the returned offset on.
+func (m *Miner) repaired(line string) (text string, literal int) {
 	if !utf8.ValidString(line) {
 		m.stats.InvalidUTF8++
 		line = strings.ToValidUTF8(line, string(utf8.RuneError))

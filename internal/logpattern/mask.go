@@ -11,9 +11,8 @@ const (
 	nameDigits = 2
 )
 
-// chunk takes what stands between two delimiters where it is not plainly a word, and returns where it ends. The hash is
-// that of its text.
-func (s *scanner) chunk(start, end int, seen uint16, hash uint64) int {
+// chunk takes what stands between two delimiters where it is not plainly a word, and returns where it ends.
+func (s *scanner) chunk(start, end int, seen uint16) int {
 	if s.assigned || s.scheme {
 		if rest := s.secret(start, end); rest > 0 {
 			return rest
@@ -22,25 +21,84 @@ func (s *scanner) chunk(start, end int, seen uint16, hash uint64) int {
 		s.addValue(start, end)
 		return end
 	}
-	last := classOf[s.line[end-1]]
+	first, last := classOf[s.line[start]], classOf[s.line[end-1]]
 	switch {
-	case seen&^classNumber == 0 && last&classDigit != 0 && classOf[s.line[start]]&classDigit != 0:
+	case seen&^classPlain == 0 && seen&classLetter != 0:
+		return s.plain(start, end)
+	case seen&(classLetter|classDigit|classHigh|classJoin) == 0 && seen&classSlash == 0:
+		s.punctuation(start, end)
+		return end
+	case seen&^classNumber == 0 && (first&classDigit != 0 || first&classDash != 0 && classOf[s.line[min(start+1, end-1)]]&classDigit != 0):
+		tail := end
+		for classOf[s.line[tail-1]]&(classColon|classDot) != 0 {
+			tail--
+		}
+		if classOf[s.line[tail-1]]&classDigit == 0 {
+			break
+		}
+		if tail < end {
+			s.addValue(start, tail)
+			s.punctuation(tail, end)
+			return end
+		}
 		end = s.sized(start, end, end)
 		s.addValue(start, end)
 		return end
-	case seen&^(classPlain|classColon|classDot) == 0 && last&(classColon|classDot) != 0 && isPlain(s.line[start:end-1]) && end-start < longWord:
-		// A word with a colon or a full stop behind it: its hash is that of both without the last step.
-		if !isDateWord(s.line[start : end-1]) {
-			s.add(start, end-1, end-1, word, hash*hashInverse^uint64(s.line[end-1]))
-			s.punctuation(end-1, end)
+	case seen&^(classPlain|classColon|classDot) == 0 && last&(classColon|classDot) != 0 && isPlain(s.line[start:end-1]):
+		// A word with a colon or a full stop behind it.
+		stop := s.plain(start, end-1)
+		if stop == end-1 {
+			s.punctuation(stop, end)
 			return end
 		}
+		return stop
+	case seen&classDigit != 0 && seen&(classColon|classRest|classDot) == 0 && last&(classLetter|classDigit) != 0 &&
+		(first&classDigit != 0 || first&(classLetter|classSlash) != 0 && (seen&(classSlash|classAt) != 0 || seen&(classJoin|classDash) != 0 && manyDigits(s.line[start:end]))):
+		s.addValue(start, end)
+		return end
 	case seen&classColon != 0 && seen&classSlash != 0:
 		if at := strings.Index(s.line[start:end], "://"); at > 0 {
 			return s.url(start, start+at)
 		}
 	}
 	return s.piece(start, end)
+}
+
+// plain takes a word of letters.
+func (s *scanner) plain(start, end int) int {
+	text := s.line[start:end]
+	if len(text) == 3 {
+		if stop := s.date(start, end); stop > 0 {
+			return stop
+		}
+	}
+	if len(text) >= longWord && isRandom(text) || len(text) >= 2*hexWord && isHexText(text) {
+		s.addValue(start, end)
+	} else {
+		s.addText(start, end, word)
+	}
+	return end
+}
+
+// isHexText reports whether a text is of hexadecimal letters alone.
+func isHexText(text string) bool {
+	for i := range len(text) {
+		if classOf[text[i]] != classHex {
+			return false
+		}
+	}
+	return true
+}
+
+// manyDigits reports whether a text has more digits than a name has.
+func manyDigits(text string) bool {
+	n := 0
+	for i := range len(text) {
+		if c := text[i]; c >= '0' && c <= '9' {
+			n++
+		}
+	}
+	return n > nameDigits
 }
 
 // isPlain reports whether a text is of letters and what goes on within a word.
@@ -301,17 +359,12 @@ func (s *scanner) withoutDigits(start, end int, t tally) int {
 			s.piece(start, start+t.firstColon)
 		}
 		s.colonRest(start+t.firstColon, end)
-	case t.seen&classAt != 0 || (text[0] == '/' || text[0] == '.') && len(text) > 1 || t.slashes > 1 || t.letters == t.hex && t.hex >= 8 && t.hex == len(text) || t.slashes == 1 && t.dots > 0 || t.backslashes > 1:
+	case t.seen&classAt != 0 || (text[0] == '/' || text[0] == '.') && len(text) > 1 || t.slashes > 1 || t.slashes == 1 && t.dots > 0 || t.backslashes > 1:
 		s.addValue(start, end)
 	case (t.dots > 0 || t.backslashes > 0 || t.slashes > 0) && !isFailure(text):
 		s.addText(start, end, s.softUnlessFirst())
-	case len(text) >= longWord && isRandom(text):
-		s.addValue(start, end)
 	default:
-		if stop := s.date(start, end); stop > 0 {
-			return stop
-		}
-		s.addText(start, end, word)
+		return s.plain(start, end)
 	}
 	return end
 }

@@ -94,7 +94,13 @@ type slot struct{ members []*template }
 
 // template is a Pattern with its tokens.
 type template struct {
+	// What every line of the template needs stands together.
 	Pattern
+	used uint64
+	// successor is the template that took this one's place.
+	successor *template
+	gone      bool
+
 	pieces []piece
 	// rest is the text behind the last token.
 	rest string
@@ -106,10 +112,6 @@ type template struct {
 	shape, sum uint64
 	// places are those of the wildcards.
 	places mask
-	used   uint64
-	// successor is the template that took this one's place.
-	successor *template
-	gone      bool
 }
 
 // piece is a token of a template.
@@ -173,8 +175,14 @@ func (m *Miner) match(line string) (*template, Novelty) {
 	m.clock++
 	m.stats.Lines++
 	m.cut = false
-	line, literal := m.bounded(line)
-	m.scanner.scan(line, literal, m.cut)
+	line = m.bounded(line)
+	m.scanner.scan(line, len(line), m.cut)
+	if m.scanner.seen&strange != 0 || m.scanner.tail {
+		if text, literal := m.repaired(line); text != line || literal < len(line) {
+			line = text
+			m.scanner.scan(line, literal, m.cut)
+		}
+	}
 	if m.scanner.tail && !m.cut {
 		m.stats.Truncated++
 	}
@@ -300,9 +308,13 @@ func (t *template) name() {
 	t.ID = idOf(t.Template)
 }
 
-// idOf derives an ID from a text.
+// idOf derives an ID from a text: its FNV-1a hash, mixed.
 func idOf(text string) ID {
-	x := hashOf(text) * mixPrime
+	x := uint64(hashOffset)
+	for i := range len(text) {
+		x = (x ^ uint64(text[i])) * hashPrime
+	}
+	x *= mixPrime
 	return ID(x ^ x>>32)
 }
 

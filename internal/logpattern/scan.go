@@ -33,8 +33,9 @@ type scanner struct {
 	gap uint64
 	// sum adds up the placed hashes of the tokens, so that one can be taken out of it.
 	sum uint64
-	// tail is whether something was left.
+	// tail is whether something was left; seen has the classes of the bytes that may need another look.
 	tail bool
+	seen uint16
 	// spaced is whether white space stands right before, assigned whether a '=' or ':' stands behind the last token.
 	spaced, assigned bool
 	// scheme is whether the last token was the name of a scheme of authentication, before which a key stood.
@@ -51,9 +52,7 @@ type keyVerdict struct {
 const (
 	hashOffset = 0xcbf29ce484222325
 	hashPrime  = 0x100000001b3
-	// hashInverse undoes a multiplication with hashPrime.
-	hashInverse = 0xce965057aff6957b
-	mixPrime    = 0x9e3779b97f4a7c15
+	mixPrime   = 0x9e3779b97f4a7c15
 	// wildHash is the hash of a wildcard; the marks are those of a token's place, of white space before it, of a rest.
 	wildHash  = 0x2545f4914f6cdd1d
 	tokenMark = 0x151
@@ -84,6 +83,7 @@ const (
 	classSpace
 	classQuote
 	classHigh
+	classControl // what ends a line or starts a control sequence; classSpace too
 
 	classLetter = classHex | classOther
 	classPlain  = classLetter | classJoin | classHigh
@@ -112,6 +112,8 @@ var classOf = func() (t [256]uint16) {
 	for _, c := range []byte(",;()[]{}<>=|`\"") {
 		t[c] = classDelimiter
 	}
+	t['\n'] |= classControl
+	t[escape] |= classControl
 	t['\''] = classQuote
 	t['_'], t['$'] = classJoin, classJoin
 	t['.'], t[':'], t['/'], t['\\'], t['@'] = classDot, classColon, classSlash, classBack, classAt
@@ -124,7 +126,7 @@ var classOf = func() (t [256]uint16) {
 func (s *scanner) scan(line string, literal int, more bool) {
 	s.line, s.tokens = line, s.tokens[:0]
 	s.gap, s.sum, s.tail, s.spaced, s.assigned, s.scheme = hashOffset, 0, false, false, false, false
-	gap, spaced, began := s.gap, false, false
+	gap, spaced, began, all := s.gap, false, false, uint16(0)
 	i := 0
 	for i < literal {
 		c := line[i]
@@ -132,6 +134,7 @@ func (s *scanner) scan(line string, literal int, more bool) {
 		if class&classStop != 0 {
 			i++
 			if class&classSpace != 0 {
+				all |= class
 				spaced = began
 				continue
 			}
@@ -156,7 +159,7 @@ func (s *scanner) scan(line string, literal int, more bool) {
 			s.tail = true
 			break
 		}
-		start, seen, hash := i, class, (hashOffset^uint64(c))*hashPrime
+		start, seen := i, class
 		for i++; i < len(line); i++ {
 			c = line[i]
 			class = classOf[c]
@@ -167,8 +170,8 @@ func (s *scanner) scan(line string, literal int, more bool) {
 				class = classJoin
 			}
 			seen |= class
-			hash = (hash ^ uint64(c)) * hashPrime
 		}
+		all |= seen
 		if seen&^classPlain == 0 && seen&classLetter != 0 && !s.assigned && i-start < longWord && (seen != classHex || i-start < 8) && !isDateWord(line[start:i]) {
 			mark := uint64(tokenMark)
 			if spaced {
@@ -176,13 +179,14 @@ func (s *scanner) scan(line string, literal int, more bool) {
 				spaced = false
 			}
 			gap = (gap ^ mark) * hashPrime
+			hash := hashOf(line[start:i])
 			s.sum += placed(hash, len(s.tokens))
 			//nolint:gosec // lines are cut far below
 			s.tokens = append(s.tokens, token{start: int32(start), end: int32(i), keep: int32(i), hash: hash})
 			continue
 		}
 		s.gap, s.spaced = gap, spaced
-		i = s.chunk(start, i, seen, hash)
+		i = s.chunk(start, i, seen)
 		gap, spaced = s.gap, s.spaced
 	}
 	if i < len(line) && !s.tail {
@@ -190,6 +194,7 @@ func (s *scanner) scan(line string, literal int, more bool) {
 		s.literal(i)
 		gap = s.gap
 	}
+	s.seen = all
 	s.tail = s.tail || more
 	if s.tail {
 		gap = (gap ^ tailMark) * hashPrime
@@ -281,10 +286,31 @@ func (s *scanner) addText(start, end int, k kind) {
 	s.add(start, end, end, k, hashOf(s.line[start:end]))
 }
 
+// hashOf returns the hash of a token's text, eight bytes at a time.
 func hashOf(text string) uint64 {
-	hash := uint64(hashOffset)
-	for i := range len(text) {
-		hash = (hash ^ uint64(text[i])) * hashPrime
+	n := len(text)
+	h := uint64(n) * hashPrime //nolint:gosec // a length is not negative
+	switch {
+	case n > 8:
+		for i := 0; i < n-8; i += 8 {
+			h = (h ^ load64(text, i)) * mixPrime
+			h ^= h >> 32
+		}
+		h ^= load64(text, n-8)
+	case n >= 4:
+		h ^= uint64(load32(text, 0)) | uint64(load32(text, n-4))<<32
+	case n > 0:
+		h ^= uint64(text[0]) | uint64(text[n/2])<<8 | uint64(text[n-1])<<16
 	}
-	return hash
+	h *= mixPrime
+	return h ^ h>>29
+}
+
+func load64(s string, i int) uint64 {
+	return uint64(load32(s, i)) | uint64(load32(s, i+4))<<32
+}
+
+func load32(s string, i int) uint32 {
+	s = s[i : i+4]
+	return uint32(s[0]) | uint32(s[1])<<8 | uint32(s[2])<<16 | uint32(s[3])<<24
 }

@@ -1,6 +1,9 @@
 package logpattern
 
-import "strings"
+import (
+	"strings"
+	"unicode"
+)
 
 // secretNames are what the name of a secret contains, in lower case and without '_' and '-'.
 var secretNames = []string{
@@ -23,14 +26,23 @@ func (s *scanner) secret(start, end int) int {
 			}
 		}
 	}
-	switch strings.ToLower(s.line[start:end]) {
-	case "bearer", "basic", "digest", "negotiate":
+	if isScheme(s.line[start:end]) {
 		s.addText(start, end, word)
 		s.scheme, s.assigned = true, true
-	default:
+	} else {
 		s.addValue(start, end)
 	}
 	return end
+}
+
+// isScheme reports whether a word is a scheme of authentication, which the secret follows.
+func isScheme(text string) bool {
+	for _, scheme := range []string{"bearer", "basic", "digest", "negotiate"} {
+		if strings.EqualFold(text, scheme) {
+			return true
+		}
+	}
+	return false
 }
 
 // lastIsSecret reports whether the last token names a secret.
@@ -90,5 +102,5 @@ func isRandom(text string) bool {
 
 // isKey reports whether a word with digits may be a key: it is long, and all in capitals or no text.
 func isKey(text string) bool {
-	return len(text) >= longWord-4 && (strings.ToUpper(text) == text || len(text) >= longWord && isRandom(text))
+	return len(text) >= longWord-4 && (strings.IndexFunc(text, unicode.IsLower) < 0 || len(text) >= longWord && isRandom(text))
 }
