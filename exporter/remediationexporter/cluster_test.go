@@ -34,6 +34,8 @@ type fakeCluster struct {
 	health func() (kubeaction.Health, error)
 	plan   func(kubeaction.Order) (kubeaction.Plan, error)
 	apply  func(n int) error
+	// under is waited in before a plan is carried out.
+	under  func(ctx context.Context) error
 	review func([]*kubeaction.Step, kubeaction.Scope) ([]kubeaction.Missing, error)
 	// expired are the isolations whose time is over.
 	expired func(kubeaction.Scope) ([]kubeaction.Receipt, error)
@@ -82,6 +84,14 @@ func (c *fakeCluster) Apply(ctx context.Context, p kubeaction.Plan) (kubeaction.
 		defer c.mu.Unlock()
 		c.refusals = append(c.refusals, err)
 		return kubeaction.Receipt{}, err
+	}
+	c.mu.Lock()
+	under := c.under
+	c.mu.Unlock()
+	if under != nil {
+		if err := under(ctx); err != nil {
+			return kubeaction.Receipt{}, err
+		}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -588,4 +598,29 @@ func TestAPIServerThatDoesNotAnswer(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestStopDoesNotWaitForALongStep stops the exporter in the middle of what takes minutes, such as a drain. It goes on at the next
+// start.
+func TestStopDoesNotWaitForALongStep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "chat")
+		r.durable(&memoryStorage{data: map[string][]byte{}})
+		c := r.onCluster(nil)
+		c.under = func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+		r.start()
+		r.must(opened("i-1"))
+		synctest.Wait()
+		began := time.Now()
+		r.stop()
+		assert.LessOrEqual(t, time.Since(began), 5*time.Second)
+		c.under = nil
+		r.start()
+		synctest.Wait()
+		_, applied, undone := c.calls()
+		assert.Equal(t, 1, applied)
+		assert.Zero(t, undone)
+		assert.Equal(t, []string{"accepted"}, r.audit())
+		r.stop()
+	})
 }

@@ -29,6 +29,10 @@ type cluster interface {
 	Review(ctx context.Context, steps []*kubeaction.Step, scope kubeaction.Scope) ([]kubeaction.Missing, error)
 }
 
+// stopGrace is how long a stop waits for what is under way on Kubernetes: long enough for a write to be answered, and not for a
+// drain, which goes on where it was at the next start.
+const stopGrace = 2 * time.Second
+
 // steps is the queue of the plays whose current step waits for Kubernetes: each is worked on by one worker at a time.
 type steps = workqueue.TypedRateLimitingInterface[playbook.Ref]
 

@@ -61,6 +61,8 @@ type remediationExporter struct {
 	once    sync.Once
 	running sync.WaitGroup
 	cancel  context.CancelFunc
+	// cutOff ends what is under way on Kubernetes.
+	cutOff context.CancelFunc
 
 	// telling is taken before mu is released and held while effects run, so that the log tells things in their order.
 	telling sync.Mutex
@@ -190,11 +192,13 @@ func (e *remediationExporter) Start(ctx context.Context, host component.Host) er
 		e.running.Go(func() { e.sendAudit(background) })
 	}
 	if e.cluster != nil {
+		acting, cutOff := context.WithCancel(background)
+		e.cutOff = cutOff
 		for range e.cfg.Kubernetes.Get().Workers {
-			e.running.Go(func() { e.carryOut(background) })
+			e.running.Go(func() { e.carryOut(acting) })
 		}
-		e.running.Go(func() { e.watchPermissions(background, host) })
-		e.running.Go(func() { e.endIsolations(background) })
+		e.running.Go(func() { e.watchPermissions(acting, host) })
+		e.running.Go(func() { e.endIsolations(acting) })
 		e.mu.Lock()
 		e.wakeSteps()
 		e.mu.Unlock()
@@ -254,6 +258,9 @@ func (e *remediationExporter) Shutdown(ctx context.Context) error {
 		}
 		if e.export != nil {
 			errs = errors.Join(errs, e.export.inner.Shutdown(ctx))
+		}
+		if e.cutOff != nil {
+			defer time.AfterFunc(stopGrace, e.cutOff).Stop()
 		}
 		if e.cancel != nil {
 			defer context.AfterFunc(ctx, e.cancel)()
