@@ -15,14 +15,21 @@ import (
 	"github.com/paramedic-otel/paramedic/internal/logpattern"
 )
 
+// options are the flags.
+type options struct {
+	data, out                 string
+	errors, perturbed, costly bool
+}
+
 func main() {
-	data := flag.String("data", "", "folder with a folder for each system")
-	out := flag.String("out", "", "folder for the results, a file a system; none are written without it")
-	errorsOf := flag.Bool("errors", false, "print the groups that are wrong")
-	perturbed := flag.Bool("perturb", false, "print the scores with other settings, and with settings chosen without each system, instead")
-	costly := flag.Bool("cost", false, "print what a line costs instead")
+	var o options
+	flag.StringVar(&o.data, "data", "", "folder with a folder for each system")
+	flag.StringVar(&o.out, "out", "", "folder for the results, a file a system; none are written without it")
+	flag.BoolVar(&o.errors, "errors", false, "print the groups that are wrong")
+	flag.BoolVar(&o.perturbed, "perturb", false, "print the scores with other settings, and with settings chosen without each system, instead")
+	flag.BoolVar(&o.costly, "cost", false, "print what a line costs instead")
 	flag.Parse()
-	if err := run(os.Stdout, *data, *out, *errorsOf, *perturbed, *costly); err != nil {
+	if err := run(os.Stdout, o); err != nil {
 		fmt.Fprintln(os.Stderr, "loghub:", err)
 		os.Exit(1)
 	}
@@ -34,19 +41,19 @@ type system struct {
 	ids, lines, correct []string
 }
 
-func run(w io.Writer, data, out string, showErrors, perturbed, costly bool) error {
-	if data == "" {
+func run(w io.Writer, o options) error {
+	if o.data == "" {
 		return errors.New("-data must name the folder with the systems; see the README")
 	}
-	systems, err := readAll(data)
+	systems, err := readAll(o.data)
 	if err != nil {
 		return err
 	}
-	if costly {
+	if o.costly {
 		cost(w, systems)
 		return nil
 	}
-	if perturbed {
+	if o.perturbed {
 		perturb(w, systems)
 		return nil
 	}
@@ -55,8 +62,8 @@ func run(w io.Writer, data, out string, showErrors, perturbed, costly bool) erro
 	var total, atOnce scores
 	for _, s := range systems {
 		r := mine([]system{s}, logpattern.DefaultSettings())
-		if out != "" {
-			if err := r.write(filepath.Join(out, s.name+".csv"), s.ids); err != nil {
+		if o.out != "" {
+			if err := r.write(filepath.Join(o.out, s.name+".csv"), s.ids); err != nil {
 				return err
 			}
 		}
@@ -64,7 +71,7 @@ func run(w io.Writer, data, out string, showErrors, perturbed, costly bool) erro
 		row(w, s.name, len(s.lines), final, first)
 		add(&total, final)
 		add(&atOnce, first)
-		if showErrors {
+		if o.errors {
 			printErrors(w, s, r)
 		}
 	}

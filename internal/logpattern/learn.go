@@ -152,13 +152,15 @@ func (t *template) slotKey(soft uint64, i int) uint64 {
 func (m *Miner) generalize(t *template) *template {
 	for {
 		softKey := t.softSum() + t.shape
-		names := join(m.soft, softKey, t).members
-		if len(names) < m.settings.DistinctValues {
-			names = covering(t, names)
-		}
-		if len(names) > 1 && t.stands(-1) {
-			t = m.merge(slices.Clone(names))
-			continue
+		if t.stands(-1) {
+			names := join(m.soft, softKey, t).members
+			if len(names) < m.settings.DistinctValues {
+				names = covering(t, names)
+			}
+			if len(names) > 1 {
+				t = m.merge(slices.Clone(names))
+				continue
+			}
 		}
 		var full *slot
 		for i := range t.pieces {
@@ -170,8 +172,11 @@ func (m *Miner) generalize(t *template) *template {
 				}
 				continue
 			}
-			s := join(m.slots, key, t)
-			if n := m.distinct(t, i); full == nil && n > 0 && len(s.members) >= n {
+			n := m.distinct(t, i)
+			if n == 0 {
+				continue
+			}
+			if s := join(m.slots, key, t); full == nil && len(s.members) >= n {
 				full = s
 			}
 		}

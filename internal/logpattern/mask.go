@@ -159,11 +159,14 @@ func (s *scanner) piece(start, end int) int {
 	if tail > head {
 		stop = s.core(head, tail, end)
 	}
-	if stop == tail || stop < tail {
-		s.punctuation(tail, end)
-		return end
+	if stop > tail {
+		return stop
 	}
-	return stop
+	s.punctuation(tail, end)
+	if head == start+2 && line[start:head] == "--" && s.lastIsSecret() {
+		s.assigned = true // an option of a command line
+	}
+	return end
 }
 
 // leads reports whether the punctuation at i is part of what follows: a sign, a path's slash, a decimal point.
@@ -180,65 +183,81 @@ func (s *scanner) leads(i, end int) bool {
 	}
 }
 
-// tally counts the classes of a piece.
+// tally counts the bytes of a piece by class.
 type tally struct {
-	seen                            uint16
-	digits, runs, colons, slashes   int
-	backslashes, letters, dots, hex int
-	// inside is whether every run of digits has letters on both sides; twoDots where ".." stands, or -1.
-	inside      bool
-	firstColon  int
-	firstDigit  int
-	doubledDots int
+	digits, letters, hex, colons, slashes, backslashes, dots, ats int
 }
 
+// The counters of a tally are eight bits each of one number, so that a byte costs one addition.
+const (
+	tallyDigit = 8 * iota
+	tallyLetter
+	tallyHex
+	tallyColon
+	tallySlash
+	tallyBack
+	tallyDot
+	tallyAt
+	// tallyBytes is how many bytes are counted at most.
+	tallyBytes = 255
+)
+
+var tallyStep = func() (t [256]uint64) {
+	for i, class := range classOf {
+		switch {
+		case class&classDigit != 0:
+			t[i] = 1 << tallyDigit
+		case class&classHex != 0:
+			t[i] = 1<<tallyHex | 1<<tallyLetter
+		case class&classOther != 0:
+			t[i] = 1 << tallyLetter
+		case class&classColon != 0:
+			t[i] = 1 << tallyColon
+		case class&classSlash != 0:
+			t[i] = 1 << tallySlash
+		case class&classBack != 0:
+			t[i] = 1 << tallyBack
+		case class&classDot != 0:
+			t[i] = 1 << tallyDot
+		case class&classAt != 0:
+			t[i] = 1 << tallyAt
+		}
+	}
+	return t
+}()
+
 func tallyOf(text string) tally {
-	t := tally{inside: true, firstColon: -1, firstDigit: -1, doubledDots: -1}
+	sum := uint64(0)
+	for i := range min(len(text), tallyBytes) {
+		sum += tallyStep[text[i]]
+	}
+	at := func(shift int) int { return int(sum >> shift & 0xff) }
+	return tally{
+		digits: at(tallyDigit), letters: at(tallyLetter), hex: at(tallyHex), colons: at(tallyColon),
+		slashes: at(tallySlash), backslashes: at(tallyBack), dots: at(tallyDot), ats: at(tallyAt),
+	}
+}
+
+// digitsIn returns where the first digit of a piece stands, and whether its digits are one run with letters on both sides.
+func digitsIn(text string) (first int, runs int, inside bool) {
+	first, inside = -1, true
 	digit := false
 	for i := range len(text) {
 		class := classOf[text[i]]
-		t.seen |= class
-		switch {
-		case class&classDigit != 0:
-			t.digits++
+		if class&classDigit != 0 {
 			if !digit {
-				t.runs++
-				if i == 0 {
-					t.inside = false
-				}
+				runs++
+				inside = inside && i > 0
 			}
-			if t.firstDigit < 0 {
-				t.firstDigit = i
+			if first < 0 {
+				first = i
 			}
-		case class&classLetter != 0:
-			t.letters++
-			if class&classHex != 0 {
-				t.hex++
-			}
-		case class&classColon != 0:
-			if t.firstColon < 0 {
-				t.firstColon = i
-			}
-			t.colons++
-		case class&classSlash != 0:
-			t.slashes++
-		case class&classBack != 0:
-			t.backslashes++
-		case class&classDot != 0:
-			t.dots++
-			if i > 0 && text[i-1] == '.' && t.doubledDots < 0 {
-				t.doubledDots = i - 1
-			}
-		}
-		if digit && class&(classDigit|classLetter|classJoin) == 0 {
-			t.inside = false
+		} else if digit && class&(classLetter|classJoin) == 0 {
+			inside = false
 		}
 		digit = class&classDigit != 0
 	}
-	if digit {
-		t.inside = false
-	}
-	return t
+	return first, runs, inside && !digit
 }
 
 // core takes a piece without the punctuation around it. It returns where it ends: end, or further on where a unit or a date
@@ -246,40 +265,61 @@ func tallyOf(text string) tally {
 func (s *scanner) core(start, end, limit int) int {
 	text := s.line[start:end]
 	t := tallyOf(text)
+	if t.dots > 1 {
+		if at := strings.Index(text, ".."); at >= 0 {
+			return s.leader(start, start+at, end, limit)
+		}
+	}
 	switch {
-	case t.doubledDots >= 0:
-		// A leader: "enabled......1".
-		after := start + t.doubledDots
-		s.core(start, after, after)
-		rest := after
-		for rest < end && s.line[rest] == '.' {
-			rest++
-		}
-		s.punctuation(after, rest)
-		if rest < end {
-			s.core(rest, end, limit)
-		}
-		return end
 	case t.digits == 0:
 		return s.withoutDigits(start, end, t)
-	case t.letters == 0 && t.seen&classHigh == 0:
+	case t.letters == 0 && isASCII(text):
 		s.addValue(start, s.sized(start, end, limit))
 		return int(s.tokens[len(s.tokens)-1].end)
-	case t.seen&classAt != 0 || t.backslashes > 0:
+	case t.ats > 0 || t.backslashes > 0:
 		s.addValue(start, end)
+		return end
 	case t.colons > 0:
 		s.pair(start, end, t)
-	case t.slashes > 0 || t.firstDigit == 0 || isHex(text, t):
+		return end
+	case t.slashes > 0 || classOf[text[0]]&classDigit != 0 || isHex(text, t) || t.digits > nameDigits && t.letters+t.digits < len(text):
 		s.addValue(start, end)
-	case t.inside && t.digits <= nameDigits && t.runs == 1 && len(text) < 2*longWord && !isKey(text):
+		return end
+	}
+	first, runs, inside := digitsIn(text)
+	switch {
+	case inside && t.digits <= nameDigits && runs == 1 && len(text) < 2*longWord && !isKey(text):
 		// A digit within a name, as in jk2_init, is part of the name.
 		s.addText(start, end, s.softUnlessFirst())
-	case len(text) < longWord && t.runs == 1 && t.letters+t.digits == len(text) && t.firstDigit == t.letters:
+	case len(text) < longWord && runs == 1 && t.letters+t.digits == len(text) && first == t.letters:
 		// A numbered name, as in node17.
-		keep := start + t.firstDigit
+		keep := start + first
 		s.add(start, end, keep, s.softUnlessFirst(), hashOf(s.line[start:keep])^wildHash)
 	default:
 		s.addValue(start, end)
+	}
+	return end
+}
+
+func isASCII(text string) bool {
+	for i := range len(text) {
+		if classOf[text[i]]&classHigh != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// leader takes a piece with dots that lead the eye, as in "enabled......1".
+func (s *scanner) leader(start, dots, end, limit int) int {
+	s.core(start, dots, dots)
+	rest := dots
+	for rest < end && s.line[rest] == '.' {
+		rest++
+	}
+	s.punctuation(dots, rest)
+	if rest < end {
+		s.core(rest, end, limit)
 	}
 	return end
 }
@@ -315,20 +355,30 @@ func (s *scanner) sized(start, end, limit int) int {
 
 // pair takes a piece with a colon and digits: a key with its value, or one value such as an address.
 func (s *scanner) pair(start, end int, t tally) {
-	left := s.line[start : start+t.firstColon]
-	l := tallyOf(left)
+	colon := start + strings.IndexByte(s.line[start:end], ':')
+	left := s.line[start:colon]
 	if isSource(left) {
 		// A place in the code, as in main.go:17, tells messages apart.
-		s.addText(start, start+t.firstColon, word)
-		s.colonRest(start+t.firstColon, end)
+		s.addText(start, colon, word)
+		s.colonRest(colon, end)
 		return
 	}
-	if t.colons >= 3 && t.hex == t.letters || l.digits > 0 || l.seen&^(classPlain|classDash) != 0 || len(left) < 2 {
+	if t.colons >= 3 && t.hex == t.letters || len(left) < 2 || !isKeyName(left) {
 		s.addValue(start, end)
 		return
 	}
-	s.addText(start, start+t.firstColon, word)
-	s.colonRest(start+t.firstColon, end)
+	s.addText(start, colon, word)
+	s.colonRest(colon, end)
+}
+
+// isKeyName reports whether a text is of letters and what joins them.
+func isKeyName(text string) bool {
+	for i := range len(text) {
+		if classOf[text[i]]&^(classPlain|classDash) != 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // colonRest takes the colons at the start of a rest and what follows.
@@ -350,16 +400,17 @@ func (s *scanner) colonRest(start, end int) {
 func (s *scanner) withoutDigits(start, end int, t tally) int {
 	text := s.line[start:end]
 	switch {
-	case t.colons > 0 && t.seen&classAt == 0:
-		if t.firstColon == 1 && t.backslashes+t.slashes > 0 {
+	case t.colons > 0 && t.ats == 0:
+		colon := start + strings.IndexByte(text, ':')
+		if colon == start+1 && t.backslashes+t.slashes > 0 {
 			s.addValue(start, end) // a drive's letter
 			return end
 		}
-		if t.firstColon > 0 {
-			s.piece(start, start+t.firstColon)
+		if colon > start {
+			s.piece(start, colon)
 		}
-		s.colonRest(start+t.firstColon, end)
-	case t.seen&classAt != 0 || (text[0] == '/' || text[0] == '.') && len(text) > 1 || t.slashes > 1 || t.slashes == 1 && t.dots > 0 || t.backslashes > 1:
+		s.colonRest(colon, end)
+	case t.ats > 0 || (text[0] == '/' || text[0] == '.') && len(text) > 1 || t.slashes > 1 || t.slashes == 1 && t.dots > 0 || t.backslashes > 1:
 		s.addValue(start, end)
 	case (t.dots > 0 || t.backslashes > 0 || t.slashes > 0) && !isFailure(text):
 		s.addText(start, end, s.softUnlessFirst())

@@ -58,16 +58,141 @@ func TestSecretsNeverShow(t *testing.T) {
 		"X-Api-Key: %s",
 		"access_token=%s&x=1",
 		"secret-token %s1 was refused",
+		"Cookie: session=%s; lang=en; other=%s",
+		"Authorization: Digest username=\"x\", response=\"%s\"",
+		`map[Authorization:[Bearer %s] Host:[x]]`,
+		"mysqldump --password %s --all",
+		`{"headers":{"Set-Cookie":"a=%s; Path=/"},"n":1}`,
+		`password="%s and a cut`,
 	} {
 		for _, secret := range []string{"hunter2", "correcthorse", "s3cr.et/x+y", "eyJhbGciOiJI.eyJzdWIiOiIx.SflKxwRJSM"} {
-			assert.NotContains(t, templateOf(fmt.Sprintf(line, secret)), secret, "%s", line)
+			assert.NotContains(t, templateOf(strings.ReplaceAll(line, "%s", secret)), secret, "%s", line)
 		}
 	}
 	for _, secret := range []string{"AKIAIOSFODNN7EXAMPLE", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjMifQ.SflKxwRJSMeKKF2QT4fwp", "ghp_16C7e42F292c6912E7710c838347Ae178B4a"} {
 		assert.NotContains(t, templateOf("got "+secret+" here"), secret)
 	}
 	assert.Equal(t, `password="<*>" ok`, templateOf(`password="my long pass phrase" ok`))
+	assert.NotContains(t, templateOf(`password="my long pass`), "long", "cut off before the quote")
+	assert.Equal(t, `{"Authorization":"<*>","n":<*>}`, templateOf(`{"Authorization":"Bearer a b","n":1}`))
 	assert.Equal(t, "Failed password for root", templateOf("Failed password for root"))
+}
+
+func TestBudgets(t *testing.T) {
+	m := New(Settings{MaxBytes: 64, MaxTokens: 4, MaxTemplates: 100})
+	p, _ := m.Match(strings.Repeat("x", 1<<20), 1)
+	assert.LessOrEqual(t, len(p.Template), 64+len(Wildcard)+1)
+	assert.Equal(t, Stats{Lines: 1, Truncated: 1, New: 1}, m.Stats())
+	p, _ = m.Match("a b c d e f g", 1)
+	assert.Equal(t, "a b c d <*>", p.Template)
+	assert.EqualValues(t, 2, m.Stats().Truncated)
+	p, _ = m.Match("a b c d", 1)
+	assert.Equal(t, "a b c d", p.Template)
+	p, _ = m.Match("bad \xff\xfe bytes", 1)
+	assert.Equal(t, "bad \uFFFD bytes", p.Template)
+	assert.EqualValues(t, 1, m.Stats().InvalidUTF8)
+	for _, junk := range []string{"\x00\x01\x02\x03abc", "\xff\x00\x80\x81", "\x00\x01\x02\x03abc"} {
+		p, _ = m.Match(junk, 1)
+		assert.Equal(t, "<binary>", p.Template)
+	}
+	assert.EqualValues(t, 3, m.Stats().Binary)
+	assert.EqualValues(t, 3, p.Count)
+	p, _ = New(DefaultSettings()).Match(strings.Repeat(`{"a":[`, 100_000), 1)
+	assert.LessOrEqual(t, len(p.Template), DefaultSettings().MaxBytes*2)
+	assert.Equal(t, "red <*> blue", templateOf("\x1b[31mred\x1b[0m 7 \x1b[1;34mblue\x1b[0m"))
+}
+
+func TestLeastRecentlySeenMakeRoom(t *testing.T) {
+	m := New(Settings{MaxTemplates: 32})
+	for i := range 1000 {
+		m.Match("the one that stays", int64(i+1))
+		m.Match(fmt.Sprintf("only%s once%s here%s", spelled(i), spelled(i), spelled(i)), int64(i+1))
+		require.LessOrEqual(t, m.Len(), 32)
+	}
+	assert.Positive(t, m.Stats().Evicted)
+	p, novelty := m.Match("the one that stays", 1001)
+	assert.Equal(t, KnownPattern, novelty)
+	assert.EqualValues(t, 1001, p.Count)
+	assert.Less(t, len(m.slots)+len(m.soft)+len(m.masks)+len(m.lists)+len(m.byID), 32*8, "the indices have no more than the templates")
+}
+
+// spelled returns a number in letters.
+func spelled(i int) string {
+	var b []byte
+	for ; i > 0; i /= 10 {
+		b = append(b, "abcdefghij"[i%10])
+	}
+	return string(b)
+}
+
+func TestManyWordsAlone(t *testing.T) {
+	// Lines of one word have nothing in common: no place of theirs may cost more with their number.
+	m := New(Settings{MaxTemplates: 20_000})
+	for i := range 60_000 {
+		m.Match(spelled(i+1), 1)
+	}
+	assert.LessOrEqual(t, m.Len(), 20_000)
+}
+
+func TestLists(t *testing.T) {
+	m := New(DefaultSettings())
+	for _, l := range []string{"lost blocks 1, 2, 3 of disk", "lost blocks 4 of disk", "lost blocks 5, 6 of disk", "lost blocks 7, 8, 9, 10 of disk"} {
+		m.Match(l, 1)
+	}
+	require.Equal(t, 1, m.Len())
+	assert.Equal(t, "lost blocks <*> of disk", m.Patterns()[0].Template)
+	assert.EqualValues(t, 4, m.Patterns()[0].Count)
+	n, err := Decode(m.AppendState(nil), DefaultSettings())
+	require.NoError(t, err)
+	_, novelty := n.Match("lost blocks 1, 2, 3, 4, 5, 6 of disk", 1)
+	assert.NotEqual(t, NewPattern, novelty)
+	assert.Equal(t, 1, n.Len())
+}
+
+func TestSettings(t *testing.T) {
+	distinct := func(s Settings, format string) int {
+		m := New(s)
+		for i := range 40 {
+			m.Match(fmt.Sprintf(format, "x"+spelled(i+1)), 1)
+			if m.Stats().Generalized > 0 {
+				return i + 1
+			}
+		}
+		return 0
+	}
+	assert.Equal(t, 3, distinct(Settings{}, "session of user=%s is open"))
+	assert.Equal(t, 7, distinct(Settings{DistinctValues: 7}, "session of user=%s is open"))
+	assert.Equal(t, 5, distinct(Settings{}, "session %s open again"))
+	assert.Equal(t, 9, distinct(Settings{DistinctWords: 9}, "session %s open again"))
+	assert.Equal(t, 16, distinct(Settings{}, "%s is open again"))
+	assert.Equal(t, 4, distinct(Settings{DistinctSubjects: 4}, "%s is open again"))
+
+	m := New(Settings{MaxAliases: 2, MaxPatternAliases: 1})
+	var ids []ID
+	for i := range 8 {
+		p, _ := m.Match("user="+spelled(i+1)+" is open", 1)
+		ids = append(ids, p.ID)
+	}
+	assert.Len(t, m.Patterns()[0].Aliases, 1)
+	assert.Equal(t, ids[0], m.Resolve(ids[0]), "the oldest alias is forgotten")
+	assert.Equal(t, m.Patterns()[0].ID, m.Resolve(ids[1]))
+	assert.Equal(t, DefaultSettings(), Settings{}.bounded())
+	assert.Equal(t, 128, Settings{MaxTokens: 1000}.bounded().MaxTokens)
+}
+
+func TestMatchDoesNotAllocate(t *testing.T) {
+	m := New(DefaultSettings())
+	lines := sampleLines(100)
+	for range 2 {
+		for _, l := range lines {
+			m.Match(l, 1)
+		}
+	}
+	assert.Zero(t, testing.AllocsPerRun(10, func() {
+		for _, l := range lines {
+			m.Match(l, 2)
+		}
+	}))
 }
 
 func TestWordsBecomeValues(t *testing.T) {

@@ -18,21 +18,49 @@ func (s *scanner) secret(start, end int) int {
 	if !scheme && !s.lastIsSecret() {
 		return 0
 	}
-	if s.line[start] != '"' && start > 0 {
-		if q := s.line[start-1]; q == '"' || q == '\'' || q == '`' {
-			// All that is in quotes belongs to it, whatever it is.
-			if at := strings.IndexByte(s.line[end:], q); at > 0 {
-				end += at
-			}
-		}
-	}
+	end = s.secretEnd(start, end, scheme)
 	if isScheme(s.line[start:end]) {
 		s.addText(start, end, word)
 		s.scheme, s.assigned = true, true
 	} else {
 		s.addValue(start, end)
+		if end < len(s.line) && s.line[end] == '=' {
+			// A pair within the secret: its value is one too.
+			s.scheme, s.assigned = true, true
+		}
 	}
 	return end
+}
+
+// secretEnd returns where a secret ends whose first chunk is given: with the quote or the bracket that it is in, however
+// many words it has, and with the line for a header of credentials.
+func (s *scanner) secretEnd(start, end int, scheme bool) int {
+	stop := byte(0)
+	if start > 0 {
+		switch c := s.line[start-1]; c {
+		case '"', '\'', '`':
+			stop = c
+		case '[':
+			stop = ']'
+		}
+	}
+	if stop == 0 && (scheme || !namesHeader(s.line[s.tokens[len(s.tokens)-1].start:s.tokens[len(s.tokens)-1].end])) {
+		return end
+	}
+	if stop != 0 {
+		if at := strings.IndexByte(s.line[end:], stop); at >= 0 {
+			return end + at
+		}
+	}
+	if at := strings.IndexByte(s.line[end:], '\n'); at >= 0 {
+		return end + at
+	}
+	return len(s.line)
+}
+
+// namesHeader reports whether a secret is a header that has several words: credentials or cookies.
+func namesHeader(name string) bool {
+	return len(name) >= len("cookie") && (strings.EqualFold(name[len(name)-len("cookie"):], "cookie") || len(name) >= len("authorization") && strings.EqualFold(name[len(name)-len("authorization"):], "authorization"))
 }
 
 // isScheme reports whether a word is a scheme of authentication, which the secret follows.
