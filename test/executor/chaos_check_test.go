@@ -1,6 +1,8 @@
 package executor
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -65,6 +67,15 @@ func (t *tally) String() string {
 	fmt.Fprintf(&b, "\nwebhooks: %d messages, %d actions asked for, %d faults injected\n", t.messages, t.asked, t.hookFaults)
 	fmt.Fprintf(&b, "duplicate effects %d, actions over budget %d, lost intents and notifications %d, intents without an end %d", t.duplicates, t.overBudget, t.lost, t.open)
 	return b.String()
+}
+
+// actions are those of the steps of the playbooks.
+var actions = map[string][]string{"restart": {"rollout_restart"}, "scale": {"scale"}, "ladder": {"rollout_restart", "scale"}, "ask": {"redeploy"}}
+
+// idempotencyKey is the mark of an intent on an object. Of steps that cannot be taken back no receipt is kept that has it.
+func idempotencyKey(intent, action, uid string) string {
+	sum := sha256.Sum256([]byte(intent + "/" + action + "/" + uid))
+	return hex.EncodeToString(sum[:16])
 }
 
 // stored is what of an incident's record in storage the check needs.
@@ -144,8 +155,10 @@ func (c *chaos) untold(r *replica) []string {
 		if d.Reason == "not_leading" {
 			continue // the leader tells
 		}
-		// What a webhook is asked for is the news that it has started; it may have been withdrawn before it was sent.
-		withdrawn := func(later decision) bool { return later.Intent == d.Intent && later.Outcome == "skipped" }
+		// What a webhook is asked for is the news that it has started; it may have been withdrawn before the webhook took it.
+		withdrawn := func(later decision) bool {
+			return later.Intent == d.Intent && (later.Outcome == "skipped" || later.Outcome == "inconclusive")
+		}
 		if d.Playbook == "ask" && d.Outcome == "started" && slices.ContainsFunc(r.decisions[i:], withdrawn) {
 			continue
 		}
@@ -185,6 +198,10 @@ func (c *chaos) check() tally {
 		calls: len(c.stage.Proxy.Reached.Requests()), writes: len(c.stage.Proxy.Reached.Writes()), faults: c.stage.Proxy.Injected(),
 		messages: c.stage.Hook.Attempts(), outcomes: map[string]int{},
 	}
+	uids := map[string]string{}
+	for _, d := range c.targets {
+		uids["Deployment "+d.Namespace+"/"+d.Name] = string(d.UID)
+	}
 	effects, undone := c.effects("paramedic.io/intent"), c.effects("paramedic.io/undone")
 	sum.effects, sum.undone = len(effects), len(undone)
 	for key, requests := range effects {
@@ -199,7 +216,7 @@ func (c *chaos) check() tally {
 			t.Errorf("undo of %s: %d times: %v", key, len(requests), requests)
 		}
 	}
-	explained := map[string]bool{}
+	explained, all := map[string]bool{}, map[string]string{} // the plays of each incident, for people
 	for _, r := range c.replicas {
 		known := map[string]bool{}
 		for _, s := range r.read() {
@@ -213,6 +230,11 @@ func (c *chaos) check() tally {
 				if !terminal(string(p.Outcome)) {
 					sum.open++
 					t.Errorf("%s, %s, %s of %s: it is still %s", c.name, r.name, name, s.ID, p.Outcome)
+				}
+				all[s.ID] += fmt.Sprintf(" %s: %s: %+v", r.name, name, p)
+				for _, d := range p.Done {
+					intent := playbook.IntentID(s.ID, name, p.Target, p.Occurrence, d.Step)
+					explained[idempotencyKey(intent, actions[name][d.Step], uids[d.Target])] = true
 				}
 				for _, d := range doneOf(&p) {
 					explained[d.key] = true
@@ -235,7 +257,15 @@ func (c *chaos) check() tally {
 		}
 	}
 	for key, requests := range effects {
-		assert.True(t, explained[key], "%v does not come from an intent: %s", requests, requests[0].Body)
+		if !explained[key] {
+			var incident string
+			for id := range all {
+				if strings.Contains(string(requests[0].Body), `"`+id+`"`) {
+					incident = id
+				}
+			}
+			t.Errorf("%v does not come from an intent: %s; there are%s", requests, requests[0].Body, all[incident])
+		}
 	}
 	for _, news := range c.unknown() {
 		sum.lost++
