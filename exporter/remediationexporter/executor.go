@@ -136,7 +136,6 @@ func (e *remediationExporter) apply(ctx context.Context, ref playbook.Ref, play 
 	defer cancel()
 	var receipt kubeaction.Receipt
 	if err == nil {
-		ctx := kubeaction.WithPermit(ctx, &permit{e: e, ref: ref})
 		receipt, err = e.reserved(ctx, ref, play, plan, e.cluster.Apply)
 	}
 	e.mu.Lock()

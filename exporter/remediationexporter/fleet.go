@@ -33,15 +33,17 @@ type applyFunc func(context.Context, kubeaction.Plan) (kubeaction.Receipt, error
 func (e *remediationExporter) reserved(
 	ctx context.Context, ref playbook.Ref, play *playbook.Play, plan *kubeaction.Plan, apply applyFunc,
 ) (kubeaction.Receipt, error) {
+	// A permit lets finish what was begun, and reserving begins nothing: the action has one of its own.
+	acting := kubeaction.WithPermit(ctx, &permit{e: e, ref: ref})
 	if e.fleet == nil {
-		return apply(ctx, *plan)
+		return apply(acting, *plan)
 	}
 	b := e.cfg.Budget
 	cooldown := e.bookOf(ref.Playbook).cfg.Cooldown
 	if ref.Step > 0 {
 		cooldown = 0 // the steps of one playbook follow each other
 	}
-	out, err := e.fleet.Reserve(ctx, kubeaction.Claim{
+	out, err := e.fleet.Reserve(kubeaction.WithPermit(ctx, &permit{e: e, ref: ref}), kubeaction.Claim{
 		Key: plan.Key, Locks: plan.Locks, Class: plan.Class, Namespace: plan.Target.Namespace, Weight: plan.Weight,
 		Lease: min(time.Until(play.Deadline), e.window()), Cooldown: min(cooldown, e.window()),
 		Limits: kubeaction.Limits{Window: min(b.Window, e.window()), Total: b.MaxActions, Class: b.MaxActions, Weight: maxWeight},
@@ -52,15 +54,16 @@ func (e *remediationExporter) reserved(
 	case out.Verdict == kubeaction.Busy:
 		return kubeaction.Receipt{}, fmt.Errorf("%w: %s", errHeld, out.Detail)
 	case out.Verdict == kubeaction.AlreadyDone:
-		return e.alreadyDone(ctx, ref, play, plan)
+		return e.alreadyDone(acting, ref, play, plan)
 	case out.Act():
 	default:
 		return kubeaction.Receipt{}, fmt.Errorf("%w: %w", errUnbegun, &kubeaction.Refusal{Reason: kubeaction.Reason(out.Verdict), Detail: out.Detail})
 	}
-	receipt, err := apply(ctx, *plan)
+	receipt, err := apply(acting, *plan)
 	// Whatever has happened to the step's own time, the others must know what became of it.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 	defer cancel()
+	ctx = kubeaction.WithPermit(ctx, &permit{e: e, ref: ref, telling: true})
 	var refusal *kubeaction.Refusal
 	var halted *kubeaction.Halted
 	var told error

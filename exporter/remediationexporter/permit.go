@@ -19,8 +19,10 @@ type permit struct {
 	e   *remediationExporter
 	ref playbook.Ref
 	// undo permits what takes back; only the kill switch and leadership stand against it.
-	undo  bool
-	begun atomic.Bool
+	undo bool
+	// telling permits what tells other replicas what became of an action: only the kill switch stands against it.
+	telling bool
+	begun   atomic.Bool
 }
 
 // Allow implements kubeaction.Permit.
@@ -35,6 +37,8 @@ func (p *permit) Allow(ctx context.Context, request kubeaction.Request) error {
 	switch {
 	case w.Paused != "":
 		return fmt.Errorf("%w: automation is paused by %s", errWithdrawn, w.Paused)
+	case p.telling:
+		return nil
 	case request.Restoring && !p.undo:
 		// A step that stopped half-way puts back what it did, whatever has become of the intent.
 		return nil
