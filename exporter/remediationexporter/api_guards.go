@@ -1,6 +1,7 @@
 package remediationexporter
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -85,7 +86,8 @@ func (a *api) paused(*call) (any, error) {
 	return a.e.pauseView(), nil
 }
 
-// pause throws the kill switch. A second pause changes nothing.
+// pause throws the kill switch. A second pause changes nothing. It holds at once, whether it can be stored or not; what could not
+// is stored with whatever is next.
 func (a *api) pause(c *call) (any, error) {
 	if err := a.operator(c); err != nil {
 		return nil, err
@@ -96,16 +98,16 @@ func (a *api) pause(c *call) (any, error) {
 	if err := c.read(&body); err != nil {
 		return nil, err
 	}
-	var out pauseView
-	err := a.e.transact(c.Context(), func(now time.Time) error {
-		if a.e.pause == nil {
-			a.e.setPause(&pauseState{By: c.by, At: now.UTC(), Reason: plainText(body.Reason, maxComment)})
-			a.e.lookFor(c.by, now)
-		}
-		out = a.e.pauseView()
-		return nil
-	})
-	return out, err
+	a.e.mu.Lock()
+	now := time.Now()
+	a.e.look(now)
+	if a.e.pause == nil {
+		a.e.setPause(&pauseState{By: c.by, At: now.UTC(), Reason: plainText(body.Reason, maxComment)})
+		a.e.lookFor(c.by, now)
+	}
+	out := a.e.pauseView()
+	a.e.settleAndUnlock(context.WithoutCancel(c.Context()))
+	return out, nil
 }
 
 // resume releases the kill switch of the api; the others stay as they are.

@@ -399,6 +399,30 @@ func TestPauseSurvivesARestart(t *testing.T) {
 	})
 }
 
+// TestPauseWithoutStorage throws the kill switch while storage fails: it holds at once, and is stored as soon as that works again.
+func TestPauseWithoutStorage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "shop")
+		r.durable(&memoryStorage{data: map[string][]byte{}})
+		r.playbook("restart", "shop", nil)
+		r.withAPI(false, nil)
+		r.start()
+		r.disk.setFail(true)
+		assert.Equal(t, 200, r.ask("ann", "POST", "/v1/pause", "").status)
+		assert.Equal(t, true, r.ask("ann", "GET", "/v1/pause", "").body["paused"])
+		r.disk.setFail(false)
+		r.must(opened("i-1"))
+		synctest.Wait()
+		assert.Empty(t, actions(r.hooks["shop"]), "no call was made")
+		assert.Contains(t, r.disk.copy().data, pauseKey)
+		r.disk.setFail(true)
+		assert.Equal(t, 503, r.ask("ann", "DELETE", "/v1/pause", "").status)
+		assert.Equal(t, true, r.ask("ann", "GET", "/v1/pause", "").body["paused"], "what cannot be stored ends no pause")
+		r.disk.setFail(false)
+		r.stop()
+	})
+}
+
 func TestPauseThatCannotBeReadStays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, "shop")
