@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"math/rand/v2"
 
 	"github.com/paramedic-otel/paramedic/internal/logpattern"
 )
@@ -13,11 +14,11 @@ type trial struct {
 	scores   []scores
 }
 
-// perturb prints how the averages move when a setting is moved, and what choosing the settings on all systems but one gives
-// on that one.
+// perturb prints how the averages move when a setting is moved, what choosing the settings on all systems but one gives on
+// that one, and what other orders of the lines give.
 func perturb(w io.Writer, systems []system) {
 	var trials []trial
-	for _, words := range []int{3, 4, 5, 6, 8, 12} {
+	for _, words := range []int{4, 5, 6, 8} {
 		for _, values := range []int{2, 3, 4, 5} {
 			for _, subjects := range []int{8, 16, 32} {
 				t := trial{settings: logpattern.DefaultSettings()}
@@ -55,6 +56,33 @@ func perturb(w io.Writer, systems []system) {
 	}
 	n := float64(len(systems))
 	fmt.Fprintf(w, "| average | | | | %.3f | %.3f |\n", ga/n, fga/n)
+	fmt.Fprintln(w, "\n| lines in another order | GA | FGA |")
+	fmt.Fprintln(w, "|---|---|---|")
+	for seed := range uint64(shuffles) {
+		t := trial{}
+		for _, s := range systems {
+			s = shuffled(s, seed)
+			r := mine([]system{s}, logpattern.DefaultSettings())
+			t.scores = append(t.scores, score(r.final, r.templates, s.correct))
+		}
+		ga, fga, _ := t.average(-1)
+		fmt.Fprintf(w, "| seed %d | %.3f | %.3f |\n", seed, ga, fga)
+	}
+}
+
+// shuffles is how many other orders are tried.
+const shuffles = 5
+
+// shuffled returns a system with its lines in another order.
+func shuffled(s system, seed uint64) system {
+	order := rand.New(rand.NewPCG(seed, 5)).Perm(len(s.lines))
+	out := system{name: s.name}
+	for _, i := range order {
+		out.ids = append(out.ids, s.ids[i])
+		out.lines = append(out.lines, s.lines[i])
+		out.correct = append(out.correct, s.correct[i])
+	}
+	return out
 }
 
 // average returns the average scores of all systems but one, and the worst grouping accuracy among them.

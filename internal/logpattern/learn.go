@@ -3,6 +3,7 @@ package logpattern
 import (
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // learn takes in a new template, and merges it with those that differ from it only where values stand.
@@ -62,6 +63,7 @@ func (m *Miner) remove(t *template) {
 	}
 	soft := t.softSum() + t.shape
 	leave(m.soft, soft, t)
+	leave(m.slots, t.jointKey, t)
 	for i := range t.pieces {
 		if t.pieces[i].kind != word {
 			continue
@@ -180,10 +182,14 @@ func (m *Miner) generalize(t *template) *template {
 				full = s
 			}
 		}
-		if full == nil {
+		parts := m.joint(t, softKey)
+		if full != nil {
+			parts = full.members
+		}
+		if len(parts) < 2 {
 			return t
 		}
-		t = m.merge(slices.Clone(full.members))
+		t = m.merge(slices.Clone(parts))
 	}
 }
 
@@ -214,18 +220,37 @@ func (m *Miner) distinct(t *template, i int) int {
 	if !t.stands(i) {
 		return 0
 	}
-	before := strings.TrimRight(t.pieces[i].before, " ")
 	switch {
-	case before != "" && strings.IndexByte("=:\"'`([{<", before[len(before)-1]) >= 0:
+	case t.isExpected(i):
 		return m.settings.DistinctValues
 	case i == 0:
 		// What a message starts with is mostly what it is about.
 		return m.settings.DistinctSubjects
-	case before == "" && announces(t.pieces[i-1].text):
-		return m.settings.DistinctValues
 	default:
 		return m.settings.DistinctWords
 	}
+}
+
+// isExpected reports whether a value is to be expected at a place. Words in capitals, such as NEW and RUNNING, are states
+// that a program gave names to, and not expected.
+func (t *template) isExpected(i int) bool {
+	if isCapitals(t.pieces[i].text) {
+		return false
+	}
+	before := strings.TrimRight(t.pieces[i].before, " ")
+	if before == "" {
+		return i > 0 && announces(t.pieces[i-1].text)
+	}
+	return strings.IndexByte("=:\"'`([{<", before[len(before)-1]) >= 0
+}
+
+func isCapitals(text string) bool {
+	for i := range len(text) {
+		if c := text[i]; c >= 'a' && c <= 'z' || c >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return len(text) > 1
 }
 
 // announces reports whether the word before a place lets expect a value there: a preposition, or the word for who acts.
@@ -241,13 +266,27 @@ func announces(before string) bool {
 // stands reports whether enough of a template's text is left when one more of its tokens, or none where place is below 0,
 // becomes a wildcard: two words, or one that is not alone with what varies.
 func (t *template) stands(place int) bool {
-	words := 0
-	for i := range t.pieces {
-		if i != place && (t.pieces[i].kind == word || t.pieces[i].kind == fixed) && len(t.pieces[i].text) > 1 {
-			words++
-		}
+	words := t.words()
+	if place >= 0 && t.isWord(place) {
+		words--
 	}
 	return words >= minWords
+}
+
+// words is how many words a template has.
+func (t *template) words() int {
+	n := 0
+	for i := range t.pieces {
+		if t.isWord(i) {
+			n++
+		}
+	}
+	return n
+}
+
+func (t *template) isWord(i int) bool {
+	p := &t.pieces[i]
+	return (p.kind == word || p.kind == fixed) && len(p.text) > 1
 }
 
 // minWords is how many words a template keeps.

@@ -26,8 +26,14 @@ func (s *scanner) chunk(start, end int, seen uint16) int {
 	case seen&^classPlain == 0 && seen&classLetter != 0:
 		return s.plain(start, end)
 	case seen&(classLetter|classDigit|classHigh|classJoin) == 0 && seen&classSlash == 0:
+		if end == start+1 && first&classDash != 0 && start > 0 && s.line[start-1] == '=' {
+			s.addValue(start, end) // a value that is missing
+			return end
+		}
 		s.punctuation(start, end)
 		return end
+	case seen&classHigh != 0 && seen&classDigit != 0:
+		return s.mixed(start, end)
 	case seen&^classNumber == 0 && (first&classDigit != 0 || first&classDash != 0 && classOf[s.line[min(start+1, end-1)]]&classDigit != 0):
 		tail := end
 		for classOf[s.line[tail-1]]&(classColon|classDot) != 0 {
@@ -62,6 +68,24 @@ func (s *scanner) chunk(start, end int, seen uint16) int {
 		}
 	}
 	return s.piece(start, end)
+}
+
+// mixed takes a chunk of a script that may have no spaces, with digits: each run of digits is a value.
+func (s *scanner) mixed(start, end int) int {
+	for start < end {
+		digit := classOf[s.line[start]]&classDigit != 0
+		next := start
+		for next < end && (classOf[s.line[next]]&classDigit != 0) == digit {
+			next++
+		}
+		if digit {
+			s.addValue(start, next)
+		} else {
+			s.piece(start, next)
+		}
+		start = next
+	}
+	return end
 }
 
 // plain takes a word of letters.
@@ -332,7 +356,8 @@ func isHex(text string, t tally) bool {
 	return false
 }
 
-// sized returns the end of a number with the unit of a size behind it, as in "5.2 KB": such units change with the number.
+// sized returns the end of a number with the unit of a size behind it, as in "5.2 KB", or of a time of
+// twelve hours: such units change with the number.
 func (s *scanner) sized(start, end, limit int) int {
 	if end != limit || end+2 >= len(s.line) || s.line[end] != ' ' {
 		return end
@@ -346,6 +371,11 @@ func (s *scanner) sized(start, end, limit int) int {
 		return end
 	}
 	switch rest[:n] {
+	case "AM", "PM", "am", "pm":
+		if strings.IndexByte(s.line[start:end], ':') > 0 {
+			return end + 1 + n
+		}
+		return end
 	case "B", "KB", "MB", "GB", "TB", "PB", "kB", "KiB", "MiB", "GiB", "TiB", "PiB":
 		return end + 1 + n
 	default:

@@ -107,8 +107,10 @@ type template struct {
 	// tail is whether more followed, which the template does not have.
 	tail bool
 	// list is whether a wildcard may stand for a list of values; listKey is the template's key in Miner.lists, or 0.
-	list       bool
-	listKey    uint64
+	list    bool
+	listKey uint64
+	// jointKey is the template's key in Miner.slots for values that vary together, or 0.
+	jointKey   uint64
 	shape, sum uint64
 	// places are those of the wildcards.
 	places mask

@@ -40,6 +40,11 @@ func TestTemplates(t *testing.T) {
 		`{"level":"error","code":17,"at":[1,2]}`:  `{"level":"error","code":<*>,"at":[<*>,<*>]}`,
 		"host () is gone":                         "host (<*>) is gone",
 		"enabled......1":                          "enabled......<*>",
+		"at 1:02:03 PM on 4 PM":                   "at <*> on <*> PM",
+		"uid=- tty=5":                             "uid=<*> tty=<*>",
+		"用户123登录":                                 "用户<*>登录",
+		"main.go:17 failed":                       "main.go:<*> failed",
+		"took 1,234 ms":                           "took <*>,<*> ms",
 		"  many   spaces\there  ":                 "many spaces here",
 	} {
 		assert.Equal(t, want, templateOf(line), "%q", line)
