@@ -249,6 +249,10 @@ func TestNothingActs(t *testing.T) {
 			edit:  func(p *PlaybookConfig) { p.Modes = map[Criticality]Mode{"critical": "observe"} },
 			event: critical, want: []string{"planned", "proposed"},
 		},
+		"unknown tier": {
+			edit: func(p *PlaybookConfig) { p.Modes = map[Criticality]Mode{"unknown": "approve"} },
+			want: []string{"planned", "awaiting_approval"},
+		},
 		"no telemetry": {event: unknown, want: []string{"skipped/frozen"}},
 		"old event": {
 			event: event("i-1", 1, semconv.EventIncidentOpened, -30*365*24*time.Hour), want: []string{"skipped/frozen"},

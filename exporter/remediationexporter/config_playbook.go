@@ -212,8 +212,8 @@ func (c *PlaybookConfig) Validate() error {
 		errs = append(errs, fmt.Errorf("when: %w", err))
 	}
 	for _, tier := range slices.Sorted(maps.Keys(c.Modes)) {
-		if !slices.Contains(criticalities, tier) {
-			errs = append(errs, fmt.Errorf("modes: criticality must be critical, high, medium or low, got %.80q", tier))
+		if !slices.Contains(criticalities, tier) && tier != playbook.UnknownTier {
+			errs = append(errs, fmt.Errorf("modes: criticality must be critical, high, medium, low or unknown, got %.80q", tier))
 		}
 	}
 	for i, kind := range c.CauseKinds {

@@ -22,6 +22,9 @@ func (l *Ledger) Decide(playbook string, o Observation, now time.Time) (c Change
 		Orders: o.Orders,
 	}
 	step := rule.Steps[0]
+	if !step.Planned {
+		p.Mode = rule.lastMode(o.Criticality)
+	}
 	p.begin(step, now)
 	p.EventDeadline = p.At.Add(step.Within)
 	outcome := Pending
@@ -101,7 +104,7 @@ func (l *Ledger) Admit(ref Ref, plan *Plan, now time.Time) (changes []Change, ok
 	}
 	p.Plan = plan
 	p.Criticality = graver(p.Criticality, plan.Criticality)
-	if mode := rule.mode(p.Criticality); less(mode, p.Mode) {
+	if mode := rule.lastMode(p.Criticality); less(mode, p.Mode) {
 		p.Mode = mode
 	}
 	if reason, detail := l.ask(planGuards, &asked{rule: rule, ref: ref, play: p, plan: plan, now: now}); reason != "" {

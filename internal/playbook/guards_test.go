@@ -43,6 +43,13 @@ func TestDecisionGuards(t *testing.T) {
 			rule:   rule(func(r *Rule) { r.TierModes = map[string]Mode{"critical": Observe} }),
 			change: func(o *Observation) { o.Criticality = "high" }, want: Pending,
 		},
+		"mode of an unknown criticality": {
+			rule: rule(func(r *Rule) { r.TierModes = map[string]Mode{UnknownTier: Suggest} }), want: Suggested,
+		},
+		"a criticality that is none": {
+			rule:   rule(func(r *Rule) { r.TierModes = map[string]Mode{UnknownTier: Suggest, "CRITICAL": Auto} }),
+			change: func(o *Observation) { o.Criticality = "CRITICAL" }, want: Suggested,
+		},
 		"the incident is over": {
 			rule: auto, want: Skipped, reason: ReasonStale,
 			before: func(_ *testing.T, l *Ledger) { l.Resolve("a", start, true, start) },
@@ -198,6 +205,13 @@ func TestPlanGuards(t *testing.T) {
 		"graver, but more trusted": { // trust is only ever taken away
 			rule: planned(func(r *Rule) { r.Mode, r.TierModes = Observe, map[string]Mode{"critical": Auto} }),
 			plan: aPlan(func(p *Plan) { p.Criticality = "critical" }), want: Proposed,
+		},
+		"nothing tells the criticality": {
+			rule: planned(func(r *Rule) { r.TierModes = map[string]Mode{UnknownTier: Approve} }), want: Awaiting,
+		},
+		"the plan tells the criticality": {
+			rule: planned(func(r *Rule) { r.TierModes = map[string]Mode{UnknownTier: Approve} }),
+			plan: aPlan(func(p *Plan) { p.Criticality = "low" }), want: Dispatched,
 		},
 		"paused":          {rule: planned(nil), before: world(World{Paused: "a file"}), want: Skipped, reason: ReasonPaused},
 		"standby":         {rule: planned(nil), before: world(World{Standby: true}), want: Skipped, reason: ReasonNotLeading},

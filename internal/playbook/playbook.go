@@ -96,7 +96,7 @@ type Rule struct {
 	// Version is a digest of the playbook's configuration: a play goes on only with the version it began with.
 	Version string
 	Mode    Mode
-	// TierModes overrules Mode for targets of a criticality.
+	// TierModes overrules Mode for targets of a criticality, or of an unknown one.
 	TierModes map[string]Mode
 	// Tiers are the criticalities on which the playbook may act at all; empty means any.
 	Tiers         []string
@@ -130,12 +130,23 @@ type Step struct {
 	Assessed bool
 }
 
-// mode is the mode for a target of the given criticality.
+// UnknownTier is what [Rule.TierModes] calls a criticality of which nothing tells.
+const UnknownTier = "unknown"
+
+// mode is the mode for a target of the given criticality, as long as a plan may yet tell it.
 func (r *Rule) mode(criticality string) Mode {
-	if m, ok := r.TierModes[criticality]; ok {
+	if m, ok := r.TierModes[criticality]; ok && criticality != UnknownTier {
 		return m
 	}
 	return r.Mode
+}
+
+// lastMode is the mode when nothing can tell the criticality any more.
+func (r *Rule) lastMode(criticality string) Mode {
+	if m, ok := r.TierModes[UnknownTier]; ok && !slices.Contains(tiers, criticality) {
+		return m
+	}
+	return r.mode(criticality)
 }
 
 // Observation is one event of an incident as a playbook sees it.
