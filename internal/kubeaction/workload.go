@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"sync/atomic"
 
-	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -91,35 +89,6 @@ func (c *Client) checkCapacity(u *unstructured.Unstructured, p *Plan) error {
 	}
 	p.passed("capacity", "%s", detail)
 	return nil
-}
-
-// maxParallel bounds how many lists are asked for at once.
-const maxParallel = 8
-
-// countPopulation sets how many pods of workloads a rule with this scope could disturb, and how many of them are ready.
-func (c *Client) countPopulation(ctx context.Context, p *Plan) error {
-	var population, healthy atomic.Int64
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(maxParallel)
-	for _, namespace := range p.Order.Scope.Namespaces {
-		for _, k := range workloads {
-			group.Go(func() error {
-				err := c.each(ctx, k, namespace, p.Order.Scope.Selector, func(u *unstructured.Unstructured) error {
-					r := replicasOf(u)
-					population.Add(int64(max(r.desired, r.total)))
-					healthy.Add(int64(r.ready))
-					return nil
-				})
-				if absent(k, err) {
-					return nil
-				}
-				return err
-			})
-		}
-	}
-	err := group.Wait()
-	p.Population, p.Healthy = int(population.Load()), int(healthy.Load())
-	return err
 }
 
 // absent says that a kind which a cluster may lack is not there, or that we may not look.
