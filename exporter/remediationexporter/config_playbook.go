@@ -40,13 +40,13 @@ func (m *Mode) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Criticality is the tier of a service: critical, high, medium or low.
+// Criticality is the tier of a service: critical, high, medium or low; in modes also unknown.
 type Criticality string
 
 // UnmarshalText reads a criticality.
 func (c *Criticality) UnmarshalText(text []byte) error {
-	if !slices.Contains(criticalities, Criticality(text)) {
-		return fmt.Errorf("criticality must be critical, high, medium or low, got %.80q", text)
+	if !slices.Contains(criticalities, Criticality(text)) && string(text) != playbook.UnknownTier {
+		return fmt.Errorf("criticality must be critical, high, medium or low, or unknown in modes, got %.80q", text)
 	}
 	*c = Criticality(text)
 	return nil
@@ -215,6 +215,9 @@ func (c *PlaybookConfig) Validate() error {
 		if !slices.Contains(criticalities, tier) && tier != playbook.UnknownTier {
 			errs = append(errs, fmt.Errorf("modes: criticality must be critical, high, medium, low or unknown, got %.80q", tier))
 		}
+	}
+	if slices.Contains(c.Criticality, playbook.UnknownTier) {
+		errs = append(errs, errors.New("criticality must not have unknown; leave criticality empty to act on any target, and say in modes::unknown how far"))
 	}
 	for i, kind := range c.CauseKinds {
 		if !slices.Contains(semconv.CauseKinds, kind) {

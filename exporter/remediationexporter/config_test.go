@@ -116,6 +116,7 @@ func TestConfigInvalid(t *testing.T) {
 			"playbooks::0: name must match " + names + `, got "Über"`,
 			"when: unable to parse OTTL condition",
 			"min_confidence must be between 0 and 1, got 2",
+			"criticality must not have unknown; leave criticality empty to act on any target, and say in modes::unknown how far",
 			"max_revision must not be negative, got -1; 0 means any",
 			"cooldown must not be negative, got -1s",
 			`playbooks::0::steps::0: webhook must be one of webhooks, got "other"`,
