@@ -53,10 +53,11 @@ func cost(w io.Writer, systems []system) {
 	}
 	fmt.Fprintf(w, "| logpattern | %.0f | |\n", ours)
 	fmt.Fprintf(w, "\nallocations a line: %.3f\n\n", allocations(lines, match))
-	fmt.Fprintln(w, "| templates | ns a line, logpattern | ns a line, tokens into a slice | ratio | allocations a line |")
-	fmt.Fprintln(w, "|---|---|---|---|---|")
+	fmt.Fprintln(w, "| templates | ns a line, logpattern | ns a line, tokens into a slice | ratio | allocations a line | MiB held | MiB of state |")
+	fmt.Fprintln(w, "|---|---|---|---|---|---|---|")
 	for _, n := range []int{100, 2_000, 20_000} {
 		lines := synthetic(n)
+		before := heap()
 		m := logpattern.New(logpattern.DefaultSettings())
 		match := func(l string) uint64 {
 			p, _ := m.Match(l, 2)
@@ -65,8 +66,10 @@ func cost(w io.Writer, systems []system) {
 		for _, l := range lines {
 			m.Match(l, 1)
 		}
+		held := heap() - before
 		ns := race(lines, tokensInPlace, match)
-		fmt.Fprintf(w, "| %d | %.0f | %.0f | %.2f | %.3f |\n", m.Len(), ns[1], ns[0], ns[1]/ns[0], allocations(lines, match))
+		fmt.Fprintf(w, "| %d | %.0f | %.0f | %.2f | %.3f | %.1f | %.1f |\n", m.Len(), ns[1], ns[0], ns[1]/ns[0],
+			allocations(lines, match), held/mebi, float64(len(m.AppendState(nil)))/mebi)
 	}
 }
 
@@ -89,6 +92,16 @@ func race(lines []string, loops ...func(string) uint64) []float64 {
 
 // sink keeps the compiler from leaving the loops out.
 var sink uint64
+
+const mebi = 1 << 20
+
+// heap returns the bytes in use.
+func heap() float64 {
+	var stats runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&stats)
+	return float64(stats.HeapAlloc)
+}
 
 func allocations(lines []string, loop func(string) uint64) float64 {
 	var before, after runtime.MemStats

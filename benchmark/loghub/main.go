@@ -75,17 +75,16 @@ func run(w io.Writer, o options) error {
 			printErrors(w, s, r)
 		}
 	}
-	n := float64(len(systems))
-	for _, s := range []*scores{&total, &atOnce} {
-		s.ga, s.fga, s.pa, s.fta = s.ga/n, s.fga/n, s.pa/n, s.fta/n
-	}
-	row(w, "average", 0, total, atOnce)
+	n, lines := float64(len(systems)), 0
 	var all []string
-	lines := 0
 	for _, s := range systems {
 		lines += len(s.lines)
 		all = append(all, s.correct...)
 	}
+	for _, s := range []*scores{&total, &atOnce} {
+		s.ga, s.fga, s.pa, s.fta = s.ga/n, s.fga/n, s.pa/n, s.fta/n
+	}
+	row(w, "average", lines, total, atOnce)
 	r := mine(systems, logpattern.DefaultSettings())
 	row(w, "one stream", lines, score(r.final, r.templates, all), score(r.first, r.templates, all))
 	return nil

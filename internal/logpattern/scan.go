@@ -126,7 +126,8 @@ var classOf = func() (t [256]uint16) {
 func (s *scanner) scan(line string, literal int, more bool) {
 	s.line, s.tokens = line, s.tokens[:0]
 	s.gap, s.sum, s.tail, s.spaced, s.assigned, s.scheme = hashOffset, 0, false, false, false, false
-	gap, spaced, began, all := s.gap, false, false, uint16(0)
+	// What every word needs is in local variables, which the fields get wherever another method is called.
+	tokens, sum, gap, spaced, began, all := s.tokens, s.sum, s.gap, false, false, uint16(0)
 	i := 0
 	for i < literal {
 		c := line[i]
@@ -147,15 +148,15 @@ func (s *scanner) scan(line string, literal int, more bool) {
 				s.assigned = true
 			} else if i < len(line) && line[i] == closing(c) && (i < 2 || !began || classOf[line[i-2]]&(classSpace|classColon) != 0 || line[i-2] == '=') {
 				// Nothing in brackets or quotes is a value that is missing.
-				s.gap, s.spaced = gap, false
+				s.tokens, s.sum, s.gap, s.spaced = tokens, sum, gap, false
 				s.addValue(i, i)
-				gap = s.gap
+				tokens, sum, gap = s.tokens, s.sum, s.gap
 			}
 			began = true
 			continue
 		}
 		began = true
-		if len(s.tokens) >= s.maxTokens {
+		if len(tokens) >= s.maxTokens {
 			s.tail = true
 			break
 		}
@@ -180,15 +181,16 @@ func (s *scanner) scan(line string, literal int, more bool) {
 			}
 			gap = (gap ^ mark) * hashPrime
 			hash := hashOf(line[start:i])
-			s.sum += placed(hash, len(s.tokens))
+			sum += placed(hash, len(tokens))
 			//nolint:gosec // lines are cut far below
-			s.tokens = append(s.tokens, token{start: int32(start), end: int32(i), keep: int32(i), hash: hash})
+			tokens = append(tokens, token{start: int32(start), end: int32(i), keep: int32(i), hash: hash})
 			continue
 		}
-		s.gap, s.spaced = gap, spaced
+		s.tokens, s.sum, s.gap, s.spaced = tokens, sum, gap, spaced
 		i = s.chunk(start, i, seen)
-		gap, spaced = s.gap, s.spaced
+		tokens, sum, gap, spaced = s.tokens, s.sum, s.gap, s.spaced
 	}
+	s.tokens, s.sum = tokens, sum
 	if i < len(line) && !s.tail {
 		s.gap, s.spaced = gap, spaced
 		s.literal(i)
