@@ -34,8 +34,7 @@ func (l *Ledger) charge(rule *Rule, incident string, p *Play, now time.Time) {
 	c := l.chargeOf(rule, incident, p)
 	l.policy.spend(now, c)
 	if p.Counted == "" {
-		p.Counted = c.Key
-		l.policy.start(now, c.Key, rule.Name, p.Target)
+		l.policy.start(now, c.Key, rule.Name, p)
 	}
 	p.Charged = true
 }
@@ -49,8 +48,7 @@ func (l *Ledger) refund(incident, playbook string, p *Play) {
 	key := chargeKey(incident, playbook, p)
 	l.policy.refund(key)
 	if p.Counted == key {
-		p.Counted = ""
-		l.policy.release(key, playbook, p.Target)
+		l.policy.release(key, playbook, p)
 	}
 	for _, name := range p.cooled() {
 		if !p.acted(name) {

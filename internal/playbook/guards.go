@@ -218,5 +218,5 @@ func (l *Ledger) denied(rule *Rule, incident string, p *Play, now time.Time) (Re
 	if reason, detail := l.crowded(rule, p); reason != "" {
 		return reason, detail
 	}
-	return l.policy.deny(now, rule.Name, p.Target, p.Counted != "", l.chargeOf(rule, incident, p))
+	return l.policy.deny(now, rule.Name, p, l.chargeOf(rule, incident, p))
 }

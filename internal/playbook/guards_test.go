@@ -403,6 +403,28 @@ func TestBreakers(t *testing.T) {
 		notes = l.Policy().TakeNotes()
 		assert.Equal(t, "closed", notes[len(notes)-1].State)
 	})
+	t.Run("an object that is acted on again and again under other names", func(t *testing.T) {
+		l := NewLedger(limits, NewPolicy(settings), r)
+		decide := func(id string, now time.Time) Ref {
+			l.Observe(id, 1, now)
+			o := seen(id, 1)
+			o.Target = "k8s.pod:shop/payment-" + id // it is made anew under another name each time
+			c := mustDecide(t, l, "restart", o, now)
+			require.Equal(t, Pending, c.Play.Outcome)
+			return c.Ref
+		}
+		for i, id := range []string{"a", "b"} {
+			now := start.Add(time.Duration(i) * time.Minute)
+			carryOut(t, l, decide(id, now), now)
+			l.Resolve(id, start, true, now)
+		}
+		now := start.Add(2 * time.Minute)
+		changes, ok := l.Admit(decide("c", now), aPlan(nil), now)
+		require.False(t, ok)
+		c := one(t, changes)
+		assert.Equal(t, ReasonBreaker, c.Play.Reason)
+		assert.Contains(t, c.Play.Detail, "Deployment/shop/payment")
+	})
 	t.Run("a target that is acted on again and again", func(t *testing.T) {
 		l := NewLedger(limits, NewPolicy(settings), r)
 		for i, id := range []string{"a", "b"} {

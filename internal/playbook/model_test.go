@@ -58,12 +58,14 @@ func modelPolicy(rng *rand.Rand) PolicySettings {
 	b := circuitbreaker.Settings{Failures: 3, RateFailures: 4, RateOutcomes: 6, MaxActions: 3, Window: 5 * time.Minute, Cooldown: 2 * time.Minute, MaxKeys: 4}
 	fleet := b
 	fleet.Failures, fleet.RateFailures, fleet.RateOutcomes, fleet.MaxActions = 0, 18, 20, 0
+	target := b // counts a target's objects too
+	target.MaxActions, target.MaxKeys = 6, 8
 	return PolicySettings{
 		Budget: []actionbudget.Limit{
 			{Scope: actionbudget.Fleet, MaxActions: modelActions, Window: modelWindow},
 			{Scope: actionbudget.Namespace, Class: "node", MaxActions: 2, MaxPercent: 50, Window: time.Minute},
 		},
-		MaxCharges: 100, Playbook: b, Target: b, Fleet: fleet,
+		MaxCharges: 100, Playbook: b, Target: target, Fleet: fleet,
 		Storm:    stormgate.Settings{MaxIncidents: 6 + rng.IntN(10), Window: time.Minute, MaxActions: 2, Quiet: time.Minute, Jitter: 30 * time.Second},
 		Outcomes: outcomes.Settings{MaxPairs: 6, MinOutcomes: 5, Floor: 0.45, FloorOutcomes: 2, HalfLife: time.Hour},
 	}

@@ -278,6 +278,8 @@ type Play struct {
 	// Counted is the charge with which the breakers and the storm gate count the play, until its outcome is known: steps
 	// that are taken without verifying in between are one treatment to them.
 	Counted string `json:"counted,omitempty"`
+	// Treated names the targets whose breakers have counted it.
+	Treated []string `json:"treated,omitempty"`
 }
 
 // Ref names a play at one of its steps. It is comparable.

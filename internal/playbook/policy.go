@@ -2,6 +2,7 @@ package playbook
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/paramedic-otel/paramedic/internal/actionbudget"
@@ -61,11 +62,11 @@ func NewPolicy(s PolicySettings) *Policy {
 
 // deny returns the first of these guards that objects to a step, or none. The breakers and the storm gate are asked once for a
 // treatment: when it is counted already, only the budget is. A breaker that finds that it must open opens.
-func (p *Policy) deny(now time.Time, playbook, target string, counted bool, c actionbudget.Charge) (Reason, string) {
+func (p *Policy) deny(now time.Time, playbook string, play *Play, c actionbudget.Charge) (Reason, string) {
 	p.save()
 	p.saveStorm()
-	if !counted {
-		for _, b := range p.breakers(playbook, target) {
+	if play.Counted == "" {
+		for _, b := range p.breakers(playbook, play.treats()...) {
 			v := b.set.Check(b.key, now)
 			if v.OK {
 				continue
@@ -76,7 +77,7 @@ func (p *Policy) deny(now time.Time, playbook, target string, counted bool, c ac
 			}
 			return ReasonBreaker, fmt.Sprintf("%s is %s: %s", b.name, v.State, v.Reason)
 		}
-		if v := p.storm.Check(target, now); !v.OK {
+		if v := p.storm.Check(play.Target, now); !v.OK {
 			return ReasonStorm, v.Detail
 		}
 	}
@@ -101,23 +102,25 @@ func (p *Policy) refund(key string) {
 }
 
 // start counts a treatment that all guards have let pass.
-func (p *Policy) start(now time.Time, key, playbook, target string) {
+func (p *Policy) start(now time.Time, key, playbook string, play *Play) {
 	p.save()
 	p.saveStorm()
 	p.changed = true
-	for _, b := range p.breakers(playbook, target) {
+	play.Counted, play.Treated = key, play.treats()
+	for _, b := range p.breakers(playbook, play.Treated...) {
 		_, ts := b.set.Allow(b.key, now)
 		p.note(b.guard, ts)
 	}
-	p.storm.Start(key, target, now)
+	p.storm.Start(key, play.Target, now)
 }
 
 // release takes back a treatment that did nothing.
-func (p *Policy) release(key, playbook, target string) {
+func (p *Policy) release(key, playbook string, play *Play) {
 	p.save()
 	p.saveStorm()
 	p.changed = true
-	for _, b := range p.breakers(playbook, target) {
+	play.Counted = ""
+	for _, b := range p.breakers(playbook, play.treated()...) {
 		b.set.Release(b.key)
 	}
 	p.storm.Release(key)
@@ -128,27 +131,46 @@ type breaker struct {
 	key, guard, name string
 }
 
-// breakers are the three that a treatment passes.
-func (p *Policy) breakers(playbook, target string) []breaker {
-	return []breaker{
+// breakers are those that a treatment passes.
+func (p *Policy) breakers(playbook string, targets ...string) []breaker {
+	out := []breaker{
 		{p.fleet, fleetKey, "fleet_breaker", "the fleet's breaker"},
 		{p.playbooks, playbook, "playbook_breaker", "the breaker of playbook " + playbook},
-		{p.target, target, "target_breaker", "the breaker of target " + target},
 	}
+	for _, target := range targets {
+		out = append(out, breaker{p.target, target, "target_breaker", "the breaker of target " + target})
+	}
+	return out
 }
 
-// outcome tells all three breakers.
-func (p *Policy) outcome(playbook, target string, tell func(set *circuitbreaker.Set, key string) []circuitbreaker.Transition) {
+// treats names the targets whose breakers count the play's current step: as the incident says, and, once it is planned, the
+// objects that are locked. A pod has another name each time it is made anew, and what it belongs to has not.
+func (p *Play) treats() []string {
+	names := p.cooled()
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// treated are those that have counted it.
+func (p *Play) treated() []string {
+	if len(p.Treated) == 0 {
+		return []string{p.Target}
+	}
+	return p.Treated
+}
+
+// outcome tells all these breakers.
+func (p *Policy) outcome(playbook string, play *Play, tell func(set *circuitbreaker.Set, key string) []circuitbreaker.Transition) {
 	p.save()
 	p.changed = true
-	for _, b := range p.breakers(playbook, target) {
+	for _, b := range p.breakers(playbook, play.treated()...) {
 		p.note(b.guard, tell(b.set, b.key))
 	}
 }
 
 func (p *Policy) succeeded(now time.Time, playbook string, play *Play) {
 	play.Counted = ""
-	p.outcome(playbook, play.Target, func(s *circuitbreaker.Set, key string) []circuitbreaker.Transition { return s.Success(key, now) })
+	p.outcome(playbook, play, func(s *circuitbreaker.Set, key string) []circuitbreaker.Transition { return s.Success(key, now) })
 	p.learn(playbook, play, outcomes.Recovered, now)
 }
 
@@ -162,12 +184,12 @@ func (p *Policy) failed(now time.Time, playbook string, play *Play, reason Reaso
 		return
 	}
 	play.Counted = ""
-	p.outcome(playbook, play.Target, func(s *circuitbreaker.Set, key string) []circuitbreaker.Transition { return s.Failure(key, now) })
+	p.outcome(playbook, play, func(s *circuitbreaker.Set, key string) []circuitbreaker.Transition { return s.Failure(key, now) })
 }
 
 func (p *Policy) inconclusive(now time.Time, playbook string, play *Play) {
 	play.Counted = ""
-	p.outcome(playbook, play.Target, func(s *circuitbreaker.Set, key string) []circuitbreaker.Transition { return s.Inconclusive(key, now) })
+	p.outcome(playbook, play, func(s *circuitbreaker.Set, key string) []circuitbreaker.Transition { return s.Inconclusive(key, now) })
 	p.learn(playbook, play, outcomes.Inconclusive, now)
 }
 
