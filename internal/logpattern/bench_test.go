@@ -3,6 +3,7 @@ package logpattern
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 )
 
@@ -31,5 +32,40 @@ func BenchmarkMatch(b *testing.B) {
 			}
 			b.ReportMetric(float64(m.Len()), "templates")
 		})
+	}
+}
+
+// BenchmarkNewValues is a learnt wildcard with a word that was never seen in every line.
+func BenchmarkNewValues(b *testing.B) {
+	benchmarkLines(b, func(r *rand.Rand) string {
+		return "session opened for user " + spelled(r.IntN(1e9)) + " from the console"
+	})
+}
+
+// BenchmarkNewTemplates is the worst case: every line makes a template, and others must go.
+func BenchmarkNewTemplates(b *testing.B) {
+	benchmarkLines(b, func(r *rand.Rand) string {
+		var line strings.Builder
+		for range 12 {
+			line.WriteString(spelled(r.IntN(1e9)) + " ")
+		}
+		return line.String()
+	})
+}
+
+func benchmarkLines(b *testing.B, line func(*rand.Rand) string) {
+	r := rand.New(rand.NewPCG(1, 1))
+	lines := make([]string, 200_000)
+	for i := range lines {
+		lines[i] = line(r)
+	}
+	m := New(DefaultSettings())
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		m.Match(lines[i], 1)
+		if i++; i == len(lines) {
+			i = 0
+		}
 	}
 }

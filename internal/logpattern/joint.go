@@ -58,7 +58,7 @@ func (m *Miner) joint(t *template, softKey uint64) []*template {
 func (m *Miner) expected(t *template) []int {
 	var places []int
 	for i := range t.pieces {
-		if k := t.pieces[i].kind; k == word && i > 0 && t.isExpected(i) {
+		if k := t.pieces[i].kind; k == word && i > 0 && t.isExpected(i) && !isSeverity(t.pieces[i].text) {
 			places = append(places, i)
 		}
 	}

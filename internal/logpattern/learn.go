@@ -15,9 +15,7 @@ func (m *Miner) learn(t *template) (*template, Novelty) {
 		// Two ways to cut one text.
 		return other, KnownPattern
 	}
-	if len(m.exact) >= m.settings.MaxTemplates {
-		m.evict()
-	}
+	m.makeRoom(t)
 	if list := m.joinList(t); list != nil {
 		m.stats.Generalized++
 		return m.generalize(list), GeneralizedPattern
@@ -42,6 +40,7 @@ func (m *Miner) insert(t *template) {
 		}
 	}
 	t.used = m.clock
+	m.memory += t.size()
 	m.exact[t.key()] = t
 	m.byID[t.ID] = t
 	delete(m.aliases, t.ID)
@@ -52,6 +51,7 @@ func (m *Miner) insert(t *template) {
 // remove takes a template out of the indices.
 func (m *Miner) remove(t *template) {
 	t.gone = true
+	m.memory -= t.size()
 	if m.exact[t.key()] == t {
 		delete(m.exact, t.key())
 	}
@@ -217,7 +217,7 @@ func (t *template) covers(other *template) bool {
 
 // distinct is how many different words must have been seen at a place for them to be values; 0 if none would do.
 func (m *Miner) distinct(t *template, i int) int {
-	if !t.stands(i) {
+	if !t.stands(i) || isSeverity(t.pieces[i].text) {
 		return 0
 	}
 	switch {
@@ -242,6 +242,16 @@ func (t *template) isExpected(i int) bool {
 		return i > 0 && announces(t.pieces[i-1].text)
 	}
 	return strings.IndexByte("=:\"'`([{<", before[len(before)-1]) >= 0
+}
+
+// isSeverity reports whether a word says how severe a message is: that never is a value.
+func isSeverity(text string) bool {
+	for _, s := range []string{"trace", "debug", "info", "notice", "warn", "warning", "error", "critical", "fatal"} {
+		if strings.EqualFold(text, s) {
+			return true
+		}
+	}
+	return false
 }
 
 func isCapitals(text string) bool {
@@ -324,7 +334,7 @@ func (m *Miner) merge(parts []*template) *template {
 func (m *Miner) absorb(t *template, parts []*template) {
 	aliases := slices.Clone(t.Aliases)
 	for _, part := range parts {
-		part.successor = t
+		part.successor, part.pieces = t, nil
 		t.Count += part.Count
 		if part.First != 0 && (t.First == 0 || part.First < t.First) {
 			t.First = part.First
@@ -362,6 +372,16 @@ func (m *Miner) alias(from, to ID) {
 	delete(m.aliases, to)
 }
 
+// size estimates the bytes that a template takes with its places in the indices.
+func (t *template) size() int { return 400 + 160*len(t.pieces) + 2*len(t.Template) }
+
+// makeRoom forgets templates until there is room for another.
+func (m *Miner) makeRoom(t *template) {
+	for len(m.exact) > 0 && (len(m.exact) >= m.settings.MaxTemplates || m.memory+t.size() > m.settings.MaxMemory) {
+		m.evict()
+	}
+}
+
 // evict forgets the sixteenth of the templates that were not seen for longest.
 func (m *Miner) evict() {
 	all := make([]*template, 0, len(m.exact))
@@ -381,6 +401,15 @@ func (m *Miner) evict() {
 	})
 	for _, t := range all[:max(1, len(all)/16)] {
 		m.remove(t)
+		t.pieces = nil
 		m.stats.Evicted++
+	}
+	// Nothing may hold what is forgotten.
+	for i := range m.recent {
+		if e := &m.recent[i]; e.template != nil {
+			if e.template = e.template.current(); e.template == nil {
+				*e = recentEntry{}
+			}
+		}
 	}
 }

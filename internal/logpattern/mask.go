@@ -62,6 +62,11 @@ func (s *scanner) chunk(start, end int, seen uint16) int {
 		(first&classDigit != 0 || first&(classLetter|classSlash) != 0 && (seen&(classSlash|classAt) != 0 || seen&(classJoin|classDash) != 0 && manyDigits(s.line[start:end]))):
 		s.addValue(start, end)
 		return end
+	case first&classSlash != 0 && seen&classRest != 0 && strings.IndexByte(s.line[start:end], '?') > 0:
+		// A path with a query is one value whatever the query has.
+		end = s.addressEnd(end)
+		s.addValue(start, end)
+		return end
 	case seen&classColon != 0 && seen&classSlash != 0:
 		if at := strings.Index(s.line[start:end], "://"); at > 0 {
 			return s.url(start, start+at)
@@ -144,13 +149,7 @@ func (s *scanner) url(start, colon int) int {
 		s.punctuation(start, start+1)
 		start++
 	}
-	end := colon + len("://")
-	for end < len(s.line) && s.line[end] > ' ' && strings.IndexByte("\"'`<>()[]{}|", s.line[end]) < 0 {
-		end++
-	}
-	for end > colon+3 && strings.IndexByte(",;.:!?", s.line[end-1]) >= 0 {
-		end--
-	}
+	end := max(colon+3, s.addressEnd(colon+3))
 	// What stands before the last colon is no scheme, as in "jar:file://".
 	if at := strings.LastIndexByte(s.line[start:colon], ':'); at >= 0 {
 		s.piece(start, start+at)
@@ -163,6 +162,17 @@ func (s *scanner) url(start, colon int) int {
 	s.punctuation(colon, colon+3)
 	if end > colon+3 {
 		s.addValue(colon+3, end)
+	}
+	return end
+}
+
+// addressEnd returns where a URL or a path with a query ends that goes on at an offset.
+func (s *scanner) addressEnd(end int) int {
+	for end < len(s.line) && s.line[end] > ' ' && strings.IndexByte("\"'`<>()[]{}|", s.line[end]) < 0 {
+		end++
+	}
+	for strings.IndexByte(",;.:!?", s.line[end-1]) >= 0 {
+		end--
 	}
 	return end
 }
@@ -187,17 +197,23 @@ func (s *scanner) piece(start, end int) int {
 		return stop
 	}
 	s.punctuation(tail, end)
+	if line[tail:end] == keyMark && strings.EqualFold(line[head:tail], "key") {
+		return s.pem(end)
+	}
 	if head == start+2 && line[start:head] == "--" && s.lastIsSecret() {
 		s.assigned = true // an option of a command line
 	}
 	return end
 }
 
-// leads reports whether the punctuation at i is part of what follows: a sign, a path's slash, a decimal point.
+// leads reports whether the punctuation at i is part of what follows: a sign, a path's slash, a decimal point,
+// the colons of an address.
 func (s *scanner) leads(i, end int) bool {
 	switch c := s.line[i]; c {
 	case '/':
 		return i+1 < end && s.line[i+1] != '/'
+	case ':':
+		return strings.HasPrefix(s.line[i:end], "::") && strings.Trim(s.line[i:end], ":0123456789abcdefABCDEF.") == "" && i+2 < end
 	case '.':
 		return i+1 < end && (classOf[s.line[i+1]]&classDigit != 0 && (i == 0 || s.line[i-1] != '.') || s.line[i+1] == '/')
 	case '-', '+':

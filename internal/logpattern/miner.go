@@ -53,6 +53,8 @@ type Miner struct {
 	cut bool
 	// tokenHash returns the hash of a token of the scanned line.
 	tokenHash func(int) uint64
+	// memory is about what the templates take, in bytes.
+	memory int
 	// clock counts lines: the age of templates for their eviction.
 	clock uint64
 	// recent finds the template of a line by the hash of the line. It may lose entries, but has no wrong ones.
@@ -157,6 +159,9 @@ func New(settings Settings) *Miner {
 
 // Len returns the number of templates.
 func (m *Miner) Len() int { return len(m.exact) }
+
+// Memory returns about how many bytes the templates take.
+func (m *Miner) Memory() int { return m.memory }
 
 // Stats returns the counters.
 func (m *Miner) Stats() Stats { return m.stats }

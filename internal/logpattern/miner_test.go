@@ -41,6 +41,7 @@ func TestTemplates(t *testing.T) {
 		"host () is gone":                         "host (<*>) is gone",
 		"enabled......1":                          "enabled......<*>",
 		"at 1:02:03 PM on 4 PM":                   "at <*> on <*> PM",
+		"client ::1 at GET /a/b?c=1&d=2.":         "client <*> at GET <*>.",
 		"uid=- tty=5":                             "uid=<*> tty=<*>",
 		"用户123登录":                                 "用户<*>登录",
 		"main.go:17 failed":                       "main.go:<*> failed",
@@ -80,6 +81,9 @@ func TestSecretsNeverShow(t *testing.T) {
 	assert.Equal(t, `password="<*>" ok`, templateOf(`password="my long pass phrase" ok`))
 	assert.NotContains(t, templateOf(`password="my long pass`), "long", "cut off before the quote")
 	assert.Equal(t, `{"Authorization":"<*>","n":<*>}`, templateOf(`{"Authorization":"Bearer a b","n":1}`))
+	assert.Equal(t, "Server=x;Password=<*>;Pwd=<*>", templateOf("Server=x;Password=Abc Def;Pwd=foo"))
+	assert.NotContains(t, templateOf("-----BEGIN RSA PRIVATE KEY----- MIIEpAIBAAKCAQEA MIIX -----END"), "MII")
+	assert.NotContains(t, templateOf("-----BEGIN PRIVATE KEY-----\nMIIEpAIBAAKCAQEA\nMIIX"), "MII")
 	assert.Equal(t, "Failed password for root", templateOf("Failed password for root"))
 }
 
@@ -128,6 +132,24 @@ func spelled(i int) string {
 		b = append(b, "abcdefghij"[i%10])
 	}
 	return string(b)
+}
+
+func TestLongLinesShareABudget(t *testing.T) {
+	m := New(Settings{MaxMemory: 1 << 20})
+	for i := range 2000 {
+		var b strings.Builder
+		for j := range 100 {
+			b.WriteString(spelled(i*100+j+1) + "; ")
+		}
+		m.Match(b.String(), 1)
+		require.LessOrEqual(t, m.Memory(), 1<<20)
+	}
+	assert.Greater(t, m.Len(), 40)
+	assert.Less(t, m.Len(), 200)
+	for _, p := range m.Patterns() {
+		require.NotEmpty(t, p.Template)
+	}
+	assert.Zero(t, New(Settings{}).Memory())
 }
 
 func TestManyWordsAlone(t *testing.T) {
@@ -235,6 +257,33 @@ func TestWordsBecomeValues(t *testing.T) {
 		m.Match(name, 1)
 	}
 	assert.Equal(t, 11, m.Len())
+}
+
+func TestSeverityIsNoValue(t *testing.T) {
+	m := New(DefaultSettings())
+	for _, level := range []string{"debug", "info", "warn", "error", "fatal"} {
+		m.Match("level="+level+" disk is slow", 1)
+	}
+	assert.Equal(t, 5, m.Len())
+}
+
+func TestStatesStayLongerThanValues(t *testing.T) {
+	// Words in capitals are names that the program gave: they need more evidence, and never go by twos.
+	m := New(DefaultSettings())
+	for i, pair := range []string{"NEW to INIT", "INIT to SETUP", "SETUP to RUN", "RUN to DONE", "DONE to GONE", "RUN to DEAD"} {
+		m.Match("the job went from "+pair, 1)
+		assert.Equal(t, i+1, m.Len())
+	}
+}
+
+func TestValuesThatVaryTogether(t *testing.T) {
+	m := New(DefaultSettings())
+	for i := range 12 {
+		m.Match(fmt.Sprintf("mail sent from %s to %s again", "a"+spelled(i+1), "b"+spelled(i+1)), 1)
+	}
+	require.Equal(t, 1, m.Len())
+	assert.Equal(t, "mail sent from <*> to <*> again", m.Patterns()[0].Template)
+	assert.EqualValues(t, 12, m.Patterns()[0].Count)
 }
 
 func TestIDsAreTheSameEverywhere(t *testing.T) {

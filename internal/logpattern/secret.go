@@ -44,6 +44,12 @@ func (s *scanner) secretEnd(start, end int, scheme bool) int {
 			stop = ']'
 		}
 	}
+	if stop == 0 && start > 0 && s.line[start-1] == '=' {
+		// In a connection string a secret goes on up to the semicolon.
+		if at := strings.IndexAny(s.line[end:], ";="); at >= 0 && s.line[end+at] == ';' {
+			return end + at
+		}
+	}
 	if stop == 0 && (scheme || !namesHeader(s.line[s.tokens[len(s.tokens)-1].start:s.tokens[len(s.tokens)-1].end])) {
 		return end
 	}
@@ -131,4 +137,24 @@ func isRandom(text string) bool {
 // isKey reports whether a word with digits may be a key: it is long, and all in capitals or no text.
 func isKey(text string) bool {
 	return len(text) >= longWord-4 && (strings.IndexFunc(text, unicode.IsLower) < 0 || len(text) >= longWord && isRandom(text))
+}
+
+// keyMark surrounds the head of a key in PEM.
+const keyMark = "-----"
+
+// pem takes what follows the head of a private key, masked, up to its end. It returns where it ends.
+func (s *scanner) pem(start int) int {
+	end := len(s.line)
+	if at := strings.Index(s.line[start:], keyMark); at >= 0 {
+		end = start + at
+	}
+	if strings.TrimSpace(s.line[start:end]) == "" {
+		return start
+	}
+	for start < end && classOf[s.line[start]]&classSpace != 0 {
+		s.spaced = true
+		start++
+	}
+	s.addValue(start, end)
+	return end
 }

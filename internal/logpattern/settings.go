@@ -4,6 +4,9 @@ package logpattern
 type Settings struct {
 	// MaxTemplates is the number of templates kept; those not seen for longest make room.
 	MaxTemplates int
+	// MaxMemory is about how many bytes the templates take in all, their indices included; those not seen for longest make
+	// room. It bounds what long lines that are all different can cost.
+	MaxMemory int
 	// MaxBytes is how many bytes of a line are read, MaxTokens how many tokens, 128 at most.
 	MaxBytes, MaxTokens int
 	// DistinctWords is how many different words must be seen in one place, with all else the same, to be taken for values.
@@ -17,7 +20,7 @@ type Settings struct {
 // DefaultSettings fit a node's or a gateway's logs.
 func DefaultSettings() Settings {
 	return Settings{
-		MaxTemplates: 20000, MaxBytes: 4096, MaxTokens: 128,
+		MaxTemplates: 20000, MaxMemory: 64 << 20, MaxBytes: 4096, MaxTokens: 128,
 		DistinctWords: 5, DistinctValues: 3, DistinctSubjects: 16, MaxAliases: 40000, MaxPatternAliases: 16,
 	}
 }
@@ -34,6 +37,7 @@ func (s Settings) bounded() Settings {
 		standard    int
 	}{
 		{&s.MaxTemplates, 1, 1 << 20, d.MaxTemplates},
+		{&s.MaxMemory, 1 << 16, 1 << 34, d.MaxMemory},
 		{&s.MaxBytes, 16, 1 << 20, d.MaxBytes},
 		{&s.MaxTokens, 1, maxTokens, d.MaxTokens},
 		{&s.DistinctWords, 2, 1 << 10, d.DistinctWords},

@@ -182,9 +182,7 @@ func (m *Miner) restore(t *template) {
 	if m.exact[t.key()] != nil || m.byID[t.ID] != nil {
 		return
 	}
-	if len(m.exact) >= m.settings.MaxTemplates {
-		m.evict()
-	}
+	m.makeRoom(t)
 	if n := len(t.Aliases) - m.settings.MaxPatternAliases; n > 0 {
 		t.Aliases = t.Aliases[n:]
 	}
