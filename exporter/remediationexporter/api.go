@@ -124,10 +124,29 @@ func (a *api) stop(ctx context.Context) error {
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// A page of another site whose name was made to resolve to this machine says its own name.
 	if !a.cfg.Auth.HasValue() && !isLoopback(hostOf(r.Host)) {
-		writeError(w, refuse(http.StatusForbidden, "host", "without auth the host of a request must be loopback"))
+		writeError(&counting{w, a}, refuse(http.StatusForbidden, "host", "without auth the host of a request must be loopback"))
 		return
 	}
-	a.mux.ServeHTTP(w, r)
+	a.mux.ServeHTTP(&counting{w, a}, r)
+}
+
+// counting counts answers.
+type counting struct {
+	http.ResponseWriter
+	a *api
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (c *counting) WriteHeader(status int) {
+	answer := answerOK
+	switch {
+	case status >= 500:
+		answer = answerFailed
+	case status >= 400:
+		answer = answerRefused
+	}
+	add(context.Background(), c.a.e.telemetry.ExporterRemediationAPIRequests, c.a.e.telemetry.answers, answer, 1)
+	c.ResponseWriter.WriteHeader(status)
 }
 
 // hostOf is the host of a Host header without its port.

@@ -97,7 +97,9 @@ func (e *remediationExporter) prepare(ctx context.Context, ref playbook.Ref, pla
 	}
 	var plan kubeaction.Plan
 	if err == nil {
+		started := time.Now()
 		plan, err = e.cluster.Prepare(ctx, o)
+		e.telemetry.ExporterRemediationPrepareDuration.Record(ctx, time.Since(started).Seconds())
 	}
 	e.mu.Lock()
 	now := time.Now()
@@ -136,7 +138,9 @@ func (e *remediationExporter) apply(ctx context.Context, ref playbook.Ref, play 
 	defer cancel()
 	var receipt kubeaction.Receipt
 	if err == nil {
+		started := time.Now()
 		receipt, err = e.reserved(ctx, ref, play, plan, e.cluster.Apply)
+		e.telemetry.ExporterRemediationApplyDuration.Record(ctx, time.Since(started).Seconds())
 	}
 	e.mu.Lock()
 	now = time.Now()

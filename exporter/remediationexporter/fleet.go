@@ -34,7 +34,7 @@ func (e *remediationExporter) reserved(
 	ctx context.Context, ref playbook.Ref, play *playbook.Play, plan *kubeaction.Plan, apply applyFunc,
 ) (kubeaction.Receipt, error) {
 	// A permit lets finish what was begun, and reserving begins nothing: the action has one of its own.
-	acting := kubeaction.WithPermit(ctx, &permit{e: e, ref: ref})
+	acting := kubeaction.WithPermit(ctx, &permit{e: e, ref: ref, acting: true})
 	if e.fleet == nil {
 		return apply(acting, *plan)
 	}
@@ -123,5 +123,6 @@ func (e *remediationExporter) witnessCall(c kubeaction.Call) {
 	e.logger.Info("request to the API server", zap.String("verb", c.Request.Verb), zap.String("resource", c.Request.Resource),
 		zap.String("namespace", c.Request.Namespace), zap.String("name", c.Request.Name), zap.Int("status", c.Status),
 		zap.Bool("refused", c.Refused), zap.Duration("duration", c.Duration), zap.Error(c.Err))
+	add(context.Background(), e.telemetry.ExporterRemediationMutatingRequests, e.telemetry.requestResults, requestResult(&c), 1)
 	e.noteRequest(c)
 }

@@ -22,13 +22,22 @@ type permit struct {
 	undo bool
 	// telling permits what tells other replicas what became of an action: only the kill switch stands against it.
 	telling bool
-	begun   atomic.Bool
+	// acting is set for the action itself, rather than what is written about it.
+	acting bool
+	begun  atomic.Bool
 }
 
 // Allow implements kubeaction.Permit.
 func (p *permit) Allow(ctx context.Context, request kubeaction.Request) error {
+	refusal, err := p.ask(ctx, request)
+	add(ctx, p.e.telemetry.ExporterRemediationRefusedPermits, p.e.telemetry.permitRefusals, refusal, min(len(refusal), 1))
+	return err
+}
+
+// ask returns why the request must not be made, for the metric and for people.
+func (p *permit) ask(ctx context.Context, request kubeaction.Request) (refusal string, err error) {
 	if err := p.e.rate.Wait(ctx); err != nil {
-		return fmt.Errorf("wait for the rate limit: %w", err)
+		return permitRate, fmt.Errorf("wait for the rate limit: %w", err)
 	}
 	p.e.mu.Lock()
 	defer p.e.mu.Unlock()
@@ -36,14 +45,14 @@ func (p *permit) Allow(ctx context.Context, request kubeaction.Request) error {
 	w := p.e.look(now)
 	switch {
 	case w.Paused != "":
-		return fmt.Errorf("%w: automation is paused by %s", errWithdrawn, w.Paused)
+		return permitPaused, fmt.Errorf("%w: automation is paused by %s", errWithdrawn, w.Paused)
 	case p.telling:
-		return nil
+		return "", nil
 	case request.Restoring && !p.undo:
 		// A step that stopped half-way puts back what it did, whatever has become of the intent.
-		return nil
+		return "", nil
 	case w.Standby:
-		return fmt.Errorf("%w: another replica leads", errWithdrawn)
+		return permitStandby, fmt.Errorf("%w: another replica leads", errWithdrawn)
 	}
 	play, ok := p.e.ledger.At(p.ref)
 	want := playbook.Dispatched
@@ -51,15 +60,17 @@ func (p *permit) Allow(ctx context.Context, request kubeaction.Request) error {
 		want = playbook.Undoing
 	}
 	if !ok || play.Outcome != want {
-		return fmt.Errorf("%w: the intent has ended", errWithdrawn)
+		return permitEnded, fmt.Errorf("%w: the intent has ended", errWithdrawn)
 	}
 	if !now.Before(play.Deadline) {
-		return fmt.Errorf("%w: the intent's time is over", errWithdrawn)
+		return permitLate, fmt.Errorf("%w: the intent's time is over", errWithdrawn)
 	}
 	// What was begun is finished even when the incident ends meanwhile.
 	if inc := p.e.ledger.Incident(p.ref.Incident); !p.undo && !p.begun.Load() && (inc == nil || inc.Resolved) {
-		return fmt.Errorf("%w: the incident is over", errWithdrawn)
+		return permitResolved, fmt.Errorf("%w: the incident is over", errWithdrawn)
 	}
-	p.begun.Store(true)
-	return nil
+	if !p.begun.Swap(true) && p.acting {
+		p.e.telemetry.ExporterRemediationCallDelay.Record(ctx, max(0, now.Sub(play.Decided)).Seconds())
+	}
+	return "", nil
 }

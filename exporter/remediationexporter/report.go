@@ -166,7 +166,7 @@ func (e *remediationExporter) tell(ctx context.Context, c *playbook.Change, now 
 	e.noteDecision(c, data, now)
 	e.after(func() {
 		add(ctx, e.telemetry.ExporterRemediationActions, e.telemetry.outcomes, data.Outcome, 1)
-		if p.Outcome == playbook.Skipped {
+		if _, guard := e.telemetry.skips[string(p.Reason)]; guard && (p.Outcome == playbook.Skipped || p.Outcome == playbook.Failed) {
 			add(ctx, e.telemetry.ExporterRemediationSkippedActions, e.telemetry.skips, string(p.Reason), 1)
 		}
 		e.logger.Info("remediation decision", zap.String("outcome", data.Outcome), zap.String("reason", string(p.Reason)),
@@ -252,6 +252,9 @@ func (e *remediationExporter) eventType(o playbook.Outcome, name string) semconv
 
 // tellNotes writes news of guards that span incidents. e.mu is held.
 func (e *remediationExporter) tellNotes(now time.Time) {
+	for scope, n := range e.ledger.Policy().TakeRefusals() {
+		add(context.Background(), e.telemetry.ExporterRemediationBudgetRefusals, e.telemetry.budgetLimits, scope, n)
+	}
 	for _, n := range e.ledger.Policy().TakeNotes() {
 		e.dirty = true
 		e.noteGuard(n, now)

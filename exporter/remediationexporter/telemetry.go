@@ -4,14 +4,18 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"net/http"
 	"slices"
 	"sync"
+	"time"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/paramedic-otel/paramedic/exporter/remediationexporter/internal/metadata"
+	"github.com/paramedic-otel/paramedic/internal/actionbudget"
+	"github.com/paramedic-otel/paramedic/internal/circuitbreaker"
 	"github.com/paramedic-otel/paramedic/internal/kubeaction"
 	"github.com/paramedic-otel/paramedic/internal/playbook"
 	"github.com/paramedic-otel/paramedic/internal/verification"
@@ -43,6 +47,25 @@ const (
 	opWrite  = "write"
 	opDecode = "decode"
 
+	permitPaused   = "paused"
+	permitStandby  = "standby"
+	permitEnded    = "ended"
+	permitLate     = "late"
+	permitResolved = "resolved"
+	permitRate     = "rate"
+
+	requestSuccess    = "success"
+	requestConflict   = "conflict"
+	requestThrottled  = "throttled"
+	requestRefused    = "refused"
+	requestFailed     = "failed"
+	requestUnanswered = "unanswered"
+	requestUnsent     = "unsent"
+
+	answerOK      = "ok"
+	answerRefused = "refused"
+	answerFailed  = "failed"
+
 	outcomeStarted = "started"
 	// outcomePlanned is that of a step which the executor looks at before it may start.
 	outcomePlanned = "planned"
@@ -62,6 +85,7 @@ func newOptions(key string, values ...string) options {
 type instruments struct {
 	*metadata.TelemetryBuilder
 	dropped, approvals, approvalRefusals, outcomes, losses, ignored, refusals, skips, results, operations, points, verdicts, readings options
+	permitRefusals, requestResults, answers, budgetLimits                                                                             options
 	once                                                                                                                              sync.Once
 }
 
@@ -83,6 +107,11 @@ func newInstruments(set component.TelemetrySettings) (*instruments, error) {
 			string(playbook.Skipped), string(playbook.Awaiting), string(playbook.Dispatched), string(playbook.Accepted),
 			string(playbook.Undoing), string(playbook.Succeeded), string(playbook.Failed), string(playbook.Inconclusive),
 			string(playbook.RolledBack), string(playbook.Denied), string(playbook.Expired)),
+		permitRefusals: newOptions("reason", permitPaused, permitStandby, permitEnded, permitLate, permitResolved, permitRate),
+		requestResults: newOptions("result", requestSuccess, requestConflict, requestThrottled, requestRefused, requestFailed,
+			requestUnanswered, requestUnsent),
+		answers:          newOptions("answer", answerOK, answerRefused, answerFailed),
+		budgetLimits:     newOptions("limit", string(actionbudget.Fleet), string(actionbudget.Namespace), playbook.NoScope),
 		dropped:          newOptions("reason", droppedFull, droppedOld),
 		approvals:        newOptions("verdict", string(semconv.ApprovalGranted), string(semconv.ApprovalDenied)),
 		approvalRefusals: newOptions("reason", approvalRefusals...),
@@ -124,6 +153,8 @@ func (t *instruments) observe(e *remediationExporter) error {
 		}
 	}
 	return errors.Join(
+		t.RegisterExporterRemediationOpenBreakersCallback(counted(e, "guard", e.openBreakers)),
+		t.RegisterExporterRemediationOpenIntentsCallback(counted(e, "state", e.openIntents)),
 		t.RegisterExporterRemediationIncidentsCallback(gauge(func() int { return e.ledger.Len() })),
 		t.RegisterExporterRemediationIncidentsLimitCallback(gauge(func() int { return e.cfg.MaxIncidents })),
 		t.RegisterExporterRemediationQueuedEventsCallback(gauge(func() int { return e.queued() })),
@@ -142,6 +173,62 @@ func (t *instruments) observe(e *remediationExporter) error {
 			return n
 		})),
 	)
+}
+
+// counted is a gauge of how many there are of each kind.
+func counted(e *remediationExporter, key string, count func() map[string]int) metric.Int64Callback {
+	return func(_ context.Context, o metric.Int64Observer) error {
+		e.mu.Lock()
+		counts := count()
+		e.mu.Unlock()
+		for kind, n := range counts {
+			o.Observe(int64(n), metric.WithAttributes(attribute.String(key, kind)))
+		}
+		return nil
+	}
+}
+
+// openBreakers counts the breakers that are not closed. e.mu is held.
+func (e *remediationExporter) openBreakers() map[string]int {
+	out := map[string]int{"playbook_breaker": 0, "target_breaker": 0, "fleet_breaker": 0}
+	for _, b := range e.ledger.Policy().Breakers(time.Now()) {
+		if b.State != circuitbreaker.Closed {
+			out[b.Guard]++
+		}
+	}
+	return out
+}
+
+// openIntents counts what waits for something. e.mu is held.
+func (e *remediationExporter) openIntents() map[string]int {
+	out := map[string]int{}
+	for _, o := range []playbook.Outcome{playbook.Pending, playbook.Awaiting, playbook.Dispatched, playbook.Accepted, playbook.Undoing} {
+		out[string(o)] = 0
+	}
+	for _, c := range e.ledger.Open() {
+		out[string(c.Play.Outcome)]++
+	}
+	return out
+}
+
+// requestResult says how the API server answered.
+func requestResult(c *kubeaction.Call) string {
+	switch {
+	case c.Refused:
+		return requestUnsent
+	case c.Status == 0:
+		return requestUnanswered
+	case c.Status == http.StatusConflict:
+		return requestConflict
+	case c.Status == http.StatusTooManyRequests:
+		return requestThrottled
+	case c.Status >= 500:
+		return requestFailed
+	case c.Status >= 300:
+		return requestRefused
+	default:
+		return requestSuccess
+	}
 }
 
 // watched is a gauge of what the watcher holds.

@@ -1,6 +1,7 @@
 package playbook
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -35,6 +36,8 @@ type Policy struct {
 	// outcomes is nil when nothing is learned.
 	outcomes *outcomes.Tracker
 	notes    []Note
+	// refusals are the objections of the budget by the scope of the limit, since they were last taken.
+	refusals map[string]int
 	// changed is set when something was counted that must not be lost.
 	changed bool
 	saved   *saved
@@ -52,7 +55,7 @@ func NewPolicy(s PolicySettings) *Policy {
 		settings:  s,
 		budget:    actionbudget.New(s.Budget, s.MaxCharges),
 		playbooks: circuitbreaker.New(s.Playbook), target: circuitbreaker.New(s.Target), fleet: circuitbreaker.New(s.Fleet),
-		storm: stormgate.New(s.Storm),
+		storm: stormgate.New(s.Storm), refusals: map[string]int{},
 	}
 	if s.Outcomes.MaxPairs > 0 {
 		p.outcomes = outcomes.New(s.Outcomes)
@@ -82,6 +85,7 @@ func (p *Policy) deny(now time.Time, playbook string, play *Play, c actionbudget
 		}
 	}
 	if d := p.budget.Check(now, c); d != nil {
+		p.refusals[cmp.Or(string(d.Limit.Scope), NoScope)]++
 		return ReasonBudget, d.Detail
 	}
 	return "", ""
@@ -274,6 +278,16 @@ func (p *Policy) add(n Note) {
 	p.changed = true
 	p.notes = append(p.notes, n)
 	p.notes = p.notes[max(0, len(p.notes)-maxNotes):]
+}
+
+// NoScope is the scope of an objection of the budget that is none of its limits'.
+const NoScope = "none"
+
+// TakeRefusals returns how often the budget has objected since it was last called, by the scope of the limit.
+func (p *Policy) TakeRefusals() map[string]int {
+	refusals := p.refusals
+	p.refusals = map[string]int{}
+	return refusals
 }
 
 // TakeNotes returns the news since it was last called.

@@ -29,9 +29,13 @@ type TelemetryBuilder struct {
 	mu                                    sync.Mutex
 	registrations                         []metric.Registration
 	ExporterRemediationActions            metric.Int64Counter
+	ExporterRemediationAPIRequests        metric.Int64Counter
+	ExporterRemediationApplyDuration      metric.Float64Histogram
 	ExporterRemediationApprovals          metric.Int64Counter
 	ExporterRemediationAssessments        metric.Int64Counter
 	ExporterRemediationAuditRecords       metric.Int64Counter
+	ExporterRemediationBudgetRefusals     metric.Int64Counter
+	ExporterRemediationCallDelay          metric.Float64Histogram
 	ExporterRemediationConditionErrors    metric.Int64Counter
 	ExporterRemediationDeadLetters        metric.Int64ObservableGauge
 	ExporterRemediationDecisionDuration   metric.Float64Histogram
@@ -47,12 +51,17 @@ type TelemetryBuilder struct {
 	ExporterRemediationLostAuditRecords   metric.Int64Counter
 	ExporterRemediationLostEvents         metric.Int64Counter
 	ExporterRemediationMissingPermissions metric.Int64ObservableGauge
+	ExporterRemediationMutatingRequests   metric.Int64Counter
+	ExporterRemediationOpenBreakers       metric.Int64ObservableGauge
+	ExporterRemediationOpenIntents        metric.Int64ObservableGauge
+	ExporterRemediationPrepareDuration    metric.Float64Histogram
 	ExporterRemediationProbes             metric.Int64Counter
 	ExporterRemediationQueuedEvents       metric.Int64ObservableGauge
 	ExporterRemediationReceivedDatapoints metric.Int64Counter
 	ExporterRemediationReceivedRecords    metric.Int64Counter
 	ExporterRemediationRefusedApprovals   metric.Int64Counter
 	ExporterRemediationRefusedDatapoints  metric.Int64Counter
+	ExporterRemediationRefusedPermits     metric.Int64Counter
 	ExporterRemediationRefusedRecords     metric.Int64Counter
 	ExporterRemediationReplayedEvents     metric.Int64Counter
 	ExporterRemediationSkippedActions     metric.Int64Counter
@@ -140,6 +149,36 @@ func (builder *TelemetryBuilder) RegisterExporterRemediationMissingPermissionsCa
 		cb(ctx, &observerInt64{inst: builder.ExporterRemediationMissingPermissions, obs: o})
 		return nil
 	}, builder.ExporterRemediationMissingPermissions)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterExporterRemediationOpenBreakersCallback sets callback for observable ExporterRemediationOpenBreakers metric.
+func (builder *TelemetryBuilder) RegisterExporterRemediationOpenBreakersCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ExporterRemediationOpenBreakers, obs: o})
+		return nil
+	}, builder.ExporterRemediationOpenBreakers)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterExporterRemediationOpenIntentsCallback sets callback for observable ExporterRemediationOpenIntents metric.
+func (builder *TelemetryBuilder) RegisterExporterRemediationOpenIntentsCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ExporterRemediationOpenIntents, obs: o})
+		return nil
+	}, builder.ExporterRemediationOpenIntents)
 	if err != nil {
 		return err
 	}
@@ -243,6 +282,19 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{actions}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ExporterRemediationAPIRequests, err = builder.meter.Int64Counter(
+		"otelcol_exporter_remediation_api_requests",
+		metric.WithDescription("Requests to the API that got past authentication. [Development]"),
+		metric.WithUnit("{requests}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExporterRemediationApplyDuration, err = builder.meter.Float64Histogram(
+		"otelcol_exporter_remediation_apply_duration",
+		metric.WithDescription("Time that an attempt to carry out a step took, with the agreement of the fleet. [Development]"),
+		metric.WithUnit("s"),
+		metric.WithExplicitBucketBoundaries([]float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60, 600}...),
+	)
+	errs = errors.Join(errs, err)
 	builder.ExporterRemediationApprovals, err = builder.meter.Int64Counter(
 		"otelcol_exporter_remediation_approvals",
 		metric.WithDescription("Words of people on intents that were taken, by the API or as log records. [Development]"),
@@ -259,6 +311,19 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_exporter_remediation_audit_records",
 		metric.WithDescription("Records that were added to the audit. [Development]"),
 		metric.WithUnit("{records}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExporterRemediationBudgetRefusals, err = builder.meter.Int64Counter(
+		"otelcol_exporter_remediation_budget_refusals",
+		metric.WithDescription("Objections of the budget to actions, also those that were asked about before their plan was known. [Development]"),
+		metric.WithUnit("{actions}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExporterRemediationCallDelay, err = builder.meter.Float64Histogram(
+		"otelcol_exporter_remediation_call_delay",
+		metric.WithDescription("Time from when a step was due (its event was decided on, it was approved, or the step before it ended) to the permit for the first request of an attempt that changes something. [Development]"),
+		metric.WithUnit("s"),
+		metric.WithExplicitBucketBoundaries([]float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60, 600}...),
 	)
 	errs = errors.Join(errs, err)
 	builder.ExporterRemediationConditionErrors, err = builder.meter.Int64Counter(
@@ -352,6 +417,31 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{permissions}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ExporterRemediationMutatingRequests, err = builder.meter.Int64Counter(
+		"otelcol_exporter_remediation_mutating_requests",
+		metric.WithDescription("Requests that change something on the API server, dry runs left out. [Development]"),
+		metric.WithUnit("{requests}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExporterRemediationOpenBreakers, err = builder.meter.Int64ObservableGauge(
+		"otelcol_exporter_remediation_open_breakers",
+		metric.WithDescription("Breakers that are not closed. [Development]"),
+		metric.WithUnit("{breakers}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExporterRemediationOpenIntents, err = builder.meter.Int64ObservableGauge(
+		"otelcol_exporter_remediation_open_intents",
+		metric.WithDescription("Intents that wait for something. [Development]"),
+		metric.WithUnit("{intents}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExporterRemediationPrepareDuration, err = builder.meter.Float64Histogram(
+		"otelcol_exporter_remediation_prepare_duration",
+		metric.WithDescription("Time that an attempt to plan a step took. [Development]"),
+		metric.WithUnit("s"),
+		metric.WithExplicitBucketBoundaries([]float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60, 600}...),
+	)
+	errs = errors.Join(errs, err)
 	builder.ExporterRemediationProbes, err = builder.meter.Int64Counter(
 		"otelcol_exporter_remediation_probes",
 		metric.WithDescription("Questions to URLs and to the API server while actions are verified. [Development]"),
@@ -388,6 +478,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{datapoints}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ExporterRemediationRefusedPermits, err = builder.meter.Int64Counter(
+		"otelcol_exporter_remediation_refused_permits",
+		metric.WithDescription("Requests that would have changed something and were not permitted at the last moment. [Development]"),
+		metric.WithUnit("{requests}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ExporterRemediationRefusedRecords, err = builder.meter.Int64Counter(
 		"otelcol_exporter_remediation_refused_records",
 		metric.WithDescription("Incident events that were refused. [Development]"),
@@ -402,7 +498,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ExporterRemediationSkippedActions, err = builder.meter.Int64Counter(
 		"otelcol_exporter_remediation_skipped_actions",
-		metric.WithDescription("Actions that a guard stopped. [Development]"),
+		metric.WithDescription("Actions that a guard stopped, whole playbooks and later steps. [Development]"),
 		metric.WithUnit("{actions}"),
 	)
 	errs = errors.Join(errs, err)

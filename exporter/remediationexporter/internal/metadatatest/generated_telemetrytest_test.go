@@ -40,6 +40,14 @@ func TestSetupTelemetry(t *testing.T) {
 		observer.Observe(1)
 		return nil
 	}))
+	require.NoError(t, tb.RegisterExporterRemediationOpenBreakersCallback(func(_ context.Context, observer metric.Int64Observer) error {
+		observer.Observe(1)
+		return nil
+	}))
+	require.NoError(t, tb.RegisterExporterRemediationOpenIntentsCallback(func(_ context.Context, observer metric.Int64Observer) error {
+		observer.Observe(1)
+		return nil
+	}))
 	require.NoError(t, tb.RegisterExporterRemediationQueuedEventsCallback(func(_ context.Context, observer metric.Int64Observer) error {
 		observer.Observe(1)
 		return nil
@@ -57,9 +65,13 @@ func TestSetupTelemetry(t *testing.T) {
 		return nil
 	}))
 	tb.ExporterRemediationActions.Add(context.Background(), 1)
+	tb.ExporterRemediationAPIRequests.Add(context.Background(), 1)
+	tb.ExporterRemediationApplyDuration.Record(context.Background(), 1)
 	tb.ExporterRemediationApprovals.Add(context.Background(), 1)
 	tb.ExporterRemediationAssessments.Add(context.Background(), 1)
 	tb.ExporterRemediationAuditRecords.Add(context.Background(), 1)
+	tb.ExporterRemediationBudgetRefusals.Add(context.Background(), 1)
+	tb.ExporterRemediationCallDelay.Record(context.Background(), 1)
 	tb.ExporterRemediationConditionErrors.Add(context.Background(), 1)
 	tb.ExporterRemediationDecisionDuration.Record(context.Background(), 1)
 	tb.ExporterRemediationDeliveredEvents.Add(context.Background(), 1)
@@ -70,11 +82,14 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ExporterRemediationIgnoredRecords.Add(context.Background(), 1)
 	tb.ExporterRemediationLostAuditRecords.Add(context.Background(), 1)
 	tb.ExporterRemediationLostEvents.Add(context.Background(), 1)
+	tb.ExporterRemediationMutatingRequests.Add(context.Background(), 1)
+	tb.ExporterRemediationPrepareDuration.Record(context.Background(), 1)
 	tb.ExporterRemediationProbes.Add(context.Background(), 1)
 	tb.ExporterRemediationReceivedDatapoints.Add(context.Background(), 1)
 	tb.ExporterRemediationReceivedRecords.Add(context.Background(), 1)
 	tb.ExporterRemediationRefusedApprovals.Add(context.Background(), 1)
 	tb.ExporterRemediationRefusedDatapoints.Add(context.Background(), 1)
+	tb.ExporterRemediationRefusedPermits.Add(context.Background(), 1)
 	tb.ExporterRemediationRefusedRecords.Add(context.Background(), 1)
 	tb.ExporterRemediationReplayedEvents.Add(context.Background(), 1)
 	tb.ExporterRemediationSkippedActions.Add(context.Background(), 1)
@@ -82,6 +97,12 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ExporterRemediationTruncatedEvents.Add(context.Background(), 1)
 	AssertEqualExporterRemediationActions(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualExporterRemediationAPIRequests(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualExporterRemediationApplyDuration(t, testTel,
+		[]metricdata.HistogramDataPoint[float64]{{}}, metricdatatest.IgnoreValue(),
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterRemediationApprovals(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
@@ -91,6 +112,12 @@ func TestSetupTelemetry(t *testing.T) {
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterRemediationAuditRecords(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualExporterRemediationBudgetRefusals(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualExporterRemediationCallDelay(t, testTel,
+		[]metricdata.HistogramDataPoint[float64]{{}}, metricdatatest.IgnoreValue(),
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterRemediationConditionErrors(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
@@ -137,6 +164,18 @@ func TestSetupTelemetry(t *testing.T) {
 	AssertEqualExporterRemediationMissingPermissions(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
+	AssertEqualExporterRemediationMutatingRequests(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualExporterRemediationOpenBreakers(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualExporterRemediationOpenIntents(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualExporterRemediationPrepareDuration(t, testTel,
+		[]metricdata.HistogramDataPoint[float64]{{}}, metricdatatest.IgnoreValue(),
+		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterRemediationProbes(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
@@ -153,6 +192,9 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterRemediationRefusedDatapoints(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualExporterRemediationRefusedPermits(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterRemediationRefusedRecords(t, testTel,
