@@ -12,5 +12,12 @@
 //   - Names such as dotted or numbered ones need only one other in their place.
 //
 // A template's ID is derived from its text. When templates become one that is more general, their IDs become aliases of its
-// ID. Parameters are not kept.
+// ID. Two miners that saw the same lines in different orders, and a miner that took in another's templates with
+// [Miner.Merge], have the same templates with the same IDs once each has seen enough to make them as general.
+//
+// Parameters are not kept. Values behind the name of a secret, in URLs, and long tokens that are no text are masked in the
+// first line already. A short word that stands alone and is a secret ("the password is swordfish") is not known for one.
+//
+// Lines are found by a hash of 64 bits that has no secret: who can write lines at will can make one that is counted as
+// another template's.
 package logpattern
