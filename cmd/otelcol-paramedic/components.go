@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/collector/receiver"
 	"go.opentelemetry.io/collector/service/telemetry/otelconftelemetry"
 	incidentconnector "github.com/paramedic-otel/paramedic/connector/incidentconnector"
+	logpatternconnector "github.com/paramedic-otel/paramedic/connector/logpatternconnector"
 	tracegraphconnector "github.com/paramedic-otel/paramedic/connector/tracegraphconnector"
 	forwardconnector "go.opentelemetry.io/collector/connector/forwardconnector"
 	routingconnector "github.com/open-telemetry/opentelemetry-collector-contrib/connector/routingconnector"
@@ -184,6 +185,7 @@ func components() (otelcol.Factories, error) {
 
 	factories.Connectors, err = otelcol.MakeFactoryMap[connector.Factory](
 		incidentconnector.NewFactory(),
+		logpatternconnector.NewFactory(),
 		tracegraphconnector.NewFactory(),
 		forwardconnector.NewFactory(),
 		routingconnector.NewFactory(),
@@ -195,6 +197,7 @@ func components() (otelcol.Factories, error) {
 	}
 	factories.ConnectorModules = makeModulesMap(factories.Connectors, map[component.Type]string{
 		incidentconnector.NewFactory().Type(): "github.com/paramedic-otel/paramedic v0.0.0",
+		logpatternconnector.NewFactory().Type(): "github.com/paramedic-otel/paramedic v0.0.0",
 		tracegraphconnector.NewFactory().Type(): "github.com/paramedic-otel/paramedic v0.0.0",
 		forwardconnector.NewFactory().Type(): "go.opentelemetry.io/collector/connector/forwardconnector v0.145.0",
 		routingconnector.NewFactory().Type(): "github.com/open-telemetry/opentelemetry-collector-contrib/connector/routingconnector v0.145.0",
