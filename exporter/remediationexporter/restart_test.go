@@ -264,3 +264,35 @@ func TestStorageMisconfigured(t *testing.T) {
 		require.NoError(t, exp.Shutdown(context.Background()))
 	}
 }
+
+// TestActingWithoutStorageIsWarnedOf names the playbooks of which a crash would forget what they have begun.
+func TestActingWithoutStorageIsWarnedOf(t *testing.T) {
+	for name, tc := range map[string]struct {
+		mode    Mode
+		modes   map[Criticality]Mode
+		durable bool
+		want    int
+	}{
+		"auto":                        {mode: "auto", want: 1},
+		"approve":                     {mode: "approve", want: 1},
+		"for some":                    {mode: "observe", modes: map[Criticality]Mode{"low": "auto"}, want: 1},
+		"never":                       {mode: "suggest", modes: map[Criticality]Mode{"low": "observe"}},
+		"auto, and all of it is kept": {mode: "auto", durable: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, "shop")
+				r.playbook("restart", "shop", func(p *PlaybookConfig) { p.Mode, p.Modes = tc.mode, tc.modes })
+				if tc.durable {
+					r.durable(&memoryStorage{data: map[string][]byte{}})
+				}
+				r.start()
+				got := r.logs.FilterMessageSnippet("no storage is configured").All()
+				if assert.Len(t, got, tc.want) && tc.want > 0 {
+					assert.Equal(t, []any{"restart"}, got[0].ContextMap()["playbooks"])
+				}
+				r.stop()
+			})
+		})
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -27,6 +28,10 @@ const (
 func (e *remediationExporter) openStorage(ctx context.Context, host component.Host) error {
 	if e.cfg.Storage == nil {
 		e.client = storage.NewNopClient()
+		if names := e.acting(); len(names) > 0 {
+			e.logger.Warn("playbooks may act and no storage is configured: after a crash nobody knows what was begun; set storage",
+				zap.Strings("playbooks", names))
+		}
 		return nil
 	}
 	ext, ok := host.GetExtensions()[*e.cfg.Storage]
@@ -53,6 +58,18 @@ func (e *remediationExporter) openStorage(ctx context.Context, host component.Ho
 		e.logger.Info("remediation state restored", zap.Int("incidents", n), zap.Int("queued_events", e.queued()))
 	}
 	return nil
+}
+
+// acting names the playbooks that may change the world, in the configured order.
+func (e *remediationExporter) acting() []string {
+	var names []string
+	for _, b := range e.books {
+		modes := append(slices.Collect(maps.Values(b.rule.TierModes)), b.rule.Mode)
+		if slices.Contains(modes, playbook.Approve) || slices.Contains(modes, playbook.Auto) {
+			names = append(names, b.cfg.Name)
+		}
+	}
+	return names
 }
 
 // load restores what is stored. A broken value is counted and replaced by an empty one. Storage that cannot be read at
