@@ -57,6 +57,7 @@ func TestSecretsNeverShow(t *testing.T) {
 		"login with password=%s failed",
 		"password: %s",
 		"db_passwd='%s' rejected",
+		"a.long.name.of.a.setting.that.holds.a.password = %s",
 		`{"password":"%s"}`,
 		`{"api_key": "%s", "x": 1}`,
 		"Authorization: Bearer %s",
@@ -209,7 +210,11 @@ func TestSettings(t *testing.T) {
 
 func TestMatchDoesNotAllocate(t *testing.T) {
 	m := New(DefaultSettings())
-	lines := sampleLines(100)
+	lines := append(sampleLines(100), "yarn.client.max-cached-nodemanagers-proxies : 0", "a.long.name.of.a.setting.that.holds.a.password = 7",
+		"token=Token{a 1} x", "ip 10.1.2.3:80, at Fri Jun 17 07:07:00 2005", "GET /a/b?c=1 http://x/y 5.2 KB")
+	for i := range 600 {
+		lines = append(lines, "key"+spelled(i+1)+"_of_something_that_is_long = 7")
+	}
 	for range 2 {
 		for _, l := range lines {
 			m.Match(l, 1)

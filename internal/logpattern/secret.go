@@ -1,14 +1,16 @@
 package logpattern
 
 import (
+	"bytes"
 	"strings"
 	"unicode"
 )
 
 // secretNames are what the name of a secret contains, in lower case and without '_' and '-'.
-var secretNames = []string{
-	"password", "passwd", "passphrase", "pwd", "secret", "token", "credential", "apikey", "accesskey", "privatekey",
-	"authorization", "cookie", "signature", "connectionstring",
+var secretNames = [][]byte{
+	[]byte("password"), []byte("passwd"), []byte("passphrase"), []byte("pwd"), []byte("secret"), []byte("token"), []byte("credential"),
+	[]byte("apikey"), []byte("accesskey"), []byte("privatekey"), []byte("authorization"), []byte("cookie"), []byte("signature"),
+	[]byte("connectionstring"),
 }
 
 // secret takes a chunk behind the name of a secret, masked, and returns where it ends; 0 when it is none.
@@ -97,11 +99,12 @@ func (s *scanner) lastIsSecret() bool {
 
 // namesSecret reports whether a word names a secret.
 func namesSecret(name string) bool {
-	var buf [2 * longWord]byte
+	var buf [128]byte
 	text := buf[:0]
+	name = name[max(0, len(name)-len(buf)):]
 	for i := range len(name) {
 		c := name[i]
-		if c == '_' || c == '-' || len(text) == cap(text) {
+		if c == '_' || c == '-' {
 			continue
 		}
 		if 'A' <= c && c <= 'Z' {
@@ -110,7 +113,7 @@ func namesSecret(name string) bool {
 		text = append(text, c)
 	}
 	for _, n := range secretNames {
-		if strings.Contains(string(text), n) {
+		if bytes.Contains(text, n) {
 			return true
 		}
 	}
