@@ -86,6 +86,8 @@ func TestRun(t *testing.T) {
 	report.Reset()
 	require.NoError(t, run(&report, options{data: data, perturbed: true}))
 	assert.Contains(t, report.String(), "| Toy |")
+	require.NoError(t, os.WriteFile(filepath.Join(data, "Toy", "Toy_structured_corrected.csv"), []byte("Content,EventTemplate\nx\n"), 0o600))
+	require.ErrorContains(t, run(&report, options{data: data}), "row 2 has 1 columns", "the corrected file comes first")
 	require.ErrorContains(t, run(&report, options{}), "-data")
 	require.ErrorContains(t, run(&report, options{data: t.TempDir()}), "no folder")
 }

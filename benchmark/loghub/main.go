@@ -185,7 +185,7 @@ func read(path string) (system, error) {
 	}
 	defer f.Close()
 	r := csv.NewReader(f)
-	r.LazyQuotes = true
+	r.LazyQuotes, r.FieldsPerRecord = true, -1
 	rows, err := r.ReadAll()
 	if err != nil || len(rows) == 0 {
 		return system{}, fmt.Errorf("read %s: %w", path, errors.Join(err, io.ErrUnexpectedEOF))
@@ -202,8 +202,11 @@ func read(path string) (system, error) {
 	var s system
 	id, hasID := columns["LineId"]
 	for i, row := range rows[1:] {
+		if len(row) <= max(content, template) {
+			return system{}, fmt.Errorf("%s, row %d has %d columns, too few for Content and EventTemplate", path, i+2, len(row))
+		}
 		name := strconv.Itoa(i + 1)
-		if hasID {
+		if hasID && id < len(row) {
 			name = row[id]
 		}
 		s.ids = append(s.ids, name)
