@@ -106,11 +106,11 @@ func TestEveryPlaybookBeginsHarmlessly(t *testing.T) {
 			cfg := load(t, name)
 			for i := range cfg.Playbooks {
 				p := &cfg.Playbooks[i]
-				switch {
-				case name == "starter-pack":
+				switch name {
+				case "starter-pack":
 					assert.EqualValues(t, "suggest", p.Mode)
 					assert.Empty(t, p.Modes)
-				case name == "pod-isolation":
+				case "pod-isolation":
 					assert.EqualValues(t, "approve", p.Mode)
 					assert.Equal(t, 2, p.Approval.Approvers)
 					assert.Empty(t, p.Modes)

@@ -20,7 +20,6 @@ import (
 	"go.opentelemetry.io/collector/config/configauth"
 	"go.opentelemetry.io/collector/config/confighttp"
 	"go.opentelemetry.io/collector/config/configoptional"
-	"go.opentelemetry.io/collector/extension"
 	"go.opentelemetry.io/collector/extension/extensiontest"
 )
 
@@ -87,7 +86,7 @@ func (r *rig) basicAuth(names ...string) {
 	}
 	ext, err := factory.Create(r.t.Context(), extensiontest.NewNopSettings(factory.Type()), cfg)
 	require.NoError(r.t, err)
-	require.NoError(r.t, ext.(extension.Extension).Start(r.t.Context(), r.host))
+	require.NoError(r.t, ext.Start(r.t.Context(), r.host))
 	r.host.extensions[component.MustNewID("basicauth")] = ext
 }
 

@@ -271,7 +271,7 @@ func decodePlan(play *playbook.Play) (*kubeaction.Plan, error) {
 	if err := json.Unmarshal(play.Plan.Body, &s); err != nil {
 		return nil, fmt.Errorf("decode plan: %w", err)
 	}
-	s.Plan.Order = kubeaction.Order{Intent: s.Intent, Incident: s.Incident, Playbook: s.Playbook, Reason: s.Why}
+	s.Order = kubeaction.Order{Intent: s.Intent, Incident: s.Incident, Playbook: s.Playbook, Reason: s.Why}
 	return &s.Plan, nil
 }
 

@@ -134,9 +134,9 @@ func TestAnchors(t *testing.T) {
 func TestRetained(t *testing.T) {
 	l := usual
 	l.MaxRecords = 3
-	c, all := filled(t, l, 3)
+	c, _ := filled(t, l, 3)
 	assert.Equal(t, Genesis(), c.Anchor())
-	c, all = filled(t, l, 10)
+	c, all := filled(t, l, 10)
 	assert.Equal(t, 3, c.Len())
 	assert.Equal(t, all[7:], c.Records(0, 100))
 	assert.Equal(t, all[6].place(), c.Anchor())

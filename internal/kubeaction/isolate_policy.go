@@ -187,10 +187,11 @@ func (c *Client) unlabel(ctx context.Context, pod Object, key string) error {
 func (*Isolate) health(ctx context.Context, c *Client, r *Receipt) (Health, error) {
 	object := r.Objects[0]
 	policy, err := c.typed.NetworkingV1().NetworkPolicies(object.Namespace).Get(ctx, object.Name, metav1.GetOptions{})
-	if err != nil && !apierrors.IsNotFound(err) {
+	gone := apierrors.IsNotFound(err)
+	if err != nil && !gone {
 		return Health{}, c.explain(err, object, "get")
 	}
-	if err != nil || string(policy.UID) != object.UID {
+	if gone || string(policy.UID) != object.UID {
 		return Health{Failed: true, Detail: fmt.Sprintf("%s is gone", object)}, nil
 	}
 	return Health{Ready: true, Detail: fmt.Sprintf("%s is there until %s", object, policy.Annotations[annotationExpires])}, nil

@@ -73,8 +73,7 @@ func TestKubernetesShedAndRestore(t *testing.T) {
 		[]string{"updated Deployment ads" + back, "updated Deployment mail" + back, "updated StatefulSet reports" + back})
 
 	// A second time; the receipt is lost, and somebody scales one of them meanwhile.
-	var r Receipt
-	r = b.apply(b.prepare(b.shedOrder("shed-2", shed(3))))
+	r := b.apply(b.prepare(b.shedOrder("shed-2", shed(3))))
 	assert.Len(t, r.Objects, 3)
 	b.refused(b.shedOrder("shed-3", shed(3)), ReasonTargetMissing, "is shed already")
 	mail := kubetest.Deployment(b.ns, "mail", 0)

@@ -373,7 +373,7 @@ func TestPermitIsAskedAgainForEachRepetition(t *testing.T) {
 		}
 		client := guardedClientset(t, &rest.Config{Transport: roundTripFunc(func(*http.Request) (*http.Response, error) {
 			sent++
-			return answers[sent-1], nil
+			return answers[sent-1], nil //nolint:bodyclose // client-go closes it
 		})}, TransportSettings{})
 		ctx := WithPermit(t.Context(), permitFunc(func(context.Context, Request) error { asked++; return nil }))
 		start := time.Now()

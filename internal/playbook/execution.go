@@ -112,7 +112,7 @@ func (l *Ledger) Replan(ref Ref) bool {
 // over; [Ledger.Refuse] is for what was never asked.
 func (l *Ledger) Reject(ref Ref, certain bool, detail string, now time.Time) []Change {
 	p := l.at(ref)
-	if p == nil || !(p.Outcome == Dispatched || (p.Outcome == Pending && p.Charged)) {
+	if p == nil || (p.Outcome != Dispatched && (p.Outcome != Pending || !p.Charged)) {
 		return nil
 	}
 	if certain {

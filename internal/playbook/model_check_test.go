@@ -25,10 +25,10 @@ func (m *model) check(op string, ref Ref, changes []Change, silent bool) {
 		if p.Outcome == Inconclusive {
 			in.done = true
 		}
-		if p.Charged && !(same && before.Charged) {
+		if p.Charged && (!same || !before.Charged) {
 			in.charged, in.lost, in.key = m.now, false, chargeKey(k.incident, k.playbook, p)
 		}
-		if p.Outcome == Dispatched && !(same && before.Outcome == Dispatched) {
+		if p.Outcome == Dispatched && (!same || before.Outcome != Dispatched) {
 			in.dispatches++
 			require.LessOrEqual(t, in.dispatches, 1+in.replans, "%s of %v was dispatched twice", op, k)
 			require.Equal(t, World{}, m.world, "%s dispatched although the world stood still", op)

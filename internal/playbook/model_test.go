@@ -234,7 +234,7 @@ func (m *model) pick() (Ref, Play) {
 	}
 	c := all[m.rng.IntN(len(all))]
 	if m.rng.IntN(10) == 0 {
-		c.Ref.Step++ // late news of something that has moved on
+		c.Step++ // late news of something that has moved on
 	}
 	return c.Ref, c.Play
 }

@@ -322,10 +322,10 @@ func TestReference(t *testing.T) {
 		for _, i := range rng.Perm(len(told)) {
 			mixed.Observe(0, "x", after(told[i].at), after(told[i].at), told[i].r, after(now))
 		}
-		switch out := mixed.Judge(after(now)).Verdict; {
-		case out == Met:
+		switch mixed.Judge(after(now)).Verdict {
+		case Met:
 			require.Equal(t, Met, want, "seed %d", seed)
-		case out == Worse:
+		case Worse:
 			require.Equal(t, Worse, want, "seed %d", seed)
 		}
 	}

@@ -152,7 +152,6 @@ type replica struct {
 	// mu guards everything below.
 	process   *process
 	decisions []decision
-	failures  []string
 }
 
 func (c *chaos) chance(odds float64) bool {

@@ -130,8 +130,8 @@ func Start(ctx context.Context, o Options) (*Executor, error) {
 	if e.Logs, err = factory.CreateLogs(ctx, set, cfg); err != nil {
 		return nil, errors.Join(err, e.closeStorage(ctx))
 	}
-	if err := e.Logs.Start(ctx, surroundings); err != nil {
-		return nil, errors.Join(err, e.Logs.Shutdown(ctx), e.closeStorage(ctx))
+	if err := e.Start(ctx, surroundings); err != nil {
+		return nil, errors.Join(err, e.Shutdown(ctx), e.closeStorage(ctx))
 	}
 	return e, nil
 }
@@ -162,7 +162,7 @@ func (e *Executor) closeStorage(ctx context.Context) error {
 
 // Stop shuts the executor down in an orderly way.
 func (e *Executor) Stop(ctx context.Context) error {
-	return errors.Join(e.Logs.Shutdown(ctx), e.closeStorage(ctx))
+	return errors.Join(e.Shutdown(ctx), e.closeStorage(ctx))
 }
 
 // Tell hands incident events to the executor in one batch, as the incident connector does.
