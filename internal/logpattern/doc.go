@@ -9,7 +9,7 @@
 //   - A word becomes a value on evidence: when several different words have been seen in its place while all else was the
 //     same. How many depends on what stands before it. No threshold of similarity is needed, and words that tell two
 //     messages apart stay.
-//   - Names such as dotted or numbered ones need only one other in their place.
+//   - Names such as dotted or numbered ones may differ in several places at a time, and a list of values is one value.
 //
 // A template's ID is derived from its text. When templates become one that is more general, their IDs become aliases of its
 // ID. Two miners that saw the same lines in different orders, and a miner that took in another's templates with

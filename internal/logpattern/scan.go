@@ -8,7 +8,7 @@ type kind uint8
 const (
 	// word is text of the program until several others are seen in its place.
 	word kind = iota
-	// soft is a name, such as a dotted or a numbered one, that is a value as soon as another is seen in its place.
+	// soft is a name, such as a dotted or a numbered one: likely a value, whatever else differs.
 	soft
 	// value is masked.
 	value
