@@ -131,7 +131,7 @@ func FuzzRestore(f *testing.F) {
 		w := newWorld(t, quick)
 		e := w.logs.(*logsView).lease.Engine()
 		if len(data) >= 24 {
-			copy(data, e.appendState(nil, epoch)[:24])
+			data = append(e.appendState(nil, epoch)[:24:24], data[24:]...)
 		}
 		e.mu.Lock()
 		err := e.restore(data, epoch)

@@ -25,6 +25,8 @@ type taking struct {
 	// service is that of the resource, once it is found; nil when there is no room for it.
 	service *service
 	found   bool
+	// closed is what the first open interval was when it was found.
+	closed int64
 }
 
 // silentFor is for how long a service must have written nothing to make room for another one.
@@ -37,8 +39,10 @@ func (e *engine) take(t *taking, lr plog.LogRecord) {
 		return
 	}
 	at := e.timeOf(t, lr)
-	if !t.found {
-		t.service, t.found = e.serviceOf(t.resource, at), true
+	interval := e.open(t.ctx, at, t.now)
+	if !t.found || t.closed != e.next {
+		// Services may be forgotten when an interval is closed.
+		t.service, t.found, t.closed = e.serviceOf(t.resource, at), true, e.next
 	}
 	exception := exceptionAttributes(lr.Attributes())
 	found, novelty, ok := e.match(lr, &exception, at)
@@ -46,7 +50,7 @@ func (e *engine) take(t *taking, lr plog.LogRecord) {
 	if t.service == nil {
 		e.stats.merged[mergedServices]++
 	} else {
-		known = e.count(t, lr, &found, &exception, ok, at)
+		known = e.count(t, lr, &found, &exception, ok, at, interval)
 	}
 	if ok && t.annotate != AnnotateOff {
 		e.annotate(t.annotate, lr, &found, known, novelty)
@@ -54,9 +58,8 @@ func (e *engine) take(t *taking, lr plog.LogRecord) {
 }
 
 // count counts a record of a service, and returns its pattern there; nil when it has none.
-func (e *engine) count(t *taking, lr plog.LogRecord, found *logpattern.Pattern, exception *exceptionValues, ok bool, at int64) *pattern {
+func (e *engine) count(t *taking, lr plog.LogRecord, found *logpattern.Pattern, exception *exceptionValues, ok bool, at, interval int64) *pattern {
 	s := t.service
-	interval := e.open(t.ctx, at, t.now)
 	place := interval & 1
 	e.used[place] = true
 	severity := severityOf(lr, exception, e.line)
