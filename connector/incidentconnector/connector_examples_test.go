@@ -283,6 +283,27 @@ func TestNewPatterns(t *testing.T) {
 	w.stop()
 }
 
+// TestPatternRates has somebody else say that a message is logged far more, or less, often than before.
+func TestPatternRates(t *testing.T) {
+	for event, want := range map[semconv.EventName]string{
+		semconv.EventLogPatternSurge:    `a message is logged far more often than before: "row stored"`,
+		semconv.EventLogPatternVanished: `a message is hardly logged any more: "row stored"`,
+	} {
+		w := newWorld(t, nil)
+		w.play(0, 240, func(i int) []any { return append(calm(i), runs(i, semconv.AttrServiceVersion, "1")) })
+		w.play(240, 252, func(i int) []any {
+			data := stockFails(i)
+			if i == 240 {
+				data = append(data, logs(at(i).Add(-time.Second), record{service: "stock", event: string(event), severity: plog.SeverityNumberInfo, attrs: map[string]string{semconv.AttrLogRecordTemplate: "row stored"}}))
+			}
+			return data
+		})
+		assert.Equal(t, want, evidenceWith(t, w.one().Cause(), string(event)).Summary)
+		assert.Zero(t, w.metrics.(*metricsView).lease.Engine().flow.Records("stock", 20), "it is no record of the service")
+		w.stop()
+	}
+}
+
 // TestExamplesOfLogs asks for the traces in which an error was logged, and no others.
 func TestExamplesOfLogs(t *testing.T) {
 	w := newWorld(t, nil)

@@ -83,7 +83,7 @@ func (e *engine) ingestLogs(ld plog.Logs) {
 					if !e.alerts.add(at) {
 						e.refusals.limit++
 					}
-				case note.met && semconv.EventName(lr.EventName()) == semconv.EventLogPatternNew:
+				case note.met && isPatternEvent(lr):
 					e.observePattern(note.entity.Name, at, lr)
 				case note.met:
 					e.observeRecord(note.entity.Name, at, lr)

@@ -81,8 +81,9 @@ func isErrorSeverity(attrs pcommon.Map) bool {
 	return false
 }
 
-// newPattern is a log template that somebody else has never seen before.
+// newPattern is a log template that somebody else has never seen before, or that is written far more or less often than it was.
 type newPattern struct {
+	event             semconv.EventName
 	service, template string
 	isError           bool
 	at                time.Time
@@ -92,7 +93,17 @@ type newPattern struct {
 // maxNewPatterns is how many of them are held until the next bucket is judged.
 const maxNewPatterns = 1000
 
-// observePattern takes a record that tells of a new template.
+// isPatternEvent reports whether a record tells of a template.
+func isPatternEvent(lr plog.LogRecord) bool {
+	switch semconv.EventName(lr.EventName()) {
+	case semconv.EventLogPatternNew, semconv.EventLogPatternSurge, semconv.EventLogPatternVanished:
+		return true
+	default:
+		return false
+	}
+}
+
+// observePattern takes a record that tells of a template.
 func (e *engine) observePattern(service string, at time.Time, lr plog.LogRecord) {
 	template := str(lr.Attributes(), semconv.AttrLogRecordTemplate)
 	if template == "" {
@@ -107,11 +118,11 @@ func (e *engine) observePattern(service string, at time.Time, lr plog.LogRecord)
 		return
 	}
 	e.patterns = append(e.patterns, newPattern{
-		service, bounded(template), lr.SeverityNumber() >= severityError || isErrorSeverity(lr.Attributes()), at, lr.TraceID(),
+		semconv.EventName(lr.EventName()), service, bounded(template), lr.SeverityNumber() >= severityError || isErrorSeverity(lr.Attributes()), at, lr.TraceID(),
 	})
 }
 
-// notePatterns turns new templates into symptoms. That something new is logged says little by itself.
+// notePatterns turns what is told of templates into symptoms. That something new is logged says little by itself, nor does a rate.
 func (e *engine) notePatterns(now time.Time) {
 	later := e.patterns[:0]
 	for _, p := range e.patterns {
@@ -124,9 +135,17 @@ func (e *engine) notePatterns(now time.Time) {
 		if p.isError {
 			kind, what = semconv.CauseErrors, "an error"
 		}
+		befell, key := " was never logged before: ", "new\x00"
+		switch p.event {
+		case semconv.EventLogPatternSurge:
+			befell, key = " is logged far more often than before: ", "surge\x00"
+		case semconv.EventLogPatternVanished:
+			befell, key, kind = " is hardly logged any more: ", "vanished\x00", semconv.CauseUnknown
+		}
 		s := symptom{
-			key: symptomKey{classLog, entity, "new\x00" + p.template}, logsErrors: p.isError, kind: kind, onset: p.at, surprise: minSurprise,
-			score: scoreOf(minSurprise), signal: string(semconv.EventLogPatternNew), summary: what + " was never logged before: " + strconv.Quote(excerpt(p.template)),
+			key: symptomKey{classLog, entity, key + p.template}, logsErrors: p.isError && p.event != semconv.EventLogPatternVanished,
+			kind: kind, onset: p.at, surprise: minSurprise, score: scoreOf(minSurprise), signal: string(p.event),
+			summary: what + befell + strconv.Quote(excerpt(p.template)),
 		}
 		if !p.trace.IsEmpty() {
 			s.examples = traces{{id: p.trace, at: p.at}}
