@@ -1,6 +1,7 @@
 package logpatternconnector
 
 import (
+	"cmp"
 	"encoding/binary"
 	"slices"
 
@@ -192,16 +193,12 @@ func (e *engine) resolve() {
 // makeRoom forgets the patterns that were not written for too long, and those not written for longest where there is hardly
 // room for others.
 func (e *engine) makeRoom() {
-	oldest := e.clock.watermark - int64(e.cfg.PatternTTL)
-	if e.clock.watermark < oldest {
-		return
-	}
-	before := e.intervalOf(oldest)
+	before := e.intervalOf(e.clock.watermark - int64(e.cfg.PatternTTL))
 	all := e.sortedServices()
 	for _, s := range all {
-		e.forget(s, before)
+		e.forget(s, func(p *pattern) bool { return p.last < before })
 		if n := len(s.order); n > nearly(e.cfg.Limits.PatternsPerService) {
-			e.forget(s, thresholdOf(s.order, n-mostly(e.cfg.Limits.PatternsPerService)))
+			e.evict([]*service{s}, n-mostly(e.cfg.Limits.PatternsPerService))
 		}
 		for key, x := range s.exceptions {
 			if x.last < before && x.open == [2]uint64{} && !slices.ContainsFunc(s.order, func(p *pattern) bool { return p.exception == x }) {
@@ -210,24 +207,15 @@ func (e *engine) makeRoom() {
 		}
 	}
 	if e.patterns > nearly(e.cfg.Limits.Patterns) {
-		var every []*pattern
-		for _, s := range all {
-			every = append(every, s.order...)
-		}
-		threshold := thresholdOf(every, len(every)-mostly(e.cfg.Limits.Patterns))
-		for _, s := range all {
-			e.forget(s, threshold)
-		}
+		e.evict(all, e.patterns-mostly(e.cfg.Limits.Patterns))
 	}
 	if len(e.services) >= e.cfg.Limits.Services {
 		before = max(before, e.intervalOf(e.clock.watermark-int64(silentFor)))
 	}
 	for _, s := range all {
 		if s.last < before && s.open[0].records+s.open[1].records == 0 {
-			e.forget(s, before)
-			if len(s.order) == 0 {
-				delete(e.services, s.key)
-			}
+			e.forget(s, func(*pattern) bool { return true })
+			delete(e.services, s.key)
 		}
 	}
 }
@@ -236,20 +224,35 @@ func (e *engine) makeRoom() {
 func nearly(limit int) int { return limit - limit/16 - 1 }
 func mostly(limit int) int { return limit - limit/8 - 1 }
 
-// thresholdOf returns an interval such that about n patterns are older.
-func thresholdOf(patterns []*pattern, n int) int64 {
-	last := make([]int64, len(patterns))
-	for i, p := range patterns {
-		last[i] = p.last
+// idleFor is for how many intervals a pattern must not have been written to make room for others.
+const idleFor = 6
+
+// evict forgets n patterns of services, if so many are idle: those not written for longest, and of these the less frequent ones.
+func (e *engine) evict(of []*service, n int) {
+	var idle []*pattern
+	for _, s := range of {
+		for _, p := range s.order {
+			if p.last < e.next-idleFor {
+				idle = append(idle, p)
+			}
+		}
 	}
-	slices.Sort(last)
-	return last[min(n, len(last)-1)]
+	slices.SortStableFunc(idle, func(a, b *pattern) int {
+		return cmp.Or(cmp.Compare(a.last, b.last), cmp.Compare(a.weight, b.weight))
+	})
+	doomed := map[*pattern]bool{}
+	for _, p := range idle[:min(n, len(idle))] {
+		doomed[p] = true
+	}
+	for _, s := range of {
+		e.forget(s, func(p *pattern) bool { return doomed[p] })
+	}
 }
 
-// forget drops the patterns that were last written before an interval.
-func (e *engine) forget(s *service, before int64) {
+// forget drops those patterns of a service that are to go and have no records in an open interval.
+func (e *engine) forget(s *service, which func(*pattern) bool) {
 	s.order = slices.DeleteFunc(s.order, func(p *pattern) bool {
-		old := p.last < before && p.open == [2]uint64{}
+		old := p.open == [2]uint64{} && which(p)
 		if old {
 			delete(s.patterns, p.patternKey)
 			e.patterns--
