@@ -91,6 +91,8 @@ type RatesConfig struct {
 type LimitsConfig struct {
 	// Templates is the number of templates of all services.
 	Templates int `mapstructure:"templates"`
+	// TemplateBytes is about how much memory they take in all.
+	TemplateBytes int `mapstructure:"template_bytes"`
 	// Services is the number of services.
 	Services int `mapstructure:"services"`
 	// Patterns is the number of templates, by severity, of all services, PatternsPerService that of one.
@@ -178,7 +180,7 @@ func createDefaultConfig() component.Config {
 		Learning:      LearningConfig{Period: 10 * time.Minute, Records: 1000},
 		Rates:         RatesConfig{Enabled: true, MinRatio: 4, MinRecords: 20, MinSurprise: 9, HalfLife: 30 * time.Minute},
 		Limits: LimitsConfig{
-			Templates: 20_000, Services: 1000, Patterns: 50_000, PatternsPerService: 2000, Exceptions: 100,
+			Templates: 20_000, TemplateBytes: 64 << 20, Services: 1000, Patterns: 50_000, PatternsPerService: 2000, Exceptions: 100,
 			SeriesPerService: 50, Series: 5000, LineBytes: 4096, Events: 100, Unsent: 64,
 		},
 		State: StateConfig{Interval: time.Minute, MaxBytes: 256 << 20, MaxAge: 7 * 24 * time.Hour},
@@ -253,6 +255,7 @@ func (c *LimitsConfig) Validate() error {
 		least, most int
 	}{
 		{"templates", c.Templates, 100, 1 << 20},
+		{"template_bytes", c.TemplateBytes, 1 << 20, 1 << 32},
 		{"services", c.Services, 1, 100_000},
 		{"patterns", c.Patterns, 100, 10_000_000},
 		{"patterns_per_service", c.PatternsPerService, 1, 10_000_000},
@@ -289,6 +292,7 @@ func (c *StateConfig) Validate() error {
 func (c *Config) minerSettings() logpattern.Settings {
 	s := logpattern.DefaultSettings()
 	s.MaxTemplates, s.MaxBytes, s.MaxAliases = c.Limits.Templates, c.Limits.LineBytes, 2*c.Limits.Templates
+	s.MaxMemory = c.Limits.TemplateBytes
 	return s
 }
 

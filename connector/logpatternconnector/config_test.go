@@ -26,7 +26,7 @@ func TestConfig(t *testing.T) {
 			Learning: LearningConfig{Period: 5 * time.Minute, Records: 6},
 			Rates:    RatesConfig{MinRatio: 2, MinRecords: 3, MinSurprise: 5, HalfLife: time.Hour},
 			Limits: LimitsConfig{
-				Templates: 101, Services: 102, Patterns: 103, PatternsPerService: 104, Exceptions: 105, SeriesPerService: 106,
+				Templates: 101, TemplateBytes: 2_000_000, Services: 102, Patterns: 103, PatternsPerService: 104, Exceptions: 105, SeriesPerService: 106,
 				Series: 107, LineBytes: 108, Events: 109, Unsent: 110,
 			},
 			State: StateConfig{Interval: 5 * time.Second, MaxBytes: 70000, MaxAge: time.Hour},
@@ -63,6 +63,7 @@ func TestConfig(t *testing.T) {
 		},
 		"logpattern/limits": {
 			"limits: templates must be between 100 and 1048576, got 1; it bounds memory",
+			"template_bytes must be between 1048576 and 4294967296, got 1; it bounds memory",
 			"services must be between 1 and 100000, got 0; it bounds memory",
 			"patterns must be between 100 and 10000000, got 1; it bounds memory",
 			"patterns_per_service must be between 1 and 10000000, got 0; it bounds memory",

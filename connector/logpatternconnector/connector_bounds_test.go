@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -173,6 +174,14 @@ func TestLimitTemplates(t *testing.T) {
 	assert.LessOrEqual(t, w.value("held_objects", "templates"), int64(100))
 	assert.Positive(t, w.value("template_changes", "evicted"))
 	assert.Equal(t, int64(150), w.value("template_changes", "new"))
+	assert.Equal(t, int64(64<<20), w.value("template_memory_limit", ""))
+
+	w = newWorld(t, func(c *Config) { c.Limits.TemplateBytes = 1 << 20 })
+	for i := range 2000 {
+		w.consume(rec{text: strings.Repeat(distinct(i)+" ", 20)})
+	}
+	assert.LessOrEqual(t, w.value("template_memory", ""), int64(1<<20))
+	assert.Positive(t, w.value("template_changes", "evicted"))
 }
 
 func TestLimitLineBytes(t *testing.T) {
@@ -367,5 +376,64 @@ func BenchmarkConsume(b *testing.B) {
 			}
 			b.ReportMetric(float64(b.N)*200/b.Elapsed().Seconds(), "records/s")
 		})
+	}
+}
+
+// BenchmarkHeld prints the memory of a template and of a pattern, each with a text of its own.
+func BenchmarkHeld(b *testing.B) {
+	const n = 5000
+	heap := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	for b.Loop() {
+		w := newWorld(b, func(c *Config) { c.Limits.PatternsPerService = n })
+		e := w.logs.(*logsView).lease.Engine()
+		var used [2]float64
+		for s := range used {
+			var records []rec
+			for i := range n {
+				records = append(records, rec{svc: fmt.Sprint("s", s), text: distinct(i)})
+			}
+			ld := logs(b, records...)
+			before, patterns := heap(), e.patterns
+			e.consume(b.Context(), ld, AnnotateOff, epoch)
+			used[s] = float64(heap()-before) / float64(e.patterns-patterns)
+			runtime.KeepAlive(ld)
+		}
+		b.ReportMetric(used[0]-used[1], "B/template")
+		b.ReportMetric(used[1], "B/pattern")
+		w.stop()
+	}
+}
+
+func TestServiceAttributes(t *testing.T) {
+	w := newWorld(t, func(c *Config) { c.ServiceAttributes = []string{"k8s.pod.name", "absent"} })
+	w.consume(rec{text: "a"}, rec{text: "a", svc: "cart"})
+	w.stop()
+	var resources []map[string]any
+	w.points(semconv.MetricLogErrorCount, func(resource pcommon.Map, _ pmetric.NumberDataPoint) {
+		resources = append(resources, resource.AsRaw())
+	})
+	assert.Equal(t, []map[string]any{{"k8s.pod.name": "cart-1"}, {"k8s.pod.name": "shop-1"}}, resources)
+}
+
+// TestLearning turns both settings of it.
+func TestLearning(t *testing.T) {
+	for learning, want := range map[LearningConfig]int{
+		{}:                             1,
+		{Period: 30 * second}:          1,
+		{Period: 50 * second}:          0,
+		{Records: 9}:                   1,
+		{Period: second, Records: 100}: 0,
+	} {
+		w := newWorld(t, func(c *Config) { c.Learning = learning })
+		for i := range 10 {
+			w.consume(rec{text: "a", severity: info, at: time.Duration(i) * 4 * second})
+		}
+		w.consume(rec{text: "b", severity: fault, at: 40 * second})
+		assert.Len(t, w.events(), want, "%v", learning)
 	}
 }

@@ -97,7 +97,7 @@ func newEngine(cfg *Config, set connector.Settings) (*engine, error) {
 func newTraceMiner(cfg *Config) *logpattern.Miner {
 	s := cfg.minerSettings()
 	s.MaxTemplates = min(s.MaxTemplates, 2000)
-	s.MaxAliases = 2 * s.MaxTemplates
+	s.MaxAliases, s.MaxMemory = 2*s.MaxTemplates, min(s.MaxMemory, 8<<20)
 	return logpattern.New(s)
 }
 

@@ -127,6 +127,17 @@ func newInstruments(set component.TelemetrySettings, e *engine) (*instruments, e
 			o.Observe(int64(e.cfg.Limits.Patterns), patterns...)
 			return nil
 		}),
+		builder.RegisterConnectorLogpatternTemplateMemoryCallback(func(_ context.Context, o metric.Int64Observer) error {
+			e.mu.Lock()
+			n := e.miner.Memory()
+			e.mu.Unlock()
+			o.Observe(int64(n))
+			return nil
+		}),
+		builder.RegisterConnectorLogpatternTemplateMemoryLimitCallback(func(_ context.Context, o metric.Int64Observer) error {
+			o.Observe(int64(e.cfg.Limits.TemplateBytes))
+			return nil
+		}),
 	} {
 		if err != nil {
 			return nil, fmt.Errorf("register telemetry callback: %w", err)

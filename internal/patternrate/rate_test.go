@@ -91,6 +91,41 @@ func TestSurgeAndVanished(t *testing.T) {
 	assert.GreaterOrEqual(t, got[0].Expected, settings.MinRecords)
 }
 
+// TestSettings turns each of them.
+func TestSettings(t *testing.T) {
+	for name, tc := range map[string]struct {
+		change func(*Settings)
+		want   int
+	}{
+		"standard":     {func(*Settings) {}, 1},
+		"min ratio":    {func(s *Settings) { s.MinRatio = 20 }, 0},
+		"min records":  {func(s *Settings) { s.MinRecords = 10_000 }, 0},
+		"min surprise": {func(s *Settings) { s.MinSurprise = 299 }, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			was := settings
+			defer func() { settings = was }()
+			tc.change(&settings)
+			s := newShop(4)
+			s.play(200, 1, 50, 20, 20, 5)
+			assert.Len(t, s.play(3, 1, 50, 20, 20, 50), tc.want)
+		})
+	}
+}
+
+// TestHalfLife forgets soon, or late, that a template was written more often in the past.
+func TestHalfLife(t *testing.T) {
+	for halfLife, want := range map[float64]int{5: 1, 180: 0} {
+		was := settings
+		settings.Learning.HalfLife = halfLife
+		s := newShop(4)
+		s.play(400, 1, 50, 20, 20, 30)
+		assert.Empty(t, s.play(100, 1, 50, 20, 20, 10))
+		assert.Len(t, s.play(5, 1, 50, 20, 20, 60), want, "%v", halfLife)
+		settings = was
+	}
+}
+
 // TestFlood has one template be written so often that it is nearly all that there is: the others have not vanished.
 func TestFlood(t *testing.T) {
 	s := newShop(4)

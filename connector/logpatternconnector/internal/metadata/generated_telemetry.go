@@ -25,25 +25,27 @@ func Tracer(settings component.TelemetrySettings) trace.Tracer {
 // TelemetryBuilder provides an interface for components to report telemetry
 // as defined in metadata and user config.
 type TelemetryBuilder struct {
-	meter                                metric.Meter
-	mu                                   sync.Mutex
-	registrations                        []metric.Registration
-	ConnectorLogpatternAdjustedRecords   metric.Int64Counter
-	ConnectorLogpatternBoundedTexts      metric.Int64Counter
-	ConnectorLogpatternDroppedDatapoints metric.Int64Counter
-	ConnectorLogpatternDroppedEvents     metric.Int64Counter
-	ConnectorLogpatternFlushDuration     metric.Float64Histogram
-	ConnectorLogpatternForgottenPatterns metric.Int64Counter
-	ConnectorLogpatternHeldObjects       metric.Int64ObservableGauge
-	ConnectorLogpatternHeldObjectsLimit  metric.Int64ObservableGauge
-	ConnectorLogpatternMergedRecords     metric.Int64Counter
-	ConnectorLogpatternReceivedRecords   metric.Int64Counter
-	ConnectorLogpatternSentDatapoints    metric.Int64Counter
-	ConnectorLogpatternSentEvents        metric.Int64Counter
-	ConnectorLogpatternStateFailures     metric.Int64Counter
-	ConnectorLogpatternStoredBytes       metric.Int64Gauge
-	ConnectorLogpatternTemplateChanges   metric.Int64Counter
-	ConnectorLogpatternWatermarkJumps    metric.Int64Counter
+	meter                                  metric.Meter
+	mu                                     sync.Mutex
+	registrations                          []metric.Registration
+	ConnectorLogpatternAdjustedRecords     metric.Int64Counter
+	ConnectorLogpatternBoundedTexts        metric.Int64Counter
+	ConnectorLogpatternDroppedDatapoints   metric.Int64Counter
+	ConnectorLogpatternDroppedEvents       metric.Int64Counter
+	ConnectorLogpatternFlushDuration       metric.Float64Histogram
+	ConnectorLogpatternForgottenPatterns   metric.Int64Counter
+	ConnectorLogpatternHeldObjects         metric.Int64ObservableGauge
+	ConnectorLogpatternHeldObjectsLimit    metric.Int64ObservableGauge
+	ConnectorLogpatternMergedRecords       metric.Int64Counter
+	ConnectorLogpatternReceivedRecords     metric.Int64Counter
+	ConnectorLogpatternSentDatapoints      metric.Int64Counter
+	ConnectorLogpatternSentEvents          metric.Int64Counter
+	ConnectorLogpatternStateFailures       metric.Int64Counter
+	ConnectorLogpatternStoredBytes         metric.Int64Gauge
+	ConnectorLogpatternTemplateChanges     metric.Int64Counter
+	ConnectorLogpatternTemplateMemory      metric.Int64ObservableGauge
+	ConnectorLogpatternTemplateMemoryLimit metric.Int64ObservableGauge
+	ConnectorLogpatternWatermarkJumps      metric.Int64Counter
 }
 
 // TelemetryBuilderOption applies changes to default builder.
@@ -78,6 +80,36 @@ func (builder *TelemetryBuilder) RegisterConnectorLogpatternHeldObjectsLimitCall
 		cb(ctx, &observerInt64{inst: builder.ConnectorLogpatternHeldObjectsLimit, obs: o})
 		return nil
 	}, builder.ConnectorLogpatternHeldObjectsLimit)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterConnectorLogpatternTemplateMemoryCallback sets callback for observable ConnectorLogpatternTemplateMemory metric.
+func (builder *TelemetryBuilder) RegisterConnectorLogpatternTemplateMemoryCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ConnectorLogpatternTemplateMemory, obs: o})
+		return nil
+	}, builder.ConnectorLogpatternTemplateMemory)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterConnectorLogpatternTemplateMemoryLimitCallback sets callback for observable ConnectorLogpatternTemplateMemoryLimit metric.
+func (builder *TelemetryBuilder) RegisterConnectorLogpatternTemplateMemoryLimitCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ConnectorLogpatternTemplateMemoryLimit, obs: o})
+		return nil
+	}, builder.ConnectorLogpatternTemplateMemoryLimit)
 	if err != nil {
 		return err
 	}
@@ -204,6 +236,18 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_connector_logpattern_template_changes",
 		metric.WithDescription("Templates that were new, that became more general, or that made room for others (evicted). [Development]"),
 		metric.WithUnit("{templates}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ConnectorLogpatternTemplateMemory, err = builder.meter.Int64ObservableGauge(
+		"otelcol_connector_logpattern_template_memory",
+		metric.WithDescription("Memory that the templates take. [Development]"),
+		metric.WithUnit("By"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ConnectorLogpatternTemplateMemoryLimit, err = builder.meter.Int64ObservableGauge(
+		"otelcol_connector_logpattern_template_memory_limit",
+		metric.WithDescription("Limit of the memory that the templates take (limits::template_bytes). [Development]"),
+		metric.WithUnit("By"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ConnectorLogpatternWatermarkJumps, err = builder.meter.Int64Counter(
