@@ -20,6 +20,9 @@ receivers:
     protocols:
       grpc:
         endpoint: ${env:PARAMEDIC_EXTRA_ENDPOINT}
+exporters:
+  remediation:
+    storm: {max_incidents: 1000}
 service:
   pipelines:
     logs/direct:
