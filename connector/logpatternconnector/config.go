@@ -178,7 +178,7 @@ func createDefaultConfig() component.Config {
 		MaxClockSkew:  time.Minute,
 		PatternTTL:    7 * 24 * time.Hour,
 		Learning:      LearningConfig{Period: 10 * time.Minute, Records: 1000},
-		Rates:         RatesConfig{Enabled: true, MinRatio: 4, MinRecords: 20, MinSurprise: 9, HalfLife: 30 * time.Minute},
+		Rates:         RatesConfig{Enabled: true, MinRatio: 4, MinRecords: 20, MinSurprise: 15, HalfLife: 30 * time.Minute},
 		Limits: LimitsConfig{
 			Templates: 20_000, TemplateBytes: 64 << 20, Services: 1000, Patterns: 50_000, PatternsPerService: 2000, Exceptions: 100,
 			SeriesPerService: 50, Series: 5000, LineBytes: 4096, Events: 100, Unsent: 64,

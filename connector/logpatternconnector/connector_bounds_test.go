@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -436,4 +437,51 @@ func TestLearning(t *testing.T) {
 		w.consume(rec{text: "b", severity: fault, at: 40 * second})
 		assert.Len(t, w.events(), want, "%v", learning)
 	}
+}
+
+// BenchmarkClose closes intervals while as much is held as may be by default.
+func BenchmarkClose(b *testing.B) {
+	w := newWorld(b)
+	e := w.logs.(*logsView).lease.Engine()
+	at := time.Duration(0)
+	batch := func() {
+		for s := range 25 {
+			var records []rec
+			for i := range 1900 {
+				records = append(records, rec{svc: fmt.Sprint("s", s), severity: info, text: distinct(i), at: at})
+			}
+			e.consume(b.Context(), logs(b, records...), AnnotateOff, epoch)
+		}
+		at += w.cfg.FlushInterval
+	}
+	for range 40 {
+		batch()
+	}
+	for b.Loop() {
+		b.StopTimer()
+		batch()
+		b.StartTimer()
+		e.mu.Lock()
+		e.closeUntil(b.Context(), e.next+1, epoch)
+		e.mu.Unlock()
+	}
+}
+
+// TestConcurrently has records come on several ways at a time.
+func TestConcurrently(t *testing.T) {
+	w := newWorld(t, quick)
+	var wait sync.WaitGroup
+	for g := range 4 {
+		wait.Go(func() {
+			for i := range 50 {
+				ld := logs(t, rec{svc: fmt.Sprint("s", g%2), text: distinct(i + g), severity: fault, at: time.Duration(i) * second})
+				assert.NoError(t, w.logs.ConsumeLogs(t.Context(), ld))
+				assert.NoError(t, w.metrics.ConsumeLogs(t.Context(), ld))
+			}
+		})
+	}
+	wait.Wait()
+	w.stop()
+	assert.Len(t, w.records(), 200)
+	assert.Equal(t, int64(200), w.total(semconv.MetricLogPatternCount))
 }

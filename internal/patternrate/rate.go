@@ -41,6 +41,9 @@ const (
 	// leastMean is the mean, in records of a bucket, from which on a template has a part in the activity of its service, and
 	// mostWeight that from which on it has no greater part.
 	leastMean, mostWeight = 2, 10
+	// youth is for how many buckets a template is not judged: how it comes, evenly or in clusters, is learnt from those that have
+	// left the ring of a track. clustered is what its variance over mean is taken to be until then.
+	youth, clustered = 3 * excess.Lookback, 4
 	// decideAfter is the number of records after which a service is taken for one whose records name their traces or not, and
 	// contraryAfter for how many buckets they must have been otherwise for that to be corrected.
 	decideAfter, contraryAfter = 100, 32
@@ -54,8 +57,8 @@ type Rate struct {
 	// state is the episode that is under way, calm for how many buckets nothing was found.
 	state Kind
 	calm  uint8
-	// born says that it was counted in some bucket.
-	born bool
+	// seen is for how many buckets in which its service was at work it has been counted, youth at most.
+	seen uint8
 }
 
 // Count is what was counted of a rate in a bucket.
@@ -124,19 +127,22 @@ func (s *Service) Close(b Bucket, settings *Settings) []Finding {
 	keep := math.Exp2(-0.5 / settings.Learning.HalfLife)
 	var findings []Finding
 	for _, c := range b.Counts {
-		r, fresh := c.Rate, false
-		if !r.born {
+		r := c.Rate
+		if r.seen == 0 {
 			// Nobody looked for it before.
-			r.born = true
+			r.track.Clustered = clustered
 			r.track.Flag(&s.timeline, excess.Verdict{Window: excess.Lookback}, settings.Learning)
 			r.track.Settle(&s.timeline)
-			fresh = true
 		}
 		r.track.Events[slot] = float32(c.Records)
 		if b.Records > 0 {
 			r.sum, r.weight = r.sum*keep+float64(c.Records), r.weight*keep+1
 		}
-		if exposure <= 0 || fresh {
+		if r.seen == 0 || exposure > 0 && r.seen < youth {
+			r.seen++
+			continue
+		}
+		if exposure <= 0 {
 			continue
 		}
 		if f, ok := s.judge(r, settings); ok {
@@ -174,8 +180,7 @@ func (s *Service) decide(b Bucket) {
 		s.perRequest, s.contrary = !s.perRequest, 0
 		for _, c := range b.Counts {
 			// What was learnt is in another unit.
-			c.Rate.track = excess.Track{}
-			c.Rate.born = false
+			c.Rate.track, c.Rate.seen = excess.Track{}, 0
 		}
 		s.exposure = excess.Counts{}
 	}
@@ -236,7 +241,7 @@ func (r *Rate) Mean() float64 { return r.mean() }
 func (r *Rate) Merge(other *Rate) {
 	if other.sum > r.sum {
 		// Tracks do not add up: the one that tells more stays.
-		r.track, r.born = other.track, other.born
+		r.track, r.seen = other.track, other.seen
 	}
 	r.sum += other.sum
 	r.weight = max(r.weight, other.weight)
@@ -284,7 +289,10 @@ func (s *Service) Code(c *binarystate.Codec) {
 // Code writes or reads what is known of a rate.
 func (r *Rate) Code(c *binarystate.Codec) {
 	r.track.Code(c)
-	c.Flags(&r.born)
+	r.seen = uint8(c.Count(int(r.seen), youth)) //nolint:gosec // 96 at most
+	if r.seen > 0 {
+		r.track.Clustered = clustered
+	}
 	c.Float64s(&r.sum, &r.weight)
 	if c.Reading() && (r.sum < 0 || r.weight < 0) {
 		c.Fail(binarystate.ErrInvalid)

@@ -11,7 +11,7 @@ import (
 	"github.com/paramedic-otel/paramedic/internal/excess"
 )
 
-var settings = Settings{MinRatio: 4, MinRecords: 20, MinSurprise: 9, Learning: excess.Learning{HalfLife: 180, NormalAfter: 360}}
+var settings = Settings{MinRatio: 4, MinRecords: 20, MinSurprise: 15, Learning: excess.Learning{HalfLife: 180, NormalAfter: 360}}
 
 func TestSketch(t *testing.T) {
 	rng := rand.New(rand.NewSource(1))
