@@ -107,7 +107,7 @@ func (e *remediationExporter) prepare(ctx context.Context, ref playbook.Ref, pla
 	var refusal *kubeaction.Refusal
 	var changes []playbook.Change
 	switch {
-	case errors.As(err, &refusal):
+	case errors.As(err, &refusal) && !e.doubtful(ref, play, refusal, now):
 		changes = e.ledger.Refuse(ref, playbook.Reason(refusal.Reason), refusal.Detail, now)
 	case err != nil:
 		e.settleAndUnlock(ctx)

@@ -117,6 +117,16 @@ func (e *remediationExporter) tellPermissions(host component.Host, told, r *revi
 	}
 }
 
+// permissionGrace is for how long a permission that was granted when it was last reviewed is asked for again: an API server
+// that has just started answers that nothing is allowed until it has read its roles.
+const permissionGrace = 30 * time.Second
+
+// doubtful reports whether a refusal for want of a permission may be none. e.mu is held.
+func (e *remediationExporter) doubtful(ref playbook.Ref, play *playbook.Play, refusal *kubeaction.Refusal, now time.Time) bool {
+	lacking, reviewed := e.lacking[ref.Playbook]
+	return refusal.Reason == kubeaction.ReasonPermission && reviewed && lacking == 0 && now.Sub(play.Decided) < permissionGrace
+}
+
 // permitted refuses a step of a playbook that lacked a permission for any of its steps when it was last reviewed, and still
 // does: half a playbook may be worse than none.
 func (e *remediationExporter) permitted(ctx context.Context, ref playbook.Ref) error {

@@ -166,3 +166,35 @@ func TestKubernetesMissingPermissionIsNamedAtTheStart(t *testing.T) {
 	}
 	r.stop()
 }
+
+// TestPermissionThatIsOnlyNotReadYet restarts the API server, which answers that nothing is allowed until it has read its
+// roles: what was granted before is asked for again for a while.
+func TestPermissionThatIsOnlyNotReadYet(t *testing.T) {
+	for name, tc := range map[string]struct {
+		refused int
+		want    []string
+	}{
+		"for a moment": {3, []string{"planned", "started", "accepted"}},
+		"for good":     {1 << 20, []string{"planned", "skipped/permission"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, "chat")
+				c := r.onCluster(nil)
+				c.plan = func(o kubeaction.Order) (kubeaction.Plan, error) {
+					if len(c.prepared) <= tc.refused {
+						return kubeaction.Plan{}, &kubeaction.Refusal{Reason: kubeaction.ReasonPermission, Detail: "get deployments is forbidden"}
+					}
+					return planFor(o), nil
+				}
+				r.start()
+				synctest.Wait()
+				r.must(opened("i-1"))
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				assert.Equal(t, tc.want, r.audit())
+				r.stop()
+			})
+		})
+	}
+}
