@@ -100,9 +100,6 @@ type Service struct {
 	shares []share
 }
 
-// PerRequest reports whether rates are measured by requests.
-func (s *Service) PerRequest() bool { return s.decided && s.perRequest }
-
 // Close judges a bucket that is over, and learns from it. Buckets must be closed in their order; what lies between was silent.
 // Findings are in the order of the counts.
 func (s *Service) Close(b Bucket, settings *Settings) []Finding {
@@ -227,15 +224,13 @@ func (s *Service) activity(b Bucket) float64 {
 	return 1
 }
 
+// mean returns about how many records of a bucket there usually are.
 func (r *Rate) mean() float64 {
 	if r.weight < 1 {
 		return 0
 	}
 	return r.sum / r.weight
 }
-
-// Mean returns about how many records of a bucket there usually are.
-func (r *Rate) Mean() float64 { return r.mean() }
 
 // Merge adds what is known of another rate of the same service: the two have turned out to be one.
 func (r *Rate) Merge(other *Rate) {

@@ -150,7 +150,7 @@ func TestByRequests(t *testing.T) {
 		return findings
 	}
 	assert.Empty(t, play(100, 0, 40, 40))
-	assert.True(t, s.PerRequest())
+	assert.True(t, s.perRequest)
 	assert.Empty(t, play(50, 100, 400, 400))
 	assert.Empty(t, play(50, 150, 4, 4))
 	got := play(50, 200, 40, 3)
@@ -176,9 +176,9 @@ func TestNoMoreTraces(t *testing.T) {
 		return findings
 	}
 	assert.Empty(t, play(0, 100, 100, 20))
-	assert.True(t, s.PerRequest())
+	assert.True(t, s.perRequest)
 	assert.Empty(t, play(100, 200, 0, 20))
-	assert.False(t, s.PerRequest())
+	assert.False(t, s.perRequest)
 	assert.Len(t, play(300, 10, 0, 200), 1)
 }
 
@@ -195,9 +195,9 @@ func TestGapsAndReturns(t *testing.T) {
 func TestMerge(t *testing.T) {
 	s := newShop(3)
 	s.play(100, 1, 50, 20, 5)
-	want := s.rates[0].Mean() + s.rates[1].Mean()
+	want := s.rates[0].mean() + s.rates[1].mean()
 	s.rates[1].Merge(s.rates[0])
-	assert.InDelta(t, want, s.rates[1].Mean(), 1e-9)
+	assert.InDelta(t, want, s.rates[1].mean(), 1e-9)
 	s.rates = s.rates[1:]
 	assert.Empty(t, s.play(100, 1, 70, 5))
 }
