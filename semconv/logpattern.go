@@ -26,6 +26,12 @@ const (
 	AttrLogPatternID = "log.pattern.id"
 	// AttrLogPatternSeverity is the severity text of the records, such as "ERROR".
 	AttrLogPatternSeverity = "severity"
+	// AttrLogPatternCategories are the kinds of failures that the template tells of, such as connection_refused, on events;
+	// AttrLogPatternCategory is the first of them, on points. AttrLogPatternCluster is the ID of the first template that says
+	// nearly the same.
+	AttrLogPatternCategories = "log.pattern.categories"
+	AttrLogPatternCategory   = "log.pattern.category"
+	AttrLogPatternCluster    = "log.pattern.cluster"
 	// AttrLogPatternAliases are, on the record with which a template became more general, the IDs that it and those that it
 	// took in had before.
 	AttrLogPatternAliases = "log.pattern.aliases"

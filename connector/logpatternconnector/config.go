@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/pdata/plog"
 
+	"github.com/paramedic-otel/paramedic/internal/logclass"
 	"github.com/paramedic-otel/paramedic/internal/logpattern"
 )
 
@@ -87,6 +88,19 @@ type RatesConfig struct {
 	_ struct{}
 }
 
+// ClassesConfig says how templates get the categories of the failures that they tell of.
+type ClassesConfig struct {
+	// Enabled gives templates categories and clusters.
+	Enabled bool `mapstructure:"enabled"`
+	// Similarity is the share of common words, 0 to 1, from which on two templates of the same categories are one cluster.
+	Similarity float64 `mapstructure:"similarity"`
+	// Rules come before the ones that are built in.
+	Rules []logclass.Rule `mapstructure:"rules"`
+
+	// prevent unkeyed literal initialization
+	_ struct{}
+}
+
 // LimitsConfig bounds what is held and sent.
 type LimitsConfig struct {
 	// Templates is the number of templates of all services.
@@ -108,6 +122,8 @@ type LimitsConfig struct {
 	LineBytes int `mapstructure:"line_bytes"`
 	// Events is the number of events in a flush.
 	Events int `mapstructure:"events"`
+	// Clusters is the number of clusters of templates.
+	Clusters int `mapstructure:"clusters"`
 	// Unsent is the number of flushes, and of batches of events, that wait while the next component is busy.
 	Unsent int `mapstructure:"unsent"`
 
@@ -156,6 +172,7 @@ type Config struct {
 	PatternTTL time.Duration  `mapstructure:"pattern_ttl"`
 	Learning   LearningConfig `mapstructure:"learning"`
 	Rates      RatesConfig    `mapstructure:"rates"`
+	Classes    ClassesConfig  `mapstructure:"classes"`
 	Limits     LimitsConfig   `mapstructure:"limits"`
 	State      StateConfig    `mapstructure:"state"`
 
@@ -179,9 +196,10 @@ func createDefaultConfig() component.Config {
 		PatternTTL:    7 * 24 * time.Hour,
 		Learning:      LearningConfig{Period: 10 * time.Minute, Records: 1000},
 		Rates:         RatesConfig{Enabled: true, MinRatio: 4, MinRecords: 20, MinSurprise: 15, HalfLife: 30 * time.Minute},
+		Classes:       ClassesConfig{Enabled: true, Similarity: 0.6},
 		Limits: LimitsConfig{
 			Templates: 20_000, TemplateBytes: 64 << 20, Services: 1000, Patterns: 50_000, PatternsPerService: 2000, Exceptions: 100,
-			SeriesPerService: 50, Series: 5000, LineBytes: 4096, Events: 100, Unsent: 64,
+			SeriesPerService: 50, Series: 5000, LineBytes: 4096, Events: 100, Clusters: 5000, Unsent: 64,
 		},
 		State: StateConfig{Interval: time.Minute, MaxBytes: 256 << 20, MaxAge: 7 * 24 * time.Hour},
 	}
@@ -246,6 +264,23 @@ func (c *RatesConfig) Validate() error {
 	return errors.Join(errs...)
 }
 
+// maxRules bounds the rules of a user.
+const maxRules = 1000
+
+// Validate reports everything that is wrong.
+func (c *ClassesConfig) Validate() error {
+	var errs []error
+	if !(c.Similarity >= 0.1 && c.Similarity <= 1) {
+		errs = append(errs, fmt.Errorf("similarity must be between 0.1 and 1, got %v", c.Similarity))
+	}
+	if len(c.Rules) > maxRules {
+		errs = append(errs, fmt.Errorf("rules must be at most %d, got %d", maxRules, len(c.Rules)))
+	} else if err := logclass.Validate(c.Rules); err != nil {
+		errs = append(errs, fmt.Errorf("rules: %w", err))
+	}
+	return errors.Join(errs...)
+}
+
 // Validate reports everything that is wrong.
 func (c *LimitsConfig) Validate() error {
 	var errs []error
@@ -264,6 +299,7 @@ func (c *LimitsConfig) Validate() error {
 		{"series", c.Series, 1, 1_000_000},
 		{"line_bytes", c.LineBytes, 64, 1 << 20},
 		{"events", c.Events, 1, 100_000},
+		{"clusters", c.Clusters, 1, 1_000_000},
 		{"unsent", c.Unsent, 1, 10_000},
 	} {
 		if l.v < l.least || l.v > l.most {

@@ -11,6 +11,8 @@ import (
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/confmap/confmaptest"
 	"go.opentelemetry.io/collector/confmap/xconfmap"
+
+	"github.com/paramedic-otel/paramedic/internal/logclass"
 )
 
 func TestConfig(t *testing.T) {
@@ -27,8 +29,11 @@ func TestConfig(t *testing.T) {
 			Rates:    RatesConfig{MinRatio: 2, MinRecords: 3, MinSurprise: 5, HalfLife: time.Hour},
 			Limits: LimitsConfig{
 				Templates: 101, TemplateBytes: 2_000_000, Services: 102, Patterns: 103, PatternsPerService: 104, Exceptions: 105, SeriesPerService: 106,
-				Series: 107, LineBytes: 108, Events: 109, Unsent: 110,
+				Series: 107, LineBytes: 108, Events: 109, Clusters: 111, Unsent: 110,
 			},
+			Classes: ClassesConfig{Similarity: 0.7, Rules: []logclass.Rule{{
+				Category: "payment_declined", About: "The bank does not want to pay.", Any: []string{"card declined"},
+			}}},
 			State: StateConfig{Interval: 5 * time.Second, MaxBytes: 70000, MaxAge: time.Hour},
 		},
 	}

@@ -2,6 +2,7 @@ package logpatternconnector
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/paramedic-otel/paramedic/internal/excess"
+	"github.com/paramedic-otel/paramedic/internal/logclass"
 	"github.com/paramedic-otel/paramedic/internal/logpattern"
 	"github.com/paramedic-otel/paramedic/internal/patternrate"
 )
@@ -52,6 +54,9 @@ type engine struct {
 	// generalized is how many templates had become more general when the patterns were last renamed.
 	generalized uint64
 	services    map[string]*service
+	// classes is nil when templates are not classified.
+	classes  *logclass.Classifier
+	clusters *logclass.Clusters
 	// patterns is how many there are of all services.
 	patterns int
 	key, buf []byte
@@ -81,6 +86,12 @@ func newEngine(cfg *Config, set connector.Settings) (*engine, error) {
 		},
 	}
 	var err error
+	if cfg.Classes.Enabled {
+		if e.classes, err = logclass.New(cfg.Classes.Rules...); err != nil {
+			return nil, fmt.Errorf("classes::rules: %w", err)
+		}
+		e.clusters = logclass.NewClusters(cfg.Limits.Clusters, cfg.Classes.Similarity)
+	}
 	if e.tel, err = newInstruments(set.TelemetrySettings, e); err != nil {
 		return nil, err
 	}

@@ -55,6 +55,7 @@ func (e *engine) event(kind eventKind, p *pattern, at int64, now time.Time) (rl 
 	attributes := lr.Attributes()
 	attributes.PutStr(semconv.AttrLogPatternID, p.idText)
 	attributes.PutStr(semconv.AttrLogRecordTemplate, p.template)
+	p.putClasses(attributes)
 	if p.exception != nil {
 		attributes.PutStr(semconv.AttrExceptionType, p.exception.name)
 		if p.exception.frame != "" {

@@ -129,6 +129,7 @@ func (e *engine) encode(s *service, f *flush) {
 		point.Attributes().PutStr(semconv.AttrLogPatternID, p.idText)
 		point.Attributes().PutStr(semconv.AttrLogRecordTemplate, p.template)
 		point.Attributes().PutStr(semconv.AttrLogPatternSeverity, severityNames[p.severity])
+		p.putClass(point.Attributes())
 	}
 	for severity, n := range other {
 		if n == 0 {

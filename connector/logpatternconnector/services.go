@@ -48,6 +48,9 @@ type patternKey struct {
 type pattern struct {
 	patternKey
 	idText, template string
+	// categories are the kinds of failures that it tells of, cluster the ID of the first template that says nearly the same.
+	categories []string
+	cluster    string
 	// open are the counts of the open intervals, and traces the first trace of each.
 	open   [2]uint64
 	traces [2]traceRef
@@ -136,6 +139,7 @@ func (e *engine) patternOf(s *service, p *logpattern.Pattern, severity severityC
 		isNew = isNew && s.patterns[patternKey{p.ID, other}] == nil
 	}
 	found = &pattern{patternKey: key, idText: p.ID.String(), template: p.Template}
+	e.classify(found)
 	if exception, ok := exceptionOf(p.Template); ok {
 		found.exception = e.exceptionIn(s, exception)
 	}
@@ -157,6 +161,7 @@ func (e *engine) rename(s *service, from, to logpattern.ID, template string) {
 		into := s.patterns[key]
 		if into == nil {
 			p.patternKey, p.idText, p.template = key, to.String(), template
+			e.classify(p)
 			s.patterns[key] = p
 			continue
 		}

@@ -124,6 +124,7 @@ func (e *engine) codeService(c *binarystate.Codec, s *service) {
 			continue
 		}
 		p.idText = p.id.String()
+		e.classify(p)
 		if key, ok := exceptionOf(p.template); ok {
 			p.exception = e.exceptionIn(s, key)
 			p.exception.last = p.last
