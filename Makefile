@@ -79,13 +79,14 @@ generate:
 	@$(TOOL) builder --config builder-config.yaml --skip-compilation
 
 # DATA is a folder of recorded faults in the layout of benchmark/nezha's README, NAB one in that of benchmark/nab's,
-# PETSHOP one in that of benchmark/petshop's.
+# PETSHOP one in that of benchmark/petshop's, LOGHUB one in that of benchmark/loghub's.
 .PHONY: benchmark
 benchmark: otelcol-paramedic
 	go run ./benchmark/shop
 	go run ./benchmark/incidents
 	go run ./benchmark/storm
 	go run ./benchmark/tracegraph
+	go run ./benchmark/logpattern
 	go run ./benchmark/anomaly -week -delay -calibration -cost -million
 	go run ./benchmark/anomaly -overhead -collector $(BIN)/otelcol-paramedic
 	@if [ -n "$(NAB)" ]; then go run ./benchmark/nab -data "$(NAB)" -shifts 8; \
@@ -96,3 +97,5 @@ benchmark: otelcol-paramedic
 	  else echo "benchmark/nezha was not run: set DATA to a day of recorded faults"; fi
 	@if [ -n "$(PETSHOP)" ]; then go run ./benchmark/petshop -data "$(PETSHOP)" -mode window -out petshop.jsonl; \
 	  else echo "benchmark/petshop was not run: set PETSHOP to a folder of its scenarios"; fi
+	@if [ -n "$(LOGHUB)" ]; then go run ./benchmark/loghub -data "$(LOGHUB)" && go run ./benchmark/loghub -data "$(LOGHUB)" -cost; \
+	  else echo "benchmark/loghub was not run: set LOGHUB to a folder of annotated logs"; fi
