@@ -2,6 +2,7 @@ package logpatternconnector
 
 import (
 	"fmt"
+	"math"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -98,15 +99,16 @@ func TestSeverity(t *testing.T) {
 	ld := logs(t,
 		rec{text: "2026-01-02 ERROR no"}, rec{text: "level=warn slow"}, rec{text: "[info] fine"}, rec{text: "the error rate is fine"},
 		rec{text: "numbered", severity: plog.SeverityNumberFatal2}, rec{text: "named"},
+		rec{text: "beyond", severity: math.MaxInt32}, rec{text: "far beyond", severity: 1025}, rec{text: "below", severity: -1},
 		rec{text: "thrown", attrs: map[string]any{"exception.type": "E"}},
 	)
 	ld.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(5).SetSeverityText("Warning")
 	w.consumeLogs(ld)
 	w.stop()
 	assert.Equal(t, map[string]int64{
-		"shop|ERROR": 2, "shop|WARN": 2, "shop|INFO": 1, "shop|UNSPECIFIED": 1, "shop|FATAL": 1,
+		"shop|ERROR": 2, "shop|WARN": 2, "shop|INFO": 1, "shop|UNSPECIFIED": 2, "shop|FATAL": 3,
 	}, w.counts(semconv.MetricLogPatternCount, "severity"))
-	assert.Equal(t, map[string]int64{"shop": 3}, w.counts(semconv.MetricLogErrorCount))
+	assert.Equal(t, map[string]int64{"shop": 5}, w.counts(semconv.MetricLogErrorCount))
 }
 
 func TestBodies(t *testing.T) {

@@ -69,7 +69,7 @@ func (e *engine) appendFields(dst []byte, from pcommon.Map) []byte {
 // without any is an error.
 func severityOf(lr plog.LogRecord, exception *exceptionValues, line string) severityClass {
 	if n := lr.SeverityNumber(); n > plog.SeverityNumberUnspecified {
-		return min(severityClass((n+3)/4), classFatal) //nolint:gosec // 24 at most, or what is no severity
+		return severityClass((min(n, plog.SeverityNumberFatal4) + 3) / 4) //nolint:gosec // 1 to 6
 	}
 	if text := lr.SeverityText(); text != "" {
 		if class := levelOf(text); class != classUnspecified {
