@@ -176,6 +176,7 @@ func (e *engine) consume(ctx context.Context, ld plog.Logs, annotate Annotate, n
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.arrival.last, e.arrival.settled = now, false
+	e.clock.begin(now)
 	before := e.miner.Stats()
 	t := taking{ctx: ctx, annotate: annotate, now: now}
 	for _, rl := range ld.ResourceLogs().All() {
@@ -187,7 +188,7 @@ func (e *engine) consume(ctx context.Context, ld plog.Logs, annotate Annotate, n
 			}
 		}
 	}
-	if back := e.clock.observe(&t.times); back {
+	if back := e.clock.observe(&t.times, now); back {
 		e.rewind(ctx, now)
 	} else {
 		e.closeUntil(ctx, e.intervalOf(e.clock.watermark-int64(e.cfg.Lateness)), now)

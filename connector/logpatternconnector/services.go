@@ -196,9 +196,9 @@ func (e *engine) resolve() {
 }
 
 // makeRoom forgets the patterns that were not written for too long, and those not written for longest where there is hardly
-// room for others.
+// room for others. Time that was jumped over does not count: a wrong clock must not make all forgotten.
 func (e *engine) makeRoom() {
-	before := e.intervalOf(e.clock.watermark - int64(e.cfg.PatternTTL))
+	before := e.intervalOf(e.clock.watermark - e.clock.skipped - int64(e.cfg.PatternTTL))
 	all := e.sortedServices()
 	for _, s := range all {
 		e.forget(s, func(p *pattern) bool { return p.last < before })
