@@ -76,22 +76,21 @@ func cost(w io.Writer, systems []system) {
 // race returns the ns a line of loops that take turns.
 func race(lines []string, loops ...func(string) uint64) []float64 {
 	best := make([]float64, len(loops))
+	var sum uint64
 	for round := range rounds {
 		for i, loop := range loops {
 			start := time.Now()
 			for n := range stream {
-				sink += loop(lines[n%len(lines)])
+				sum += loop(lines[n%len(lines)])
 			}
 			if ns := float64(time.Since(start)) / stream; round == 0 || ns < best[i] {
 				best[i] = ns
 			}
 		}
 	}
+	runtime.KeepAlive(sum) // so that no loop can be left out
 	return best
 }
-
-// sink keeps the compiler from leaving the loops out.
-var sink uint64
 
 const mebi = 1 << 20
 
@@ -105,11 +104,13 @@ func heap() float64 {
 
 func allocations(lines []string, loop func(string) uint64) float64 {
 	var before, after runtime.MemStats
+	var sum uint64
 	runtime.ReadMemStats(&before)
 	for n := range stream {
-		sink += loop(lines[n%len(lines)])
+		sum += loop(lines[n%len(lines)])
 	}
 	runtime.ReadMemStats(&after)
+	runtime.KeepAlive(sum)
 	return float64(after.Mallocs-before.Mallocs) / stream
 }
 

@@ -66,7 +66,8 @@ func (s *slots) load(ctx context.Context, client storage.Client, limit int, deco
 	if err != nil || b == nil {
 		return err
 	}
-	if broke := json.Unmarshal(b, &s.count); broke != nil || s.count < 0 || s.count > limit {
+	readable := json.Unmarshal(b, &s.count) == nil && s.count >= 0 && s.count <= limit
+	if !readable {
 		broken(fmt.Errorf("decode how many there are: %.40q makes no sense", b))
 		s.count = 0
 		return nil

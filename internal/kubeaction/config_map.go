@@ -255,7 +255,8 @@ func (*PatchConfigMap) health(ctx context.Context, c *Client, r *Receipt) (Healt
 	if err != nil {
 		return Health{}, err
 	}
-	if now, broke := data.value(u); broke != nil || now != data.After {
+	now, err := data.value(u)
+	if kept := err == nil && now == data.After; !kept {
 		return Health{Failed: true, Detail: fmt.Sprintf("%s of %s does not have the value that was set", data.where(), r.Objects[0])}, nil
 	}
 	return Health{Ready: true, Detail: fmt.Sprintf("%s of %s has the value that was set", data.where(), r.Objects[0])}, nil

@@ -369,11 +369,13 @@ func TestPermitIsAskedAgainForEachRepetition(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var asked, sent int
 		answers := []*http.Response{
-			answer(nil, 429, "{}", "Retry-After", "2"), answer(nil, 503, "{}", "Retry-After", "3"), answer(nil, 200, "{}"),
+			answer(nil, 429, "{}", "Retry-After", "2"), //nolint:bodyclose // client-go closes it
+			answer(nil, 503, "{}", "Retry-After", "3"), //nolint:bodyclose // client-go closes it
+			answer(nil, 200, "{}"),                     //nolint:bodyclose // client-go closes it
 		}
 		client := guardedClientset(t, &rest.Config{Transport: roundTripFunc(func(*http.Request) (*http.Response, error) {
 			sent++
-			return answers[sent-1], nil //nolint:bodyclose // client-go closes it
+			return answers[sent-1], nil
 		})}, TransportSettings{})
 		ctx := WithPermit(t.Context(), permitFunc(func(context.Context, Request) error { asked++; return nil }))
 		start := time.Now()

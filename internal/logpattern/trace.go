@@ -27,7 +27,7 @@ func (m *Miner) trace(text string) (string, int) {
 		offset += len(rest) - len(after)
 		rest = after
 		trimmed := strings.TrimSpace(line)
-		frame := ""
+		var frame string
 		switch {
 		case strings.HasPrefix(trimmed, "goroutine ") && strings.HasSuffix(trimmed, ":"):
 			goRoutine = true
