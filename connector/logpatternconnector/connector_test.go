@@ -146,6 +146,20 @@ func TestExceptions(t *testing.T) {
 	}, w.counts(semconv.MetricLogExceptionCount, semconv.AttrExceptionType, semconv.AttrCodeFunctionName))
 }
 
+func TestNewPatternTellsTheException(t *testing.T) {
+	w := newWorld(t, quick)
+	for i := range 5 {
+		w.consume(rec{at: time.Duration(i) * second, severity: info, text: "tick"})
+	}
+	w.consume(rec{at: 5 * second, severity: fault, text: "cannot save", attrs: map[string]any{
+		"exception.type": "java.io.IOException", "exception.stacktrace": fmt.Sprintf(trace, 1, 2),
+	}})
+	w.stop()
+	require.Len(t, w.events(), 1)
+	assert.Equal(t, "java.io.IOException", w.events()[0].str(semconv.AttrExceptionType))
+	assert.Equal(t, "com.shop.Store.put", w.events()[0].str(semconv.AttrCodeFunctionName))
+}
+
 func TestNewPattern(t *testing.T) {
 	w := newWorld(t, func(c *Config) { c.Learning = LearningConfig{Period: 60 * second, Records: 10} })
 	for i := range 100 {

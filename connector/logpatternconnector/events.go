@@ -57,16 +57,14 @@ func (e *engine) event(kind eventKind, p *pattern, at int64, now time.Time) (rl 
 	attributes.PutStr(semconv.AttrLogRecordTemplate, p.template)
 	p.putClasses(attributes)
 	if p.exception != nil {
-		attributes.PutStr(semconv.AttrExceptionType, p.exception.name)
-		if p.exception.frame != "" {
-			attributes.PutStr(semconv.AttrCodeFunctionName, p.exception.frame)
-		}
+		p.exception.put(attributes)
 	}
 	return rl, lr, true
 }
 
-// tellNew tells of a template that a service writes for the first time.
-func (e *engine) tellNew(t *taking, first plog.LogRecord, p *pattern, at int64) {
+// tellNew tells of a template that a service writes for the first time, and of the exception in the first record's attributes,
+// if there is one.
+func (e *engine) tellNew(t *taking, first plog.LogRecord, p *pattern, exception *exceptionCount, at int64) {
 	rl, lr, ok := e.event(eventNew, p, at, t.now)
 	if !ok {
 		return
@@ -74,6 +72,9 @@ func (e *engine) tellNew(t *taking, first plog.LogRecord, p *pattern, at int64) 
 	t.resource.CopyTo(rl.Resource().Attributes())
 	if n := first.SeverityNumber(); n != plog.SeverityNumberUnspecified {
 		lr.SetSeverityNumber(n)
+	}
+	if exception != nil {
+		exception.put(lr.Attributes())
 	}
 	lr.SetTraceID(first.TraceID())
 	lr.SetSpanID(first.SpanID())

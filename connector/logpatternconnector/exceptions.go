@@ -3,6 +3,8 @@ package logpatternconnector
 import (
 	"strings"
 
+	"go.opentelemetry.io/collector/pdata/pcommon"
+
 	"github.com/paramedic-otel/paramedic/internal/logpattern"
 	"github.com/paramedic-otel/paramedic/semconv"
 )
@@ -10,10 +12,10 @@ import (
 // otherException counts those that find no room.
 var otherException = exceptionKey{name: semconv.LogPatternOther}
 
-// countException counts an exception that a record's attributes tell of, and reports whether there is one.
-func (e *engine) countException(s *service, x *exceptionValues, interval int64) bool {
+// countException counts an exception that a record's attributes tell of, and returns it; nil when there is none.
+func (e *engine) countException(s *service, x *exceptionValues, interval int64) *exceptionCount {
 	if x.name == "" && x.stack == "" {
-		return false
+		return nil
 	}
 	key := exceptionKey{name: x.name}
 	if x.stack != "" {
@@ -26,13 +28,13 @@ func (e *engine) countException(s *service, x *exceptionValues, interval int64) 
 		}
 	}
 	if key.name == "" {
-		return false
+		return nil
 	}
 	key.name = key.name[:min(len(key.name), maxName)]
 	count := e.exceptionIn(s, key)
 	count.open[interval&1]++
 	count.last = max(count.last, interval)
-	return true
+	return count
 }
 
 // exceptionIn returns the counter of an exception of a service.
@@ -51,6 +53,14 @@ func (e *engine) exceptionIn(s *service, key exceptionKey) *exceptionCount {
 	found := &exceptionCount{exceptionKey: key}
 	s.exceptions[key] = found
 	return found
+}
+
+// put tells of an exception.
+func (k *exceptionKey) put(attributes pcommon.Map) {
+	attributes.PutStr(semconv.AttrExceptionType, k.name)
+	if k.frame != "" {
+		attributes.PutStr(semconv.AttrCodeFunctionName, k.frame)
+	}
 }
 
 // exceptionOf reads an exception's type and top frame from the template of a stack trace.

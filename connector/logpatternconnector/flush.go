@@ -156,10 +156,7 @@ func (e *engine) encode(s *service, f *flush) {
 	thrown := sum(sm, semconv.MetricLogExceptionCount, "{exception}", "Exceptions by type and top frame.")
 	for _, x := range exceptions {
 		point := f.point(thrown, x.open[f.place])
-		point.Attributes().PutStr(semconv.AttrExceptionType, x.name)
-		if x.frame != "" {
-			point.Attributes().PutStr(semconv.AttrCodeFunctionName, x.frame)
-		}
+		x.put(point.Attributes())
 	}
 }
 

@@ -90,12 +90,12 @@ func (e *engine) count(t *taking, lr plog.LogRecord, found *logpattern.Pattern, 
 		p.traces[place] = traceRef{trace, lr.SpanID()}
 	}
 	p.last = max(p.last, interval)
-	if p.exception != nil && !counted {
+	if p.exception != nil && counted == nil {
 		p.exception.open[place]++
 		p.exception.last = max(p.exception.last, interval)
 	}
 	if isNew && severity >= e.minSeverity && e.hasLearnt(s, at) {
-		e.tellNew(t, lr, p, at)
+		e.tellNew(t, lr, p, counted, at)
 	}
 	return p
 }
