@@ -71,6 +71,7 @@ func TestSecretsNeverShow(t *testing.T) {
 		"mysqldump --password %s --all",
 		`{"headers":{"Set-Cookie":"a=%s; Path=/"},"n":1}`,
 		`password="%s and a cut`,
+		"user=bob pass=%s", `{"auth":{"pass":"%s"}}`, "jwt=%s", "otp: %s", "PIN=%s",
 	} {
 		for _, secret := range []string{"hunter2", "correcthorse", "s3cr.et/x+y", "eyJhbGciOiJI.eyJzdWIiOiIx.SflKxwRJSM"} {
 			assert.NotContains(t, templateOf(strings.ReplaceAll(line, "%s", secret)), secret, "%s", line)
@@ -85,6 +86,7 @@ func TestSecretsNeverShow(t *testing.T) {
 	assert.Equal(t, "Server=x;Password=<*>;Pwd=<*>", templateOf("Server=x;Password=Abc Def;Pwd=foo"))
 	assert.NotContains(t, templateOf("-----BEGIN RSA PRIVATE KEY----- MIIEpAIBAAKCAQEA MIIX -----END"), "MII")
 	assert.NotContains(t, templateOf("-----BEGIN PRIVATE KEY-----\nMIIEpAIBAAKCAQEA\nMIIX"), "MII")
+	assert.Equal(t, "bypass: on, spin: left", templateOf("bypass: on, spin: left"))
 	assert.Equal(t, "Failed password for root", templateOf("Failed password for root"))
 }
 

@@ -13,6 +13,9 @@ var secretNames = [][]byte{
 	[]byte("connectionstring"),
 }
 
+// secretWords are names of secrets as a whole: within another word they are no sign of one.
+var secretWords = []string{"pass", "passcode", "passwort", "jwt", "otp", "pin"}
+
 // secret takes a chunk behind the name of a secret, masked, and returns where it ends; 0 when it is none.
 func (s *scanner) secret(start, end int) int {
 	scheme := s.scheme
@@ -114,6 +117,11 @@ func namesSecret(name string) bool {
 	}
 	for _, n := range secretNames {
 		if bytes.Contains(text, n) {
+			return true
+		}
+	}
+	for _, w := range secretWords {
+		if string(text) == w {
 			return true
 		}
 	}
