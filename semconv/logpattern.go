@@ -28,7 +28,7 @@ const (
 	AttrLogPatternSeverity = "severity"
 	// AttrLogPatternCategories are the kinds of failures that the template tells of, such as connection_refused, on events;
 	// AttrLogPatternCategory is the first of them, on points. AttrLogPatternCluster is the ID of the first template that says
-	// nearly the same.
+	// nearly the same, on events.
 	AttrLogPatternCategories = "log.pattern.categories"
 	AttrLogPatternCategory   = "log.pattern.category"
 	AttrLogPatternCluster    = "log.pattern.cluster"

@@ -29,12 +29,10 @@ func (p *pattern) putClasses(attributes pcommon.Map) {
 	}
 }
 
-// putClass tells of the first category and of the cluster: what a series can be grouped by.
+// putClass tells of the first category, by which series can be grouped. The cluster depends on which template came first,
+// and would make other series of the same template after a restart.
 func (p *pattern) putClass(attributes pcommon.Map) {
 	if len(p.categories) > 0 {
 		attributes.PutStr(semconv.AttrLogPatternCategory, p.categories[0])
-	}
-	if p.cluster != "" {
-		attributes.PutStr(semconv.AttrLogPatternCluster, p.cluster)
 	}
 }
