@@ -208,16 +208,7 @@ func (*PatchConfigMap) apply(ctx context.Context, c *Client, p *Plan) (Receipt, 
 	if err := decode(p.Data, &data); err != nil {
 		return Receipt{}, err
 	}
-	r := p.nothing()
-	if !p.NoOp {
-		done, err := c.write(ctx, data.change(p))
-		if err != nil {
-			return Receipt{}, err
-		}
-		r = done.receipt(p)
-	}
-	r.Undo = p.Data
-	return r, nil
+	return c.carryOut(ctx, p, data.change(p))
 }
 
 func (*PatchConfigMap) undo(ctx context.Context, c *Client, r *Receipt) (Receipt, error) {

@@ -65,6 +65,20 @@ func (c *Client) try(ctx context.Context, p *Plan, changes ...change) error {
 	return nil
 }
 
+// carryOut makes the one write of a plan, unless it does nothing. What the action wrote into the plan is what takes it back.
+func (c *Client) carryOut(ctx context.Context, p *Plan, ch change) (Receipt, error) {
+	r := p.nothing()
+	if !p.NoOp {
+		done, err := c.write(ctx, ch)
+		if err != nil {
+			return Receipt{}, err
+		}
+		r = done.receipt(p)
+	}
+	r.Undo = p.Data
+	return r, nil
+}
+
 // receipt is that of a plan with one write.
 func (o outcome) receipt(p *Plan) Receipt {
 	r := Receipt{Objects: []Object{objectOf(o.before)}, Summary: p.Summary, NoOp: o.after == nil}
