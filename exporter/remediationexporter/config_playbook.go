@@ -33,11 +33,7 @@ type Mode playbook.Mode
 
 // UnmarshalText reads a mode.
 func (m *Mode) UnmarshalText(text []byte) error {
-	if !slices.Contains(playbook.Modes, playbook.Mode(text)) {
-		return fmt.Errorf("mode must be observe, suggest, approve or auto, got %.80q", text)
-	}
-	*m = Mode(text)
-	return nil
+	return choose((*playbook.Mode)(m), text, "mode", playbook.Modes...)
 }
 
 // Criticality is the tier of a service: critical, high, medium or low; in modes also unknown.
@@ -59,13 +55,7 @@ type OnFailure playbook.OnFailure
 
 // UnmarshalText reads what follows a failure.
 func (o *OnFailure) UnmarshalText(text []byte) error {
-	switch f := playbook.OnFailure(text); f {
-	case playbook.Next, playbook.RollBack, playbook.Escalate:
-		*o = OnFailure(f)
-		return nil
-	default:
-		return fmt.Errorf("on_failure must be next, rollback or escalate, got %.80q", text)
-	}
+	return choose((*playbook.OnFailure)(o), text, "on_failure", playbook.Next, playbook.RollBack, playbook.Escalate)
 }
 
 // TargetSource is whom a playbook acts on: cause, entry_point or named.
@@ -80,13 +70,7 @@ const (
 
 // UnmarshalText reads a source of targets.
 func (t *TargetSource) UnmarshalText(text []byte) error {
-	switch s := TargetSource(text); s {
-	case TargetCause, TargetEntryPoint, TargetNamed:
-		*t = s
-		return nil
-	default:
-		return fmt.Errorf("from must be cause, entry_point or named, got %.80q", text)
-	}
+	return choose(t, text, "from", TargetCause, TargetEntryPoint, TargetNamed)
 }
 
 // PlaybookConfig says which steps an incident calls for, and under which conditions they may be taken.

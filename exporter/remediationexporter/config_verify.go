@@ -59,13 +59,7 @@ const (
 
 // UnmarshalText reads a relation.
 func (r *Relation) UnmarshalText(text []byte) error {
-	switch v := Relation(text); v {
-	case OfTarget, OfIncident, OfAny:
-		*r = v
-		return nil
-	default:
-		return fmt.Errorf("of must be target, incident or any, got %.80q", text)
-	}
+	return choose(r, text, "of", OfTarget, OfIncident, OfAny)
 }
 
 // Statistic is what of a metric is judged: value, rate, mean or quantile.
@@ -84,13 +78,7 @@ const (
 
 // UnmarshalText reads a statistic.
 func (s *Statistic) UnmarshalText(text []byte) error {
-	switch v := Statistic(text); v {
-	case StatValue, StatRate, StatMean, StatQuantile:
-		*s = v
-		return nil
-	default:
-		return fmt.Errorf("stat must be value, rate, mean or quantile, got %.80q", text)
-	}
+	return choose(s, text, "stat", StatValue, StatRate, StatMean, StatQuantile)
 }
 
 // MetricSignalConfig selects series that this exporter is fed with by a metrics pipeline, and says how they should be.
