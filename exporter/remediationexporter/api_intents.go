@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/paramedic-otel/paramedic/internal/auditchain"
+	"github.com/paramedic-otel/paramedic/internal/eventdata"
 	"github.com/paramedic-otel/paramedic/internal/playbook"
 	"github.com/paramedic-otel/paramedic/semconv"
 )
@@ -58,14 +59,14 @@ type approvalView struct {
 // intentDetail is all that is known of a play.
 type intentDetail struct {
 	intentView
-	CauseKind   string     `json:"cause_kind,omitempty"`
-	Criticality string     `json:"criticality,omitempty"`
-	Revision    int64      `json:"revision"`
-	Occurrence  int        `json:"occurrence,omitempty"`
-	Deadline    *time.Time `json:"deadline,omitempty"`
-	Summary     summary    `json:"incident_summary"`
-	Plan        *planData  `json:"plan,omitempty"`
-	Done        []doneView `json:"done,omitempty"`
+	CauseKind   string            `json:"cause_kind,omitempty"`
+	Criticality string            `json:"criticality,omitempty"`
+	Revision    int64             `json:"revision"`
+	Occurrence  int               `json:"occurrence,omitempty"`
+	Deadline    *time.Time        `json:"deadline,omitempty"`
+	Summary     eventdata.Summary `json:"incident_summary"`
+	Plan        *eventdata.Plan   `json:"plan,omitempty"`
+	Done        []doneView        `json:"done,omitempty"`
 	// History is what the audit says of it, oldest first.
 	History []auditchain.Record `json:"history"`
 	// CanUndo says that there is something which the endpoint undo takes back.

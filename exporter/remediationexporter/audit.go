@@ -12,6 +12,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/paramedic-otel/paramedic/internal/auditchain"
+	"github.com/paramedic-otel/paramedic/internal/eventdata"
 	"github.com/paramedic-otel/paramedic/internal/kubeaction"
 	"github.com/paramedic-otel/paramedic/internal/playbook"
 	"github.com/paramedic-otel/paramedic/semconv"
@@ -205,7 +206,7 @@ func (a *audit) history(incident, book string, most int) []auditchain.Record {
 }
 
 // noteDecision records what tell tells. e.mu is held.
-func (e *remediationExporter) noteDecision(c *playbook.Change, data *remediationData, now time.Time) {
+func (e *remediationExporter) noteDecision(c *playbook.Change, data *eventdata.Remediation, now time.Time) {
 	fields := map[string]string{
 		"outcome": data.Outcome, "action": data.Action, "target": data.Target, "mode": string(data.Mode),
 		"step": strconv.Itoa(c.Step), "incident_revision": strconv.FormatInt(data.Revision, 10),

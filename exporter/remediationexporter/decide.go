@@ -16,6 +16,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.uber.org/zap"
 
+	"github.com/paramedic-otel/paramedic/internal/eventdata"
 	"github.com/paramedic-otel/paramedic/internal/playbook"
 	"github.com/paramedic-otel/paramedic/semconv"
 )
@@ -289,7 +290,7 @@ func (e *remediationExporter) notify(ctx context.Context, ev *incoming, m *memo,
 			continue
 		}
 		d := delivery{ID: deliveryID(typ, h.name, inc.ID, inc.Revision, ""), Type: typ, Incident: inc.ID, Revision: inc.Revision}
-		queued, err := e.send(ctx, h, d, e.envelope(d, ev.Time, inc), &eventData{}, inc)
+		queued, err := e.send(ctx, h, d, e.envelope(d, ev.Time, inc), &eventdata.Data{}, inc)
 		if err != nil {
 			return err
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/paramedic-otel/paramedic/internal/auditchain"
 	"github.com/paramedic-otel/paramedic/internal/circuitbreaker"
 	"github.com/paramedic-otel/paramedic/internal/cloudevents"
+	"github.com/paramedic-otel/paramedic/internal/eventdata"
 	"github.com/paramedic-otel/paramedic/internal/playbook"
 	"github.com/paramedic-otel/paramedic/internal/stormgate"
 	"github.com/paramedic-otel/paramedic/semconv"
@@ -37,7 +38,7 @@ func (e *remediationExporter) tellWorld(w playbook.World, now time.Time) {
 		if w.Paused == "" {
 			typ = semconv.EventTypeRemediationResumed
 		}
-		e.spreadGuard(typ, guardData{Name: "kill_switch", State: state, Detail: plainText(by, maxDetail), By: actor}, now)
+		e.spreadGuard(typ, eventdata.Guard{Name: "kill_switch", State: state, Detail: plainText(by, maxDetail), By: actor}, now)
 		e.after(func() { e.logger.Info("automation "+state, zap.String("by", by), zap.String("actor", actor)) })
 	}
 	if w.Standby != before.Standby {
@@ -64,7 +65,7 @@ func (e *remediationExporter) noteGuard(n playbook.Note, now time.Time) {
 		Kind: string(semconv.EventRemediationGuard), Actor: executorActor, Text: clip(n.Detail, maxDetail), Fields: fields,
 	})
 	if typ := guardEvents[n.State]; typ != "" {
-		e.spreadGuard(typ, guardData{Name: n.Guard, Key: n.Key, State: n.State, Detail: clip(n.Detail, maxDetail)}, now)
+		e.spreadGuard(typ, eventdata.Guard{Name: n.Guard, Key: n.Key, State: n.State, Detail: clip(n.Detail, maxDetail)}, now)
 	}
 }
 
@@ -76,17 +77,8 @@ var guardEvents = map[string]semconv.EventType{
 	string(stormgate.Ended):       semconv.EventTypeRemediationStormEnded,
 }
 
-// guardData is news of what holds automation back.
-type guardData struct {
-	Name   string `json:"name"`
-	Key    string `json:"key,omitempty"`
-	State  string `json:"state"`
-	Detail string `json:"detail,omitempty"`
-	By     string `json:"by,omitempty"`
-}
-
 // spreadGuard queues news of a guard for those who want it. e.mu is held.
-func (e *remediationExporter) spreadGuard(typ semconv.EventType, data guardData, now time.Time) {
+func (e *remediationExporter) spreadGuard(typ semconv.EventType, data eventdata.Guard, now time.Time) {
 	ctx := context.Background()
 	for _, h := range e.hooks {
 		if !h.wants(typ) || e.folds(ctx, h, typ, nil, now) {
@@ -96,7 +88,7 @@ func (e *remediationExporter) spreadGuard(typ semconv.EventType, data guardData,
 		d := delivery{ID: deliveryID(typ, h.name, data.Name+"/"+data.Key, now.UnixNano(), ""), Type: typ}
 		ev := &cloudevents.Event{
 			ID: d.ID, Source: e.cfg.Source, Type: string(typ), Subject: "guard/" + data.Name, Time: cloudTime(now),
-			SeverityText: text, SeverityNumber: number, Data: map[string]guardData{"guard": data},
+			SeverityText: text, SeverityNumber: number, Data: map[string]eventdata.Guard{"guard": data},
 		}
 		body, err := ev.Marshal()
 		if err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/paramedic-otel/paramedic/internal/cloudevents"
+	"github.com/paramedic-otel/paramedic/internal/eventdata"
 	"github.com/paramedic-otel/paramedic/semconv"
 )
 
@@ -83,7 +84,7 @@ func TestPayloadIsShortened(t *testing.T) {
 		inc.Impact.Upstream, inc.Impact.Downstream = append(inc.Impact.Upstream, long), append(inc.Impact.Downstream, long)
 		inc.Impact.Objectives = append(inc.Impact.Objectives, semconv.ObjectiveBurn{Objective: long, Service: long})
 	}
-	body, truncated, err := shorten(&cloudevents.Event{ID: "1", Source: "s", Type: "t"}, &eventData{}, &inc, minBodySize)
+	body, truncated, err := shorten(&cloudevents.Event{ID: "1", Source: "s", Type: "t"}, &eventdata.Data{}, &inc, minBodySize)
 	require.NoError(t, err)
 	assert.True(t, truncated)
 	assert.LessOrEqual(t, len(body), minBodySize)

@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/paramedic-otel/paramedic/internal/cloudevents"
+	"github.com/paramedic-otel/paramedic/internal/eventdata"
 	"github.com/paramedic-otel/paramedic/internal/playbook"
 	"github.com/paramedic-otel/paramedic/semconv"
 )
@@ -25,7 +26,7 @@ func (e *remediationExporter) envelope(d delivery, at time.Time, inc *semconv.In
 
 // send queues an event with as much of the incident as fits. e.mu is held.
 func (e *remediationExporter) send(
-	ctx context.Context, h *webhook, d delivery, ev *cloudevents.Event, data *eventData, inc *semconv.Incident,
+	ctx context.Context, h *webhook, d delivery, ev *cloudevents.Event, data *eventdata.Data, inc *semconv.Incident,
 ) (queued bool, err error) {
 	body, truncated, err := shorten(ev, data, inc, e.cfg.MaxBodySize)
 	if err != nil {
@@ -89,10 +90,10 @@ func (e *remediationExporter) hand(ctx context.Context, c *playbook.Change, now 
 		ID: deliveryID(typ, h.name, c.Intent(), 0, ""), Type: typ,
 		Incident: c.Incident, Revision: c.Revision, Playbook: c.Playbook, Step: c.Step,
 	}
-	data := &eventData{
+	data := &eventdata.Data{
 		Remediation: e.remediationData(c),
-		Action:      &actionData{Name: o.Action, Parameters: o.Parameters},
-		Playbook:    &playbookData{Name: c.Playbook, Mode: c.Play.Mode, VerifySeconds: c.Play.Within.Seconds()},
+		Action:      &eventdata.Action{Name: o.Action, Parameters: o.Parameters},
+		Playbook:    &eventdata.Playbook{Name: c.Playbook, Mode: c.Play.Mode, VerifySeconds: c.Play.Within.Seconds()},
 	}
 	queued := false
 	switch inc := e.deciding; {
@@ -121,9 +122,9 @@ func stepName(c *playbook.Change) string {
 	return c.Playbook + "#" + strconv.Itoa(c.Step)
 }
 
-func (e *remediationExporter) remediationData(c *playbook.Change) *remediationData {
+func (e *remediationExporter) remediationData(c *playbook.Change) *eventdata.Remediation {
 	p := &c.Play
-	data := &remediationData{
+	data := &eventdata.Remediation{
 		Intent: c.Intent(), Playbook: c.Playbook, Step: c.Step, Action: e.actionName(c.Playbook, c.Step), Target: p.Target,
 		Outcome: outcomeName(p.Outcome), Reason: p.Reason, Detail: clip(p.Detail, maxDetail), Revision: p.Revision, Mode: p.Mode,
 		Escalated: c.Escalate,
@@ -183,7 +184,7 @@ func (e *remediationExporter) tell(ctx context.Context, c *playbook.Change, now 
 }
 
 // spread queues one piece of news for those who want it. e.mu is held.
-func (e *remediationExporter) spread(ctx context.Context, c *playbook.Change, typ semconv.EventType, data *remediationData, now time.Time) {
+func (e *remediationExporter) spread(ctx context.Context, c *playbook.Change, typ semconv.EventType, data *eventdata.Remediation, now time.Time) {
 	m := decodeMemo(e.ledger.Incident(c.Incident))
 	for _, h := range e.hooks {
 		// Whoever takes the action knows of its start.
@@ -196,7 +197,7 @@ func (e *remediationExporter) spread(ctx context.Context, c *playbook.Change, ty
 		}
 		d := delivery{ID: deliveryID(typ, h.name, c.Incident, c.Revision, what), Type: typ, Incident: c.Incident, Revision: c.Revision}
 		ev := e.envelope(d, now, &semconv.Incident{ID: c.Incident, Severity: m.Summary.Severity, Revision: c.Revision})
-		ev.Data = &eventData{Incident: m.Summary, Remediation: data}
+		ev.Data = &eventdata.Data{Incident: m.Summary, Remediation: data}
 		body, err := ev.Marshal()
 		if err != nil {
 			e.after(func() { e.logger.Error("news of a remediation could not be encoded", zap.Error(err)) })

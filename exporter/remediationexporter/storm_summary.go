@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/paramedic-otel/paramedic/internal/cloudevents"
+	"github.com/paramedic-otel/paramedic/internal/eventdata"
 	"github.com/paramedic-otel/paramedic/semconv"
 )
 
@@ -37,17 +38,11 @@ type digest struct {
 	Severity semconv.Severity          `json:"severity,omitempty"`
 	Causes   map[string]int            `json:"causes,omitempty"`
 	Others   int                       `json:"others,omitempty"`
-	Opened   digestIDs                 `json:"opened,omitzero"`
-	Resolved digestIDs                 `json:"resolved,omitzero"`
+	Opened   eventdata.IncidentIDs     `json:"opened,omitzero"`
+	Resolved eventdata.IncidentIDs     `json:"resolved,omitzero"`
 }
 
-// digestIDs are incidents, of which so many are named and the rest counted.
-type digestIDs struct {
-	IDs  []string `json:"ids,omitempty"`
-	More int      `json:"more,omitempty"`
-}
-
-func (d *digestIDs) add(id string) {
+func addID(d *eventdata.IncidentIDs, id string) {
 	if len(d.IDs) < maxDigestIDs {
 		d.IDs = append(d.IDs, id)
 	} else {
@@ -65,7 +60,7 @@ func (d *digest) clone() digest {
 // severities from the least.
 var severities = []semconv.Severity{semconv.SeverityMinor, semconv.SeverityMajor, semconv.SeverityCritical}
 
-func (d *digest) add(typ semconv.EventType, s *summary) {
+func (d *digest) add(typ semconv.EventType, s *eventdata.Summary) {
 	d.Folded++
 	if d.Types == nil {
 		d.Types, d.Causes = map[semconv.EventType]int{}, map[string]int{}
@@ -79,9 +74,9 @@ func (d *digest) add(typ semconv.EventType, s *summary) {
 	}
 	switch typ {
 	case semconv.EventTypeIncidentOpened:
-		d.Opened.add(s.ID)
+		addID(&d.Opened, s.ID)
 	case semconv.EventTypeIncidentResolved:
-		d.Resolved.add(s.ID)
+		addID(&d.Resolved, s.ID)
 		return // the cause was counted when it opened
 	}
 	if s.Cause == nil {
@@ -95,39 +90,15 @@ func (d *digest) add(typ semconv.EventType, s *summary) {
 	}
 }
 
-// stormData is the data of a summary.
-type stormData struct {
-	Storm stormSummary `json:"storm"`
-}
-
-type stormSummary struct {
-	From time.Time `json:"from"`
-	To   time.Time `json:"to"`
-	// Events is how much news this stands for, and Types of which kinds.
-	Events   int                       `json:"events"`
-	Types    map[semconv.EventType]int `json:"types"`
-	Severity semconv.Severity          `json:"severity,omitempty"`
-	// Causes are the most frequent ones; OtherEvents is how much of the news has another.
-	Causes      []causeCount `json:"causes"`
-	OtherEvents int          `json:"other_events,omitempty"`
-	Opened      digestIDs    `json:"opened"`
-	Resolved    digestIDs    `json:"resolved"`
-}
-
-type causeCount struct {
-	Cause  string `json:"cause"`
-	Events int    `json:"events"`
-}
-
-func (d *digest) summary(now time.Time) stormSummary {
-	s := stormSummary{
-		From: d.Start.UTC(), To: now.UTC(), Events: d.Folded, Types: d.Types, Severity: d.Severity, Causes: []causeCount{},
+func (d *digest) summary(now time.Time) eventdata.Storm {
+	s := eventdata.Storm{
+		From: d.Start.UTC(), To: now.UTC(), Events: d.Folded, Types: d.Types, Severity: d.Severity, Causes: []eventdata.CauseCount{},
 		OtherEvents: d.Others, Opened: d.Opened, Resolved: d.Resolved,
 	}
 	for cause, n := range d.Causes {
-		s.Causes = append(s.Causes, causeCount{cause, n})
+		s.Causes = append(s.Causes, eventdata.CauseCount{Cause: cause, Events: n})
 	}
-	slices.SortFunc(s.Causes, func(a, b causeCount) int {
+	slices.SortFunc(s.Causes, func(a, b eventdata.CauseCount) int {
 		return cmp.Or(cmp.Compare(b.Events, a.Events), cmp.Compare(a.Cause, b.Cause))
 	})
 	for _, c := range s.Causes[min(shownCauses, len(s.Causes)):] {
@@ -146,7 +117,7 @@ var alwaysTold = []semconv.EventType{
 }
 
 // folds reports whether news is told in a summary instead of by itself, and puts it there. e.mu is held.
-func (e *remediationExporter) folds(ctx context.Context, h *webhook, typ semconv.EventType, s *summary, now time.Time) bool {
+func (e *remediationExporter) folds(ctx context.Context, h *webhook, typ semconv.EventType, s *eventdata.Summary, now time.Time) bool {
 	if h.cfg.MaxEventsPerMinute == 0 || slices.Contains(alwaysTold, typ) {
 		return false
 	}
@@ -164,7 +135,7 @@ func (e *remediationExporter) folds(ctx context.Context, h *webhook, typ semconv
 }
 
 // fold puts news into the summary. e.mu is held.
-func (e *remediationExporter) fold(ctx context.Context, h *webhook, typ semconv.EventType, s *summary) {
+func (e *remediationExporter) fold(ctx context.Context, h *webhook, typ semconv.EventType, s *eventdata.Summary) {
 	h.digest.add(typ, s)
 	h.digested = true
 	e.after(func() { e.telemetry.ExporterRemediationFoldedEvents.Add(ctx, 1) })
@@ -190,7 +161,7 @@ func (e *remediationExporter) tellDigest(ctx context.Context, h *webhook, now ti
 	text, number := logSeverity(old.Severity)
 	ev := &cloudevents.Event{
 		ID: d.ID, Source: e.cfg.Source, Type: string(typ), Subject: "storm/" + strconv.FormatInt(old.Start.Unix(), 10), Time: cloudTime(now),
-		SeverityText: text, SeverityNumber: number, Data: stormData{old.summary(now)},
+		SeverityText: text, SeverityNumber: number, Data: eventdata.StormData{Storm: old.summary(now)},
 	}
 	body, err := ev.Marshal()
 	if err != nil {

@@ -11,16 +11,17 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/paramedic-otel/paramedic/internal/eventdata"
 	"github.com/paramedic-otel/paramedic/semconv"
 )
 
 // summaries are the summaries that a receiver got.
-func summaries(t testing.TB, h *receiver) []stormSummary {
+func summaries(t testing.TB, h *receiver) []eventdata.Storm {
 	t.Helper()
-	var out []stormSummary
+	var out []eventdata.Storm
 	for _, q := range h.requests() {
 		if q.typ() == "incident.storm.v1" {
-			var ev struct{ Data stormData }
+			var ev struct{ Data eventdata.StormData }
 			require.NoError(t, json.Unmarshal(q.body, &ev))
 			out = append(out, ev.Data.Storm)
 		}
@@ -207,7 +208,7 @@ func TestFoldingIsUndoneWithItsBatch(t *testing.T) {
 func TestDigestIsBounded(t *testing.T) {
 	var d digest
 	for i := range 1000 {
-		d.add(semconv.EventTypeIncidentOpened, &summary{ID: fmt.Sprint(i), Cause: &causeSummary{Kind: "latency", Entity: entityData{Name: fmt.Sprint(i % 500)}}})
+		d.add(semconv.EventTypeIncidentOpened, &eventdata.Summary{ID: fmt.Sprint(i), Cause: &eventdata.CauseSummary{Kind: "latency", Entity: eventdata.Entity{Name: fmt.Sprint(i % 500)}}})
 	}
 	s := d.summary(time.Unix(60, 0))
 	assert.Len(t, s.Causes, shownCauses)
@@ -228,7 +229,7 @@ func FuzzLoadDigest(f *testing.F) {
 			require.Equal(t, digest{}, h.digest)
 			return
 		}
-		h.digest.add(semconv.EventTypeIncidentOpened, &summary{ID: "i", Cause: &causeSummary{}})
+		h.digest.add(semconv.EventTypeIncidentOpened, &eventdata.Summary{ID: "i", Cause: &eventdata.CauseSummary{}})
 		_ = h.digest.summary(time.Unix(0, 0))
 	})
 }
