@@ -1,0 +1,8 @@
+package main
+
+import "github.com/paramedic-otel/paramedic/experiments/internal/experiment"
+
+// experiments are all that there are, in the order of the report.
+func experiments() []experiment.Experiment {
+	return []experiment.Experiment{}
+}
