@@ -9,6 +9,8 @@ const (
 	EventTypeIncidentOpened   EventType = "io.paramedic.incident.opened.v1"
 	EventTypeIncidentUpdated  EventType = "io.paramedic.incident.updated.v1"
 	EventTypeIncidentResolved EventType = "io.paramedic.incident.resolved.v1"
+	// EventTypeIncidentAcknowledged says that a person has taken the incident on.
+	EventTypeIncidentAcknowledged EventType = "io.paramedic.incident.acknowledged.v1"
 	// EventTypeIncidentStorm stands for more news of incidents and remediations than a receiver is told one by one.
 	EventTypeIncidentStorm EventType = "io.paramedic.incident.storm.v1"
 
@@ -35,4 +37,8 @@ const (
 	EventTypeRemediationStormEnded    EventType = "io.paramedic.remediation.storm_ended.v1"
 	EventTypeRemediationPaused        EventType = "io.paramedic.remediation.paused.v1"
 	EventTypeRemediationResumed       EventType = "io.paramedic.remediation.resumed.v1"
+
+	// These are news of destinations, for the others: one did not take an event, or takes nothing any more.
+	EventTypeDeliveryDeadLettered        EventType = "io.paramedic.delivery.dead_lettered.v1"
+	EventTypeDeliveryDestinationDisabled EventType = "io.paramedic.delivery.destination_disabled.v1"
 )

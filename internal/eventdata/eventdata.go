@@ -20,6 +20,8 @@ type Data struct {
 	Remediation *Remediation `json:"remediation,omitempty"`
 	Action      *Action      `json:"action,omitempty"`
 	Playbook    *Playbook    `json:"playbook,omitempty"`
+	// Acknowledgment says who has taken the incident on.
+	Acknowledgment *Acknowledgment `json:"acknowledgment,omitempty"`
 	// Truncated says that the incident was shortened to fit.
 	Truncated bool `json:"truncated,omitempty"`
 }
@@ -38,7 +40,10 @@ type Event struct {
 	Playbook    *Playbook
 	Storm       *Storm
 	Guard       *Guard
-	Truncated   bool
+	// Acknowledgment says who has taken the incident on, Delivery which destination failed.
+	Acknowledgment *Acknowledgment
+	Delivery       *Delivery
+	Truncated      bool
 }
 
 // Decode reads an event in the structured JSON mode of CloudEvents 1.0. It refuses what has no id, type or source, and an incident
@@ -60,7 +65,10 @@ func Decode(body []byte) (*Event, error) {
 			Playbook    *Playbook    `json:"playbook"`
 			Storm       *Storm       `json:"storm"`
 			Guard       *Guard       `json:"guard"`
-			Truncated   bool         `json:"truncated"`
+
+			Acknowledgment *Acknowledgment `json:"acknowledgment"`
+			Delivery       *Delivery       `json:"delivery"`
+			Truncated      bool            `json:"truncated"`
 		} `json:"data"`
 	}
 	if err := json.Unmarshal(body, &raw); err != nil {
@@ -72,7 +80,8 @@ func Decode(body []byte) (*Event, error) {
 	d := &raw.Data
 	e := &Event{
 		ID: raw.ID, Source: raw.Source, Subject: raw.Subject, Type: raw.Type, Time: raw.Time,
-		Remediation: d.Remediation, Action: d.Action, Playbook: d.Playbook, Storm: d.Storm, Guard: d.Guard, Truncated: d.Truncated,
+		Remediation: d.Remediation, Action: d.Action, Playbook: d.Playbook, Storm: d.Storm, Guard: d.Guard,
+		Acknowledgment: d.Acknowledgment, Delivery: d.Delivery, Truncated: d.Truncated,
 	}
 	if d.Incident == nil {
 		return e, nil
