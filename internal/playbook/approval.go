@@ -64,7 +64,7 @@ func (l *Ledger) Approve(intent, by, asked string, now time.Time) ([]Change, err
 	if step.Planned {
 		return []Change{l.set(ref.Incident, ref.Playbook, p, Pending, "", "")}, nil
 	}
-	reason, detail := l.stopped()
+	reason, detail := l.stoppedFor(ref.Incident)
 	if reason == "" {
 		reason, detail = l.denied(rule, ref.Incident, p, now)
 	}

@@ -25,6 +25,9 @@ func (l *Ledger) Decide(playbook string, o Observation, now time.Time) (c Change
 	if !step.Planned {
 		p.Mode = rule.lastMode(o.Criticality)
 	}
+	if o.Caution != "" && p.Mode == Auto {
+		p.Mode, p.Caution = Approve, o.Caution
+	}
 	p.begin(step, now)
 	p.EventDeadline = p.At.Add(step.Within)
 	outcome := Pending
@@ -43,6 +46,7 @@ func (l *Ledger) Decide(playbook string, o Observation, now time.Time) (c Change
 		p.Deferred = &o // in case the plan is refused for what passes
 	default:
 		outcome = l.entry(rule, o.Incident, p, now)
+		reason, detail = p.cautious(outcome, "")
 	}
 	l.Touch(o.Incident)
 	if inc.Plays == nil {
@@ -118,10 +122,19 @@ func (l *Ledger) Admit(ref Ref, plan *Plan, now time.Time) (changes []Change, ok
 		detail = ""
 	}
 	p.Deferred = nil
-	c := l.set(ref.Incident, ref.Playbook, p, outcome, "", detail)
+	reason, detail := p.cautious(outcome, detail)
+	c := l.set(ref.Incident, ref.Playbook, p, outcome, reason, detail)
 	// A play that has acted, and now may only tell what it would do, needs a person.
 	c.Escalate = !p.Open() && p.Step > 0
 	return []Change{c}, true
+}
+
+// cautious says why a play waits for people though its playbook need not ask; otherwise the detail stays as it is.
+func (p *Play) cautious(o Outcome, detail string) (Reason, string) {
+	if o == Awaiting && p.Caution != "" && detail == "" {
+		return ReasonCaution, p.Caution
+	}
+	return "", detail
 }
 
 // changedSince is why a play does not go on after a restart.

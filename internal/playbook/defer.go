@@ -12,7 +12,7 @@ const maxTurns = 1000
 // passing reports whether what stands against a play ends by itself, so that it is decided again without another event.
 func passing(r Reason) bool {
 	switch r {
-	case ReasonPaused, ReasonNotLeading, ReasonFrozen, ReasonWindow, ReasonStorm:
+	case ReasonPaused, ReasonNotLeading, ReasonFrozen, ReasonWindow, ReasonSilenced, ReasonStorm:
 		return true
 	default:
 		return false

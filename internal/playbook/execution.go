@@ -19,7 +19,7 @@ func (l *Ledger) Dispatch(ref Ref, now time.Time) (goOn bool, changes []Change) 
 	if p.Outcome == Pending && known && (step.Planned || !p.Charged || !p.Mode.acts()) {
 		return false, nil
 	}
-	reason, detail := l.stopped()
+	reason, detail := l.stoppedFor(ref.Incident)
 	switch {
 	case l.incidents[ref.Incident].Resolved:
 		reason, detail = ReasonStale, "the incident is over"
@@ -27,7 +27,7 @@ func (l *Ledger) Dispatch(ref Ref, now time.Time) (goOn bool, changes []Change) 
 		reason, detail = ReasonStale, "its time is over"
 	case !known:
 		reason, detail = ReasonVersion, changedSince
-	case reason == ReasonWindow && p.Outcome == Dispatched:
+	case (reason == ReasonWindow || reason == ReasonSilenced) && p.Outcome == Dispatched:
 		reason = "" // what was begun before a window is finished
 	}
 	switch {
@@ -160,7 +160,7 @@ func (l *Ledger) next(id, name string, p *Play, now time.Time) (changes []Change
 	if p.Step+1 >= len(rule.Steps) {
 		return nil, false
 	}
-	if reason, _ := l.stopped(); reason != "" {
+	if reason, _ := l.stoppedFor(id); reason != "" {
 		return nil, false
 	}
 	if p.Charged { // a step that was refused was not done

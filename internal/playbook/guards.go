@@ -118,7 +118,20 @@ func guardWorld(l *Ledger, a *asked) (Reason, string) {
 	if !a.play.Mode.acts() {
 		return "", ""
 	}
-	return l.stopped()
+	return l.stoppedFor(a.ref.Incident)
+}
+
+// stoppedFor returns why nothing may act on an incident now.
+func (l *Ledger) stoppedFor(incident string) (Reason, string) {
+	if reason, detail := l.stopped(); reason != "" {
+		return reason, detail
+	}
+	if l.silenced != nil {
+		if by := l.silenced(incident); by != "" {
+			return ReasonSilenced, by
+		}
+	}
+	return "", ""
 }
 
 // stopped returns why nothing at all may act now.

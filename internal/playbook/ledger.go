@@ -69,7 +69,9 @@ type Ledger struct {
 	limits Limits
 	rules  map[string]*Rule
 	world  World
-	policy *Policy
+	// silenced says what keeps an incident from being acted on; nil without such a thing.
+	silenced func(incident string) string
+	policy   *Policy
 
 	incidents map[string]*Incident
 	// open are the plays that wait for something, and held is what those in flight hold.
@@ -115,6 +117,10 @@ func NewLedger(limits Limits, policy *Policy, rules ...Rule) *Ledger {
 
 // SetWorld says how the surroundings are from now on.
 func (l *Ledger) SetWorld(w World) { l.world = w }
+
+// SetSilenced makes the ledger ask f, whenever something may act, what keeps the incident from being acted on: it answers with
+// what that is, to be told to people, or with nothing. Like a window, this ends by itself.
+func (l *Ledger) SetSilenced(f func(incident string) string) { l.silenced = f }
 
 // Policy returns the guards that span incidents.
 func (l *Ledger) Policy() *Policy { return l.policy }

@@ -171,6 +171,8 @@ type Observation struct {
 	// an executor that is gone. ObstacleDetail says it to a person.
 	Obstacle       Reason `json:"obstacle,omitempty"`
 	ObstacleDetail string `json:"obstacle_detail,omitempty"`
+	// Caution, if it is not empty, says why a playbook that need not ask people asks them this time.
+	Caution string `json:"caution,omitempty"`
 	// Orders are kept with the play: what each step asks for, in the caller's encoding.
 	Orders []json.RawMessage `json:"orders,omitempty"`
 }
@@ -230,7 +232,9 @@ type Play struct {
 	CauseKind   string `json:"cause_kind,omitempty"`
 	Criticality string `json:"criticality,omitempty"`
 	Mode        Mode   `json:"mode,omitempty"`
-	Version     string `json:"version,omitempty"`
+	// Caution is why people are asked where the mode of the playbook would not.
+	Caution string `json:"caution,omitempty"`
+	Version string `json:"version,omitempty"`
 	// Occurrence counts how often the incident had come back when this was decided.
 	Occurrence int `json:"occurrence,omitempty"`
 	Step       int `json:"step"`

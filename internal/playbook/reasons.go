@@ -5,10 +5,12 @@ type Reason string
 
 // The reasons for skipping that the guards give.
 const (
-	ReasonPaused       Reason = "paused"
-	ReasonNotLeading   Reason = "not_leading"
-	ReasonFrozen       Reason = "frozen"
-	ReasonWindow       Reason = "window"
+	ReasonPaused     Reason = "paused"
+	ReasonNotLeading Reason = "not_leading"
+	ReasonFrozen     Reason = "frozen"
+	ReasonWindow     Reason = "window"
+	// ReasonSilenced is that of an incident which people expect, such as during maintenance of its cause.
+	ReasonSilenced     Reason = "silenced"
 	ReasonRevision     Reason = "revision"
 	ReasonNoTarget     Reason = "no_target"
 	ReasonTier         Reason = "tier"
@@ -47,12 +49,14 @@ const (
 	// ReasonReverted is that of an action which a person took back.
 	ReasonReverted Reason = "reverted"
 	ReasonDenied   Reason = "denied"
-	ReasonExpired  Reason = "expired"
+	// ReasonCaution is that of a play which waits for people though its playbook need not ask.
+	ReasonCaution Reason = "caution"
+	ReasonExpired Reason = "expired"
 )
 
 // SkipReasons are all reasons for which a guard of this package skips a play. Executors add their own.
 var SkipReasons = []Reason{
 	ReasonPaused, ReasonNotLeading, ReasonFrozen, ReasonWindow, ReasonRevision, ReasonNoTarget, ReasonTier, ReasonConfidence,
 	ReasonWitnesses, ReasonParameter, ReasonInconclusive, ReasonInFlight, ReasonTargetBusy, ReasonCooldown, ReasonBreaker,
-	ReasonStorm, ReasonBudget, ReasonLearned, ReasonLimit, ReasonEndpoint, ReasonStale, ReasonVersion,
+	ReasonStorm, ReasonBudget, ReasonLearned, ReasonLimit, ReasonEndpoint, ReasonStale, ReasonVersion, ReasonSilenced,
 }
