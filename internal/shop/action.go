@@ -77,6 +77,9 @@ func (s *Simulation) Act(a Action) (Outcome, error) {
 		return Outcome{}, fmt.Errorf("%w: service must be one of %s, got %q", ErrInvalid, strings.Join(ServiceNames(), ", "), clip(a.Service))
 	}
 	svc := s.services[i]
+	if svc.external && slices.Contains([]ActionName{Restart, Scale, Rollback}, a.Name) {
+		return Outcome{}, fmt.Errorf("%w: the pods of %s are told from outside", ErrConflict, svc.spec.name)
+	}
 	var (
 		message string
 		err     error
@@ -187,18 +190,23 @@ func (s *service) contains(version string) bool {
 	return s.version == version || slices.Contains(s.history, version)
 }
 
+// nextVersion is the version after the present one.
+func (s *service) nextVersion() string {
+	var major, minor int
+	if _, err := fmt.Sscanf(s.version, "%d.%d", &major, &minor); err != nil {
+		panic("shop: version without a minor number: " + s.version)
+	}
+	return fmt.Sprintf("%d.%d.0", major, minor+1)
+}
+
 // release rolls out a new version.
 func (s *Simulation) release(svc *service) {
-	var major, minor int
-	if _, err := fmt.Sscanf(svc.version, "%d.%d", &major, &minor); err != nil {
-		panic("shop: version without a minor number: " + svc.version)
-	}
 	from := svc.version
 	svc.history = append(svc.history, from)
 	if len(svc.history) > historyLimit {
 		svc.history = svc.history[1:]
 	}
-	svc.version = fmt.Sprintf("%d.%d.0", major, minor+1)
+	svc.version = svc.nextVersion()
 	svc.rollout(len(svc.pods), s.now())
 	s.changed(svc, change{kind: "release", version: svc.version, previous: from, replicas: len(svc.pods)})
 }

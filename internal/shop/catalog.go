@@ -82,7 +82,7 @@ func newTopology() *topology {
 		"Returned {n} recommendations to user {user}",
 	}, call(getUser, second, 1, 0.3), call(listProducts, 2*second, 1, 1), publish("events", trackEvent))
 
-	kind := func(name string, share float64, method, route string, timeout time.Duration, backends ...step) {
+	kind := func(name string, share float64, criticality, method, route string, timeout time.Duration, backends ...step) {
 		api := t.op(gateway, method, "/api"+route, 2.5, []string{
 			method + " /api" + route + " routed for client {ip}",
 		}, backends...)
@@ -90,14 +90,14 @@ func newTopology() *topology {
 			"Handling " + method + " " + route + " for session {hex}",
 			method + " " + route + " answered in {ms} ms",
 		}, call(api, timeout, 0, 1))
-		t.kinds = append(t.kinds, requestKind{name, share, page})
+		t.kinds = append(t.kinds, requestKind{name, share, criticality, page})
 	}
-	kind("browse", 0.45, "GET", "/products/{id}", 6*second,
+	kind("browse", 0.45, "medium", "GET", "/products/{id}", 6*second,
 		call(getProduct, 2*second, 1, 1), call(getStock, second, 1, 0.3))
-	kind("search", 0.15, "GET", "/search", 6*second, call(query, 4*second, 0, 1))
-	kind("recommendations", 0.12, "GET", "/recommendations", 6*second, call(recommend, 4*second, 0, 1))
-	kind("add-to-cart", 0.13, "POST", "/cart", 6*second, call(addItem, 3*second, 0, 1))
-	kind("checkout", 0.07, "POST", "/checkout", 10*second, call(placeOrder, 8*second, 0, 1))
-	kind("login", 0.08, "POST", "/login", 6*second, call(logIn, 4*second, 0, 1))
+	kind("search", 0.15, "medium", "GET", "/search", 6*second, call(query, 4*second, 0, 1))
+	kind("recommendations", 0.12, "low", "GET", "/recommendations", 6*second, call(recommend, 4*second, 0, 1))
+	kind("add-to-cart", 0.13, "high", "POST", "/cart", 6*second, call(addItem, 3*second, 0, 1))
+	kind("checkout", 0.07, "critical", "POST", "/checkout", 10*second, call(placeOrder, 8*second, 0, 1))
+	kind("login", 0.08, "high", "POST", "/login", 6*second, call(logIn, 4*second, 0, 1))
 	return t
 }

@@ -57,6 +57,8 @@ type Fault struct {
 	Service string `json:"service,omitempty"`
 	// Severity scales the harm; 0 means 1. A memory leak of severity 0.01 takes half an hour.
 	Severity float64 `json:"severity,omitempty"`
+	// Lasting is a fault that no action cures: its reason lies outside of the shop. It ends with its duration, or when it is cleared.
+	Lasting bool `json:"lasting,omitempty"`
 	// Duration ends the fault by itself; 0 means that it lasts until it is cured or cleared.
 	Duration time.Duration `json:"-"`
 }
@@ -105,7 +107,7 @@ func (f *Fault) normalise() (int, error) {
 	switch {
 	case f.Kind == DatabaseLocks && service != ordersDB:
 		errs = append(errs, fmt.Errorf("service of %s must be %s, got %q", f.Kind, specs[ordersDB].name, f.Service))
-	case store && f.Cure() != Restart && f.Kind != SlowDependency:
+	case store && f.treatment() != Restart && f.Kind != SlowDependency:
 		errs = append(errs, fmt.Errorf("service of %s must not be a data store, got %q", f.Kind, f.Service))
 	}
 	return service, errors.Join(errs...)
@@ -146,8 +148,16 @@ func ParseFault(text string) (ScheduledFault, error) {
 	return f, f.validate()
 }
 
-// Cure returns the name of the one action that cures the fault.
+// Cure returns the name of the one action that cures the fault; empty if none does.
 func (f Fault) Cure() ActionName {
+	if f.Lasting {
+		return ""
+	}
+	return f.treatment()
+}
+
+// treatment is the action that cures the fault if any does.
+func (f Fault) treatment() ActionName {
 	switch f.Kind {
 	case BadDeploy, SilentFailure:
 		return Rollback

@@ -17,12 +17,14 @@ type FaultStatus struct {
 	Until *time.Time `json:"until,omitempty"`
 	// Ended says why the fault is over; empty while it is in force.
 	Ended string `json:"ended,omitempty"`
-	// Cure is the action that cures it.
+	// Cure is the action that cures it; empty if none does.
 	Cure ActionName `json:"cure"`
+	// Version is that of the bad release, if it is one.
+	Version string `json:"version,omitempty"`
 }
 
 func (f *activeFault) status() FaultStatus {
-	st := FaultStatus{ID: f.id, Kind: f.Kind, Service: f.Service, Severity: f.Severity, Since: f.since, Cure: f.Cure()}
+	st := FaultStatus{ID: f.id, Kind: f.Kind, Service: f.Service, Severity: f.Severity, Since: f.since, Cure: f.Cure(), Version: f.version}
 	if f.Duration > 0 {
 		until := f.since.Add(f.Duration)
 		st.Until = &until
@@ -52,9 +54,13 @@ func (s *Simulation) inject(f Fault) (FaultStatus, error) {
 	}
 	s.faults++
 	a := &activeFault{Fault: f, id: fmt.Sprintf("fault-%d", s.faults), service: service, since: s.now(), crowd: 1}
-	if a.Cure() == Rollback {
-		s.release(s.services[service])
-		a.version = s.services[service].version
+	svc := s.services[service]
+	switch {
+	case svc.external:
+		s.befall(a, svc)
+	case a.Cure() == Rollback:
+		s.release(svc)
+		a.version = svc.version
 	}
 	s.active = append(s.active, a)
 	return a.status(), nil
@@ -76,7 +82,7 @@ func (s *Simulation) Clear(id string) []FaultStatus {
 
 // expire ends a fault for another reason than a cure.
 func (s *Simulation) expire(f *activeFault, why string) FaultStatus {
-	if svc := s.services[f.service]; f.version != "" && svc.version == f.version {
+	if svc := s.services[f.service]; f.version != "" && svc.version == f.version && !svc.external {
 		if _, err := s.rollback(svc); err != nil {
 			panic("shop: a bad release has no version before it: " + err.Error())
 		}
@@ -159,7 +165,7 @@ func (s *Simulation) State() State {
 	for _, svc := range s.services {
 		v := ServiceState{
 			Name: svc.spec.name, Tier: svc.spec.tier, Criticality: svc.spec.criticality, Version: svc.version,
-			Replicas: len(svc.pods), Available: svc.available(), Utilisation: svc.use, Queue: svc.backlog + svc.lag,
+			Replicas: svc.wanted(), Available: svc.available(), Utilisation: svc.use, Queue: svc.backlog + svc.lag,
 			Shed: svc.shed, Rate: svc.recent.rate,
 		}
 		v.ErrorRatio, v.Latency = svc.recent.ratios()

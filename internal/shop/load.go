@@ -74,9 +74,10 @@ func erlangC(c int, a float64) float64 {
 func visits(o *operation, weight float64, shop []*service, hitRatio float64, out *[serviceCount]float64) {
 	out[o.service] += weight
 	svc := shop[o.service]
-	if svc.effect.down || svc.effect.silent {
+	if svc.effect.down || svc.silent == 1 {
 		return
 	}
+	weight *= 1 - svc.silent
 	visitSteps(o.steps, weight, shop, hitRatio, out)
 }
 

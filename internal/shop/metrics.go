@@ -116,7 +116,7 @@ func (s *Simulation) encodeMetrics(out pmetric.Metrics, every float64) {
 			describeScope(sm.Scope())
 			w := &writer{metrics: sm.Metrics(), start: pcommon.NewTimestampFromTime(p.started), now: pcommon.NewTimestampFromTime(now)}
 			p.encodeResources(w)
-			if !svc.effect.down {
+			if !p.effect.down {
 				p.encodeApplication(w, s, every)
 			}
 		}
@@ -140,7 +140,7 @@ func (s *Simulation) encodeService(svc *service, out pmetric.Metrics, now time.T
 	if svc.spec.store() {
 		workload = "k8s.statefulset"
 	}
-	w.point(w.sum(workload+".desired_pods", "{pod}", "Pods that the workload should have.", false)).SetIntValue(int64(len(svc.pods)))
+	w.point(w.sum(workload+".desired_pods", "{pod}", "Pods that the workload should have.", false)).SetIntValue(int64(svc.wanted()))
 	w.point(w.sum(workload+availableOf(svc), "{pod}", "Pods that are ready to serve.", false)).SetIntValue(int64(svc.available()))
 	if svc.spec.protocol == protoKafka {
 		lag := w.gauge("kafka.consumer_group.lag_sum", "{message}", "Messages that wait for the consumer group.")
@@ -168,8 +168,8 @@ func (p *pod) encodeResources(w *writer) {
 	w.gauge("k8s.pod.memory.working_set", "By", "Memory in use.").SetIntValue(int64(p.memory * spec.memLimit))
 	w.gauge("k8s.container.memory_limit_utilization", "1", "Memory in use as a share of the limit.").SetDoubleValue(p.memory)
 	w.gauge("k8s.container.restarts", "{restart}", "How often the container has been restarted.").SetIntValue(p.restarts)
-	if p.svc.effect.network > 0 {
-		p.metrics.netErrors += int64(min(limitPerSecond, p.svc.offered*p.svc.effect.network*10)) + 1
+	if p.effect.network > 0 {
+		p.metrics.netErrors += int64(min(limitPerSecond, p.svc.offered*p.effect.network*10)) + 1
 	}
 	io := w.sum("k8s.pod.network.io", "By", "Bytes sent and received.", true)
 	faults := w.sum("k8s.pod.network.errors", "{error}", "Packets lost or broken.", true)
@@ -286,7 +286,7 @@ func (d *durations) describe(attrs pcommon.Map) {
 		attrs.PutStr("url.scheme", "http")
 		attrs.PutInt("http.response.status_code", int64(statusOf(d.failure)))
 	}
-	if d.failure == nil {
+	if d.failure == nil || d.failure.asked {
 		return
 	}
 	if d.failure.status != 0 {

@@ -73,7 +73,7 @@ func (r *request) serve(o *operation, parent pcommon.SpanID, arrive int64) outco
 	t := arrive + seconds(s.queueing(r.rng))
 	r.logInfo(&span, o, 0, t)
 	t += seconds(own / 2)
-	silent := s.effect.silent
+	silent := p.effect.silent
 	if silent {
 		own /= 3
 	} else {
@@ -82,8 +82,8 @@ func (r *request) serve(o *operation, parent pcommon.SpanID, arrive int64) outco
 	t += seconds(own / 2)
 	if span.failure == nil {
 		switch x := r.rng.Float64(); {
-		case x < s.effect.errors:
-			span.failure = s.effect.failure
+		case x < p.effect.errors:
+			span.failure = p.effect.failure
 		case x > 1-baseErrorChance:
 			span.failure = failInternal
 		}
@@ -134,7 +134,11 @@ func (r *request) steps(steps []step, caller *spanRecord, t int64) (int64, *fail
 
 // missed draws whether the cache does not hold what it was asked for.
 func (r *request) missed() bool {
-	m := &r.sim.services[cache].pods[0].metrics
+	store := r.sim.services[cache]
+	if store.effect.down {
+		return true
+	}
+	m := &store.serving[0].metrics
 	if r.rng.Float64() < r.sim.hitRatio {
 		m.hits++
 		return false
@@ -201,12 +205,13 @@ func (r *request) query(s *step, caller *spanRecord, t int64) outcome {
 
 // ask is the store's side of a query.
 func (r *request) ask(store *service, s *step, t int64) (int64, *failure) {
-	e := &store.effect
+	if store.effect.down {
+		return t + seconds(refusedAfter), failRefused
+	}
 	p := store.pick()
+	e := &p.effect
 	p.metrics.queries++
 	switch {
-	case e.down:
-		return t + seconds(refusedAfter), failRefused
 	case store.shed > 0 && r.rng.Float64() < store.shed:
 		return t + seconds(refusalTime), failShed
 	case store.refuse > 0 && r.rng.Float64() < store.refuse:

@@ -21,7 +21,7 @@ const (
 	historyLimit  = 10
 )
 
-// effect is what the active faults do to a service in the current tick.
+// effect is what the active faults do to a pod in the current tick.
 type effect struct {
 	slow     float64 // factor on its own work
 	capacity float64 // factor on its throughput
@@ -45,9 +45,16 @@ type service struct {
 	history  []string // earlier versions, the latest last
 	rollouts int      // numbers replica sets
 	pods     []*pod
+	serving  []*pod  // those that take requests in the current tick
 	perPod   float64 // requests per second that a healthy pod can serve
 	meanWork float64 // mean own work of a request in seconds
-	effect   effect
+	// effect is what the faults do to its serving pods on average.
+	effect effect
+	silent float64 // share of the serving pods that leave their work undone
+
+	// external is set once its pods are told by [Simulation.SetPods], and desired is how many there should be then.
+	external bool
+	desired  int
 
 	offered, capacity, use float64 // requests per second demanded and possible, and their bounded ratio
 	backlog                float64 // requests waiting
@@ -57,7 +64,6 @@ type service struct {
 	lag                    float64 // messages waiting for a consumer
 	retries, retryRate     float64
 	shedUntil              time.Time
-	downTicks              int
 	next                   int // pod that gets the next request
 
 	recent recentStats
@@ -82,6 +88,10 @@ type pod struct {
 	// tick tells whether spans and records belong to the tick that is being encoded.
 	tick  int64
 	spans ptrace.SpanSlice
+
+	effect    effect // of the faults in the current tick
+	downTicks int
+	outside   outside
 }
 
 func (s *service) newPod(number int, now time.Time) *pod {
@@ -129,21 +139,53 @@ func (s *service) resize(replicas int, now time.Time) {
 	}
 }
 
-// crashing reports whether the containers are restarted in vain in this tick.
-func (s *service) crashing() bool { return s.effect.down && (s.downTicks-1)%crashEvery == 0 }
+// crashing reports whether the container is restarted in vain in this tick.
+func (p *pod) crashing() bool {
+	return p.effect.down && !p.svc.external && (p.downTicks-1)%crashEvery == 0
+}
 
 // available is the number of pods that serve.
-func (s *service) available() int {
-	if s.effect.down {
-		return 0
+func (s *service) available() int { return len(s.serving) }
+
+// wanted is the number of pods that there should be.
+func (s *service) wanted() int {
+	if s.external {
+		return s.desired
 	}
 	return len(s.pods)
 }
 
-// pick chooses the pod for the next request in turn.
+// pick chooses the pod for the next request in turn. There must be one.
 func (s *service) pick() *pod {
 	s.next++
-	return s.pods[s.next%len(s.pods)]
+	return s.serving[s.next%len(s.serving)]
+}
+
+// apply works out which pods serve, and what the effects on them come to.
+func (s *service) apply() {
+	s.serving, s.silent = s.serving[:0], 0
+	for _, p := range s.pods {
+		if !p.effect.down && p.takesRequests() {
+			s.serving = append(s.serving, p)
+		}
+	}
+	n := float64(len(s.serving))
+	if n == 0 {
+		s.effect = effect{slow: 1, capacity: 1, down: true}
+		return
+	}
+	// Differences to the first are added up, so that the mean of equal effects is that effect to the last bit.
+	first := s.serving[0].effect
+	s.effect = first
+	for _, p := range s.serving {
+		e := &p.effect
+		s.effect.slow += (e.slow - first.slow) / n
+		s.effect.capacity += (e.capacity - first.capacity) / n
+		s.effect.network += (e.network - first.network) / n
+		if e.silent {
+			s.silent += 1 / n
+		}
+	}
 }
 
 // advance moves queue, memory and CPU by one tick under the given demand in requests per second.
@@ -154,10 +196,10 @@ func (s *service) advance(demand float64, now time.Time, rng *rand.Rand) {
 	s.offered = demand + s.retryRate
 
 	thrash := 0.0
-	for _, p := range s.pods {
-		thrash += p.thrash() / float64(len(s.pods))
+	for _, p := range s.serving {
+		thrash += p.thrash() / float64(len(s.serving))
 	}
-	s.capacity = float64(len(s.pods)) * s.perPod * e.capacity / (1 + thrash)
+	s.capacity = float64(len(s.serving)) * s.perPod * e.capacity / (1 + thrash)
 	accepted := s.offered * (1 - s.shed)
 	s.refuse = 0
 	if e.down {
@@ -175,7 +217,7 @@ func (s *service) advance(demand float64, now time.Time, rng *rand.Rand) {
 			s.refuse = 1 - s.capacity/accepted
 		}
 		s.use = min(maxUse, accepted/s.capacity)
-		workers := workersPerPod * len(s.pods)
+		workers := workersPerPod * len(s.serving)
 		s.waitChance = erlangC(workers, s.use*float64(workers))
 		s.wait = s.meanWork * e.slow / (float64(workers) * (1 - s.use))
 		s.lag = max(0, s.lag-3*s.capacity)
@@ -185,13 +227,8 @@ func (s *service) advance(demand float64, now time.Time, rng *rand.Rand) {
 
 func (s *service) advancePods(now time.Time, rng *rand.Rand) {
 	const memory = 0.98
-	e := &s.effect
-	if e.down {
-		s.downTicks++
-	} else {
-		s.downTicks = 0
-	}
 	for _, p := range s.pods {
+		e := &p.effect
 		p.drift = memory*p.drift + 0.002*rng.NormFloat64()
 		if e.leak > 0 {
 			p.memLeak = min(memoryFull-s.spec.memBase, p.memLeak+e.leak)
@@ -201,13 +238,17 @@ func (s *service) advancePods(now time.Time, rng *rand.Rand) {
 		p.memory = min(memoryFull+0.01, max(0.05, s.spec.memBase+0.1*s.use+p.memLeak+p.drift))
 		p.cpu = 0.04 + 0.75*s.use + e.cpu + 0.45*min(1, p.thrash())
 		p.cpu = min(1, max(0.005, p.cpu*(1+0.04*rng.NormFloat64())))
-		if e.down {
-			p.memory, p.cpu, p.memLeak = 0.02, 0.005, 0
-			if s.crashing() {
-				p.restarts++
-				p.started = now
-				p.metrics.reset()
-			}
+		if !e.down {
+			p.downTicks = 0
+			p.outside.advance(p)
+			continue
+		}
+		p.downTicks++
+		p.memory, p.cpu, p.memLeak = 0.02, 0.005, 0
+		if p.crashing() {
+			p.restarts++
+			p.started = now
+			p.metrics.reset()
 		}
 	}
 }
@@ -239,15 +280,15 @@ func (s *service) queueing(rng *rand.Rand) float64 {
 // work draws the seconds of own work for an operation of the given mean in milliseconds.
 func (s *service) work(mean float64, p *pod, rng *rand.Rand) float64 {
 	const sigma = 0.35
-	seconds := logNormal(rng, mean/1000, sigma) * s.effect.slow
+	seconds := logNormal(rng, mean/1000, sigma) * p.effect.slow
 	if t := p.thrash(); t > 0 {
 		seconds *= 1 + 25*t
 		if rng.Float64() < 0.25 {
 			seconds += logNormal(rng, 0.35*t, 0.4) // a full collection stops the world
 		}
 	}
-	if s.effect.delay > 0 {
-		seconds += logNormal(rng, s.effect.delay, 0.3)
+	if p.effect.delay > 0 {
+		seconds += logNormal(rng, p.effect.delay, 0.3)
 	}
 	return min(seconds, maxWait)
 }

@@ -39,6 +39,7 @@ type Simulation struct {
 	ticks     int64
 	load      float64 // user requests per second in the last tick
 	hitRatio  float64
+	admission int // index in [criticalities] of the least that is let in
 	scheduled []ScheduledFault
 	active    []*activeFault
 	ended     []FaultStatus
@@ -53,6 +54,8 @@ type activeFault struct {
 	service int
 	since   time.Time
 	version string    // of the bad release
+	seen    bool      // whether a pod of the bad release has run, where pods are told from outside
+	pods    podSet    // that it befell, where pods are told from outside and it goes with them
 	extra   []float64 // requests per second added to each kind
 	crowd   float64   // share of extra that still comes
 }
@@ -78,6 +81,7 @@ func New(cfg Config) (*Simulation, error) {
 		svc.resize(specs[i].replicas, cfg.Start)
 		s.services = append(s.services, svc)
 	}
+	s.applyEffects()
 	s.size()
 	return s, nil
 }
@@ -138,12 +142,13 @@ func (s *Simulation) Tick() (ptrace.Traces, pmetric.Metrics, plog.Logs) {
 	defer s.mu.Unlock()
 	now := s.now()
 	s.schedule(now)
+	s.endOutlived()
 	s.applyEffects()
 	s.hitRatio += (baseHitRatio - s.hitRatio) / warmUp
 
 	rates := s.kindRates(s.curve.at(now))
 	s.addSurges(rates, now)
-	demand := s.demand(rates)
+	demand := s.demand(s.admitted(rates))
 	s.load = 0
 	for _, r := range rates {
 		s.load += r
@@ -153,15 +158,15 @@ func (s *Simulation) Tick() (ptrace.Traces, pmetric.Metrics, plog.Logs) {
 			svc.shed = 0
 		}
 		svc.advance(demand[i], now, s.noise)
-		if svc.crashing() {
-			for _, p := range svc.pods {
+		for _, p := range svc.pods {
+			if p.crashing() {
 				s.addLog(crashRecord(p, now))
 			}
 		}
 	}
 	for i, k := range s.topology.kinds {
 		for range poisson(s.requests, rates[i]) {
-			s.request(k.entry, now.UnixNano()+s.requests.Int64N(int64(TickLength)))
+			s.request(k, now.UnixNano()+s.requests.Int64N(int64(TickLength)))
 		}
 	}
 
@@ -184,12 +189,16 @@ func (s *Simulation) Tick() (ptrace.Traces, pmetric.Metrics, plog.Logs) {
 	return traces, metrics, logs
 }
 
-func (s *Simulation) request(entry *operation, at int64) {
+func (s *Simulation) request(k requestKind, at int64) {
 	r := request{sim: s, rng: s.requests}
 	binary.BigEndian.PutUint64(r.trace[:8], s.requests.Uint64())
 	binary.BigEndian.PutUint64(r.trace[8:], s.requests.Uint64()|1)
 	r.drawFacts()
-	r.serve(entry, [8]byte{}, at)
+	if s.admits(k) {
+		r.serve(k.entry, [8]byte{}, at)
+	} else {
+		r.askLater(k.entry, at)
+	}
 }
 
 // observe counts a span that has ended in the figures of those concerned.
@@ -197,7 +206,7 @@ func (s *Simulation) observe(r *spanRecord) {
 	took := float64(r.end-r.start) / 1e9
 	switch r.role {
 	case roleServer, roleConsumer:
-		r.pod.svc.recent.add(took, r.failure != nil)
+		r.pod.svc.recent.add(took, r.failure != nil && !r.failure.asked)
 		r.pod.metrics.served(r.op, r.failure, took)
 	case roleQuery:
 		s.services[r.step.to].recent.add(took, r.failure != nil)
@@ -209,41 +218,50 @@ func (s *Simulation) observe(r *spanRecord) {
 	}
 }
 
-// applyEffects works out what the active faults do to each service in this tick.
+// applyEffects works out what the active faults do to each pod in this tick.
 func (s *Simulation) applyEffects() {
 	for _, svc := range s.services {
-		svc.effect = effect{slow: 1, capacity: 1}
-	}
-	for _, f := range s.active {
-		e, k := &s.services[f.service].effect, f.Severity
-		switch f.Kind {
-		case MemoryLeak:
-			e.leak += leakPerSecond * k
-		case CPUHog:
-			e.slow *= 1 + 4*k
-			e.capacity /= 1 + 1.2*k
-			e.cpu += 0.6 * k
-		case SlowDependency:
-			if specs[f.service].store() {
-				e.delay += 0.2 * k
-			} else {
-				e.delay += 0.4 * k
+		for _, p := range svc.pods {
+			p.effect = p.outside.effect()
+			for _, f := range s.active {
+				if f.service == svc.index && f.afflicts(p) {
+					f.apply(&p.effect)
+				}
 			}
-		case ErrorBurst:
-			e.errors, e.failure = min(0.95, e.errors+0.45*k), failCredentials
-		case Crash:
-			e.down = true
-		case BadDeploy:
-			e.slow *= 1 + 2*k
-			e.errors, e.failure = min(0.95, e.errors+0.3*k), failRelease
-		case DatabaseLocks:
-			e.lock = max(e.lock, k)
-		case NetworkDelay:
-			e.network += 0.15 * k
-		case SilentFailure:
-			e.silent = true
-		case TrafficSurge: // comes in through addSurges
 		}
+		svc.apply()
+	}
+}
+
+// apply adds what the fault does to a pod.
+func (f *activeFault) apply(e *effect) {
+	switch k := f.Severity; f.Kind {
+	case MemoryLeak:
+		e.leak += leakPerSecond * k
+	case CPUHog:
+		e.slow *= 1 + 4*k
+		e.capacity /= 1 + 1.2*k
+		e.cpu += 0.6 * k
+	case SlowDependency:
+		if specs[f.service].store() {
+			e.delay += 0.2 * k
+		} else {
+			e.delay += 0.4 * k
+		}
+	case ErrorBurst:
+		e.errors, e.failure = min(0.95, e.errors+0.45*k), failCredentials
+	case Crash:
+		e.down = true
+	case BadDeploy:
+		e.slow *= 1 + 2*k
+		e.errors, e.failure = min(0.95, e.errors+0.3*k), failRelease
+	case DatabaseLocks:
+		e.lock = max(e.lock, k)
+	case NetworkDelay:
+		e.network += 0.15 * k
+	case SilentFailure:
+		e.silent = true
+	case TrafficSurge: // comes in through addSurges
 	}
 }
 
@@ -259,7 +277,7 @@ func (s *Simulation) addSurges(rates []float64, now time.Time) {
 			f.extra = s.surge(f, rates)
 		}
 		age := now.Sub(f.since).Seconds()
-		if age > surgeRamp && svc.use < 0.9 && svc.refuse == 0 && svc.shed == 0 {
+		if age > surgeRamp && svc.use < 0.9 && svc.refuse == 0 && svc.shed == 0 && !f.Lasting {
 			f.crowd *= math.Exp(-1.0 / crowdPatience)
 		}
 		if f.crowd < 0.05 {
@@ -288,7 +306,7 @@ func (s *Simulation) surge(f *activeFault, rates []float64) []float64 {
 		return extra
 	}
 	svc := s.services[f.service]
-	missing := max(0, surgeUse*f.Severity*float64(len(svc.pods))*svc.perPod-through)
+	missing := max(0, surgeUse*f.Severity*float64(svc.wanted())*svc.perPod-through)
 	for i := range extra {
 		extra[i] *= missing / through
 	}

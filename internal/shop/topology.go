@@ -125,9 +125,10 @@ func (s *step) write() bool { return s.verb == "INSERT" || s.verb == "UPDATE" }
 
 // requestKind is something that users do.
 type requestKind struct {
-	name  string
-	share float64
-	entry *operation
+	name        string
+	share       float64
+	criticality string
+	entry       *operation
 }
 
 type topology struct {

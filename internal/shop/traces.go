@@ -160,7 +160,7 @@ func encodeMessaging(attrs pcommon.Map, topic, operation string) {
 // encodeFailure sets the status and, for what the span itself witnessed, the exception.
 func (r *spanRecord) encodeFailure(span ptrace.Span, attrs pcommon.Map) {
 	f := r.failure
-	if f == nil {
+	if f == nil || f.asked {
 		return
 	}
 	attrs.PutStr("error.type", r.errorType())
