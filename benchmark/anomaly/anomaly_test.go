@@ -54,7 +54,7 @@ func TestSymptomsNameWhatTheShopSends(t *testing.T) {
 			}
 		}
 	}
-	for _, kind := range shop.FaultKinds() {
+	for _, kind := range shop.SteadyFaultKinds() {
 		assert.NotEmpty(t, symptoms[kind], kind)
 		for _, s := range symptoms[kind] {
 			assert.Contains(t, sent, s.service+" "+s.metric, kind)

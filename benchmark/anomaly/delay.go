@@ -107,7 +107,7 @@ func delay(ctx context.Context, o *options, out io.Writer) error {
 		trials []trial
 	}
 	var rows []row
-	for _, kind := range shop.FaultKinds() {
+	for _, kind := range shop.SteadyFaultKinds() {
 		var trials []trial
 		for seed := range o.seeds {
 			got, err := try(ctx, o, kind, uint64(seed+1))

@@ -43,7 +43,7 @@ func TestPlan(t *testing.T) {
 	assert.Len(t, plan, 150)
 	assert.Len(t, seeds, 150, "each in a shop of its own")
 	assert.Equal(t, 30, pairs)
-	for _, k := range shop.FaultKinds() {
+	for _, k := range shop.SteadyFaultKinds() {
 		assert.GreaterOrEqual(t, kinds[k], 12, k)
 	}
 	o := small()

@@ -41,7 +41,7 @@ const (
 func newPlan(o options) ([]scenario, error) {
 	kinds := o.kinds
 	if len(kinds) == 0 {
-		kinds = shop.FaultKinds()
+		kinds = shop.SteadyFaultKinds()
 	}
 	var plan []scenario
 	for draw := o.first; draw < o.first+o.seeds; draw++ {

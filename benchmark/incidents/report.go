@@ -60,7 +60,7 @@ func report(w io.Writer, o options, all []judged) {
 			}
 		}
 	}
-	for _, k := range shop.FaultKinds() {
+	for _, k := range shop.SteadyFaultKinds() {
 		row(t, string(k), byKind[string(k)])
 	}
 	row(t, "alone", single)
@@ -183,7 +183,7 @@ func fit(w io.Writer, guesses []guess) {
 	}
 	m := calibration.Fit(raw)
 	fmt.Fprintf(w, "\nfitted to %d guesses: intercept %.3f, slope %.3f\n", len(raw), m.Intercept, m.Slope)
-	for _, kind := range shop.FaultKinds() {
+	for _, kind := range shop.SteadyFaultKinds() {
 		var others, left []calibration.Outcome
 		for n, g := range guesses {
 			if g.kind == kind {

@@ -67,7 +67,11 @@ func run(ctx context.Context, o options, w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
 	fmt.Fprintf(t, "fault\tdetected\tmedian delay\ttop-1\ttop-3\trecovery seen\tmedian time to recovery\tfalse alarms before\tnamed\t\n")
 	var all []outcome
-	for _, kind := range shop.FaultKinds() {
+	kinds := shop.SteadyFaultKinds()
+	if o.fault != "" {
+		kinds = shop.FaultKinds()
+	}
+	for _, kind := range kinds {
 		if o.fault != "" && o.fault != string(kind) {
 			continue
 		}

@@ -32,7 +32,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	var o options
 	var fault string
 	var all []string
-	for _, k := range shop.FaultKinds() {
+	for _, k := range shop.SteadyFaultKinds() {
 		all = append(all, string(k))
 	}
 	flags := flag.NewFlagSet("demo", flag.ContinueOnError)

@@ -104,9 +104,10 @@ func (s *Simulation) Act(a Action) (Outcome, error) {
 		if f.service != i || f.Cure() != a.Name {
 			continue
 		}
-		// The crowd of a surge leaves by itself once there is room for it, and a bad release that others were built on
-		// is still in the one before.
-		if f.Kind != TrafficSurge && (f.version == "" || !svc.contains(f.version)) {
+		// The crowd of a surge leaves by itself once there is room for it, a burst hurts nobody if there is, and a bad release that
+		// others were built on is still in the one before.
+		crowded := f.Kind == TrafficSurge || f.Kind == MicroBurst && !f.absorbed(svc)
+		if !crowded && (f.version == "" || !svc.contains(f.version)) {
 			out.Cured = append(out.Cured, s.end(f, "cured by "+string(a.Name)))
 		}
 	}
@@ -141,7 +142,7 @@ func (s *Simulation) scale(svc *service, replicas int) (string, error) {
 		return "", fmt.Errorf("%w: %s is a data store and cannot be scaled", ErrInvalid, svc.spec.name)
 	}
 	if replicas == 0 {
-		replicas = min(maxReplicas, max(1, int(math.Ceil(svc.offered/(svc.perPod*scaleTo)))))
+		replicas = min(maxReplicas, max(1, int(math.Ceil(svc.peak/(svc.perPod*scaleTo)))))
 	}
 	before := len(svc.pods)
 	svc.resize(replicas, s.now())
@@ -188,6 +189,11 @@ func (s *Simulation) shedLoad(svc *service, fraction float64) (string, error) {
 // contains reports whether the running version is the given one or was built on it.
 func (s *service) contains(version string) bool {
 	return s.version == version || slices.Contains(s.history, version)
+}
+
+// absorbed reports whether the service has room for a micro-burst that has come before.
+func (f *activeFault) absorbed(svc *service) bool {
+	return f.peak > 0 && float64(svc.available())*svc.perPod >= f.peak
 }
 
 // nextVersion is the version after the present one.

@@ -27,6 +27,9 @@ type Config struct {
 	MetricsOnly bool
 	// MaxPending bounds the spans and log records that wait for their time; more are dropped and counted.
 	MaxPending int
+	// Watch, if it is set, is told of every request of a user and every message when it begins, with how it will end. It must not
+	// call the simulation.
+	Watch func(Experience)
 	// Faults are injected by themselves when their time comes.
 	Faults []ScheduledFault
 }

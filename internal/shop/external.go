@@ -144,7 +144,9 @@ func (s *Simulation) befall(f *activeFault, svc *service) {
 	}
 	f.pods = podSet{}
 	for _, p := range svc.pods {
-		f.pods[p.outside.uid] = true
+		if f.pods[p.outside.uid] = true; f.Kind == GreyFailure {
+			return // one replica
+		}
 	}
 }
 
@@ -152,7 +154,7 @@ func (s *Simulation) befall(f *activeFault, svc *service) {
 func (f *activeFault) afflicts(p *pod) bool {
 	switch {
 	case !p.svc.external || f.Lasting:
-		return true
+		return f.Kind != GreyFailure || p == p.svc.pods[0]
 	case f.version != "":
 		return p.version == f.version
 	default:
@@ -165,6 +167,12 @@ func (s *Simulation) endOutlived() {
 	for _, f := range slices.Clone(s.active) {
 		svc := s.services[f.service]
 		if !svc.external || f.Lasting || f.Kind == TrafficSurge {
+			continue
+		}
+		if f.Kind == MicroBurst {
+			if f.absorbed(svc) {
+				s.end(f, "cured by "+string(Scale))
+			}
 			continue
 		}
 		afflicted := slices.ContainsFunc(svc.pods, f.afflicts)

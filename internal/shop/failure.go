@@ -33,6 +33,9 @@ var (
 	failRelease = &failure{
 		"NullReferenceError", "cannot read attribute 'price_tiers' of null", 500, "INTERNAL", false, false,
 	}
+	failWorker = &failure{
+		"WorkerStarvationError", "no worker thread became free in time", 500, "INTERNAL", false, false,
+	}
 	failQuery = &failure{"ServerError", "could not read block: unexpected data beyond EOF", 0, "", true, false}
 )
 

@@ -3,6 +3,7 @@ package shop
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -22,6 +23,8 @@ const (
 	TrafficSurge   FaultKind = "traffic-surge"
 	NetworkDelay   FaultKind = "network-delay"
 	SilentFailure  FaultKind = "silent-failure"
+	MicroBurst     FaultKind = "micro-burst"
+	GreyFailure    FaultKind = "grey-failure"
 )
 
 // faultKinds lists each kind with the service that it befalls unless another is named.
@@ -39,6 +42,8 @@ var faultKinds = []struct {
 	{TrafficSurge, search},
 	{NetworkDelay, inventory},
 	{SilentFailure, checkout},
+	{MicroBurst, search},
+	{GreyFailure, catalogue},
 }
 
 // FaultKinds returns all kinds of faults.
@@ -48,6 +53,12 @@ func FaultKinds() []FaultKind {
 		kinds = append(kinds, k.kind)
 	}
 	return kinds
+}
+
+// SteadyFaultKinds returns the kinds that befall all of a service all the time: all but micro-bursts, which come and go, and grey
+// failures, which befall one replica now and then.
+func SteadyFaultKinds() []FaultKind {
+	return slices.DeleteFunc(FaultKinds(), func(k FaultKind) bool { return k == MicroBurst || k == GreyFailure })
 }
 
 // Fault says what is to go wrong where.
@@ -107,7 +118,7 @@ func (f *Fault) normalise() (int, error) {
 	switch {
 	case f.Kind == DatabaseLocks && service != ordersDB:
 		errs = append(errs, fmt.Errorf("service of %s must be %s, got %q", f.Kind, specs[ordersDB].name, f.Service))
-	case store && f.treatment() != Restart && f.Kind != SlowDependency:
+	case store && (f.treatment() != Restart && f.Kind != SlowDependency || f.Kind == GreyFailure):
 		errs = append(errs, fmt.Errorf("service of %s must not be a data store, got %q", f.Kind, f.Service))
 	}
 	return service, errors.Join(errs...)
@@ -161,7 +172,7 @@ func (f Fault) treatment() ActionName {
 	switch f.Kind {
 	case BadDeploy, SilentFailure:
 		return Rollback
-	case TrafficSurge:
+	case TrafficSurge, MicroBurst:
 		return Scale
 	case SlowDependency:
 		if f.Service == specs[cache].name {

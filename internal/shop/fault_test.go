@@ -101,6 +101,8 @@ func TestFaultsHurtAndCuresHeal(t *testing.T) {
 		{kind: shop.TrafficSurge, cause: "search", callers: []string{"gateway", "frontend"}, slower: 5, failing: 0.1, after: 8},
 		{kind: shop.NetworkDelay, cause: "inventory", callers: []string{"cart", "checkout", "gateway"}, slower: 5, after: 2},
 		{kind: shop.SilentFailure, cause: "checkout", after: 2},
+		{kind: shop.MicroBurst, cause: "search", callers: []string{"gateway", "frontend"}, slower: 5, after: 2},
+		{kind: shop.GreyFailure, cause: "catalogue", callers: []string{"search"}, slower: 2, failing: 0.04, after: 2},
 	} {
 		t.Run(string(tc.kind), func(t *testing.T) {
 			s := newShop(t, config())
@@ -294,6 +296,7 @@ func TestParseFault(t *testing.T) {
 		"bad-deploy:cache":            `must not be a data store`,
 		"database-locks:cache":        `service of database-locks must be orders-db`,
 		"silent-failure:orders-db@1s": `must not be a data store`,
+		"grey-failure:cache@1s":       `must not be a data store`,
 		"crash:cart:cart@1s+1s":       `service must be one of`,
 		"crash@1s@2s":                 `offset must be a duration`,
 	}

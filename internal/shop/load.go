@@ -1,6 +1,7 @@
 package shop
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"time"
@@ -96,4 +97,37 @@ func visitSteps(steps []step, weight float64, shop []*service, hitRatio float64,
 			}
 		}
 	}
+}
+
+// maxLoad bounds [Simulation.SetLoad].
+const maxLoad = 20
+
+// ramp is a factor that moves in a straight line from one value to the next. Its zero value stays at 1.
+type ramp struct {
+	from, to   float64
+	start, end time.Time
+}
+
+func (r *ramp) at(now time.Time) float64 {
+	switch {
+	case r.end.IsZero():
+		return 1
+	case !now.Before(r.end):
+		return r.to
+	}
+	return r.from + (r.to-r.from)*now.Sub(r.start).Seconds()/r.end.Sub(r.start).Seconds()
+}
+
+// SetLoad makes the demand of users move from what it is to factor times the load curve, within the given time. It is no fault: it
+// stays until the next call.
+func (s *Simulation) SetLoad(factor float64, within time.Duration) error {
+	if !(factor >= 0 && factor <= maxLoad) || within < 0 {
+		return fmt.Errorf("%w: load must be between 0 and %d times the curve, within a time that is not negative, got %v within %s",
+			ErrInvalid, maxLoad, factor, within)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.now()
+	s.demanded = ramp{from: s.demanded.at(now), to: factor, start: now, end: now.Add(within)}
+	return nil
 }

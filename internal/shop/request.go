@@ -25,6 +25,8 @@ type request struct {
 	rng   *rand.Rand
 	trace pcommon.TraceID
 	facts facts
+	// hollow says that a service on the way has only pretended to work.
+	hollow bool
 }
 
 // outcome is how something ended.
@@ -74,6 +76,7 @@ func (r *request) serve(o *operation, parent pcommon.SpanID, arrive int64) outco
 	r.logInfo(&span, o, 0, t)
 	t += seconds(own / 2)
 	silent := p.effect.silent
+	r.hollow = r.hollow || silent
 	if silent {
 		own /= 3
 	} else {
@@ -250,7 +253,11 @@ func (r *request) publish(s *step, caller *spanRecord, t int64) outcome {
 	r.sim.addSpan(span)
 	for _, c := range s.consumers {
 		pickup := logNormal(r.rng, 0.02, 0.4) + r.network(c.service, c.service)
-		r.serve(c, span.id, span.end+seconds(pickup))
+		hollow := r.hollow
+		r.hollow = false
+		out := r.serve(c, span.id, span.end+seconds(pickup))
+		r.experience(specs[c.service].name+" of "+s.topic, true, span.end, out)
+		r.hollow = hollow
 	}
 	return outcome{end: span.end}
 }

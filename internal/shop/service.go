@@ -19,6 +19,7 @@ const (
 	crashEvery    = 10 // seconds between two restarts of a crashing container
 	nodes         = 5
 	historyLimit  = 10
+	peakMemory    = 0.99 // of a tick ago
 )
 
 // effect is what the active faults do to a pod in the current tick.
@@ -57,6 +58,7 @@ type service struct {
 	desired  int
 
 	offered, capacity, use float64 // requests per second demanded and possible, and their bounded ratio
+	peak                   float64 // highest demand of late, half forgotten after a minute or so
 	backlog                float64 // requests waiting
 	wait, waitChance       float64 // of one request: mean seconds if it has to, and the chance that it has to
 	refuse                 float64 // chance to be refused because the queue is full
@@ -194,6 +196,7 @@ func (s *service) advance(demand float64, now time.Time, rng *rand.Rand) {
 	s.retryRate += 0.3 * (s.retries - s.retryRate)
 	s.retries = 0
 	s.offered = demand + s.retryRate
+	s.peak = max(s.offered, peakMemory*s.peak)
 
 	thrash := 0.0
 	for _, p := range s.serving {

@@ -22,6 +22,13 @@ const (
 	surgeUse      = 1.6
 	surgeRamp     = 3  // seconds until a surge is there
 	crowdPatience = 15 // seconds in which a crowd that is served leaves
+
+	burstUse              = 2.5    // of the capacity, for a second at a time
+	burstEvery            = 10     // seconds between two micro-bursts, on the average
+	burstJitter           = 3      // seconds sooner or later
+	greySlow              = 7.0    // added factor on the work of an ill replica
+	greyErrors            = 0.35   // chance of an ill replica to fail
+	greyLasts, greyPauses = 20, 10 // seconds that a replica is ill, and well again
 )
 
 // Simulation is a running shop. Its methods may be called from several goroutines.
@@ -40,6 +47,7 @@ type Simulation struct {
 	load      float64 // user requests per second in the last tick
 	hitRatio  float64
 	admission int // index in [criticalities] of the least that is let in
+	demanded  ramp // factor on the load curve
 	scheduled []ScheduledFault
 	active    []*activeFault
 	ended     []FaultStatus
@@ -58,6 +66,8 @@ type activeFault struct {
 	pods    podSet    // that it befell, where pods are told from outside and it goes with them
 	extra   []float64 // requests per second added to each kind
 	crowd   float64   // share of extra that still comes
+	peak    float64   // requests per second of a micro-burst that reach the service
+	burst   time.Time // when the next one comes
 }
 
 // New returns a simulation that stands at cfg.Start.
@@ -146,8 +156,9 @@ func (s *Simulation) Tick() (ptrace.Traces, pmetric.Metrics, plog.Logs) {
 	s.applyEffects()
 	s.hitRatio += (baseHitRatio - s.hitRatio) / warmUp
 
-	rates := s.kindRates(s.curve.at(now))
+	rates := s.kindRates(s.curve.at(now) * s.demanded.at(now))
 	s.addSurges(rates, now)
+	s.addBursts(rates, now)
 	demand := s.demand(s.admitted(rates))
 	s.load = 0
 	for _, r := range rates {
@@ -194,11 +205,13 @@ func (s *Simulation) request(k requestKind, at int64) {
 	binary.BigEndian.PutUint64(r.trace[:8], s.requests.Uint64())
 	binary.BigEndian.PutUint64(r.trace[8:], s.requests.Uint64()|1)
 	r.drawFacts()
-	if s.admits(k) {
-		r.serve(k.entry, [8]byte{}, at)
-	} else {
+	if !s.admits(k) {
 		r.askLater(k.entry, at)
+		r.experience(k.name, false, at, outcome{at, failAdmission})
+		return
 	}
+	out := r.serve(k.entry, [8]byte{}, at)
+	r.experience(k.name, false, at, out)
 }
 
 // observe counts a span that has ended in the figures of those concerned.
@@ -224,7 +237,7 @@ func (s *Simulation) applyEffects() {
 		for _, p := range svc.pods {
 			p.effect = p.outside.effect()
 			for _, f := range s.active {
-				if f.service == svc.index && f.afflicts(p) {
+				if f.service == svc.index && f.afflicts(p) && !f.pauses(s.now()) {
 					f.apply(&p.effect)
 				}
 			}
@@ -261,8 +274,16 @@ func (f *activeFault) apply(e *effect) {
 		e.network += 0.15 * k
 	case SilentFailure:
 		e.silent = true
-	case TrafficSurge: // comes in through addSurges
+	case GreyFailure:
+		e.slow *= 1 + greySlow*k
+		e.errors, e.failure = min(0.95, e.errors+greyErrors*k), failWorker
+	case TrafficSurge, MicroBurst: // come in through addSurges and addBursts
 	}
+}
+
+// pauses reports whether the fault, which comes and goes, is gone for now.
+func (f *activeFault) pauses(now time.Time) bool {
+	return f.Kind == GreyFailure && int(now.Sub(f.since).Seconds())%(greyLasts+greyPauses) >= greyLasts
 }
 
 // addSurges adds the crowds of traffic surges to the rates of the request kinds. A crowd keeps itself up by reloading
@@ -274,7 +295,7 @@ func (s *Simulation) addSurges(rates []float64, now time.Time) {
 		}
 		svc := s.services[f.service]
 		if f.extra == nil {
-			f.extra = s.surge(f, rates)
+			f.extra, _ = s.surge(f, rates, surgeUse)
 		}
 		age := now.Sub(f.since).Seconds()
 		if age > surgeRamp && svc.use < 0.9 && svc.refuse == 0 && svc.shed == 0 && !f.Lasting {
@@ -290,9 +311,27 @@ func (s *Simulation) addSurges(rates []float64, now time.Time) {
 	}
 }
 
-// surge returns the requests per second, kind by kind, that overload the service.
-func (s *Simulation) surge(f *activeFault, rates []float64) []float64 {
-	extra := make([]float64, len(rates))
+// addBursts adds micro-bursts to the rates: each for one tick, at irregular intervals.
+func (s *Simulation) addBursts(rates []float64, now time.Time) {
+	for _, f := range s.active {
+		if f.Kind != MicroBurst || now.Before(f.burst) {
+			continue
+		}
+		pause := burstEvery - burstJitter + s.services[f.service].rng.IntN(2*burstJitter+1)
+		f.burst = now.Add(time.Duration(pause) * TickLength)
+		if f.extra == nil {
+			f.extra, f.peak = s.surge(f, rates, burstUse)
+		}
+		for i := range rates {
+			rates[i] += f.extra[i]
+		}
+	}
+}
+
+// surge returns the requests per second, kind by kind, that bring the service to use times its capacity at a severity of 1, and how
+// many of them it then gets in all.
+func (s *Simulation) surge(f *activeFault, rates []float64, use float64) (extra []float64, peak float64) {
+	extra = make([]float64, len(rates))
 	var through float64 // calls of the service by those kinds that use it
 	for i, k := range s.topology.kinds {
 		var out [serviceCount]float64
@@ -303,14 +342,14 @@ func (s *Simulation) surge(f *activeFault, rates []float64) []float64 {
 		}
 	}
 	if through == 0 {
-		return extra
+		return extra, 0
 	}
 	svc := s.services[f.service]
-	missing := max(0, surgeUse*f.Severity*float64(svc.wanted())*svc.perPod-through)
+	missing := max(0, use*f.Severity*float64(svc.wanted())*svc.perPod-through)
 	for i := range extra {
 		extra[i] *= missing / through
 	}
-	return extra
+	return extra, through + missing
 }
 
 // String names the fault for people.

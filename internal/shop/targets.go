@@ -15,7 +15,7 @@ func Targets(kind FaultKind) []string {
 		if _, err := f.normalise(); err != nil {
 			continue
 		}
-		if kind == TrafficSurge && !overloadedAlone(i) || kind == NetworkDelay && !awaited(i) {
+		if kind == TrafficSurge && !overloadedAlone(i, surgeUse) || kind == MicroBurst && !overloadedAlone(i, burstUse) || kind == NetworkDelay && !awaited(i) {
 			continue
 		}
 		out = append(out, specs[i].name)
@@ -23,9 +23,9 @@ func Targets(kind FaultKind) []string {
 	return out
 }
 
-// overloadedAlone reports whether a surge at a service, at the load that the shop is sized for, leaves all others with
-// room to spare.
-func overloadedAlone(service int) bool {
+// overloadedAlone reports whether a surge to use times a service's capacity, at the load that the shop is sized for, leaves all
+// others with room to spare.
+func overloadedAlone(service int, use float64) bool {
 	cfg := DefaultConfig()
 	cfg.Start = time.Unix(0, 0)
 	s, err := New(cfg)
@@ -34,8 +34,9 @@ func overloadedAlone(service int) bool {
 	}
 	rates := s.kindRates(s.cfg.Rate)
 	f := &activeFault{Fault: Fault{Kind: TrafficSurge, Severity: 1}, service: service}
-	for i, extra := range s.surge(f, rates) {
-		rates[i] += extra
+	extra, _ := s.surge(f, rates, use)
+	for i := range extra {
+		rates[i] += extra[i]
 	}
 	for i, demand := range s.demand(rates) {
 		svc := s.services[i]
