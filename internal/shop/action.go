@@ -106,7 +106,7 @@ func (s *Simulation) Act(a Action) (Outcome, error) {
 		}
 		// The crowd of a surge leaves by itself once there is room for it, a burst hurts nobody if there is, and a bad release that
 		// others were built on is still in the one before.
-		crowded := f.Kind == TrafficSurge || f.Kind == MicroBurst && !f.absorbed(svc)
+		crowded := f.Kind == TrafficSurge || f.Kind == MicroBurst && !f.absorbed(svc, len(svc.pods))
 		if !crowded && (f.version == "" || !svc.contains(f.version)) {
 			out.Cured = append(out.Cured, s.end(f, "cured by "+string(a.Name)))
 		}
@@ -191,9 +191,9 @@ func (s *service) contains(version string) bool {
 	return s.version == version || slices.Contains(s.history, version)
 }
 
-// absorbed reports whether the service has room for a micro-burst that has come before.
-func (f *activeFault) absorbed(svc *service) bool {
-	return f.peak > 0 && float64(svc.available())*svc.perPod >= f.peak
+// absorbed reports whether so many pods have room for a micro-burst that has come before.
+func (f *activeFault) absorbed(svc *service, pods int) bool {
+	return f.peak > 0 && float64(pods)*svc.perPod >= f.peak
 }
 
 // nextVersion is the version after the present one.

@@ -170,7 +170,7 @@ func (s *Simulation) endOutlived() {
 			continue
 		}
 		if f.Kind == MicroBurst {
-			if f.absorbed(svc) {
+			if f.absorbed(svc, svc.available()) {
 				s.end(f, "cured by "+string(Scale))
 			}
 			continue

@@ -46,7 +46,7 @@ type Simulation struct {
 	ticks     int64
 	load      float64 // user requests per second in the last tick
 	hitRatio  float64
-	admission int // index in [criticalities] of the least that is let in
+	admission int  // index in [criticalities] of the least that is let in
 	demanded  ramp // factor on the load curve
 	scheduled []ScheduledFault
 	active    []*activeFault
