@@ -1,6 +1,7 @@
 package shop_test
 
 import (
+	"strconv"
 	"testing"
 	"time"
 
@@ -138,4 +139,33 @@ func TestSetLoad(t *testing.T) {
 		require.ErrorIs(t, s.SetLoad(wrong, 0), shop.ErrInvalid)
 	}
 	require.ErrorIs(t, s.SetLoad(1, -time.Second), shop.ErrInvalid)
+}
+
+func TestPartialAndPassingFaultsOfPodsToldFromOutside(t *testing.T) {
+	pods := func(n, first int) shop.Workload {
+		w := shop.Workload{Version: "2.7.1", Replicas: n}
+		for i := range n {
+			id := strconv.Itoa(first + i)
+			w.Pods = append(w.Pods, shop.Pod{Name: "search-" + id, UID: id, Version: "2.7.1", Ready: true})
+		}
+		return w
+	}
+	s := newShop(t, config())
+	require.NoError(t, s.SetPods("search", pods(2, 0)))
+	run(s, 5)
+	_, err := s.Inject(shop.Fault{Kind: shop.GreyFailure, Service: "search"})
+	require.NoError(t, err)
+	_, err = s.Inject(shop.Fault{Kind: shop.MicroBurst, Service: "search"})
+	require.NoError(t, err)
+	run(s, 5)
+	require.Len(t, s.State().Faults, 2)
+	well := pods(2, 0)
+	well.Pods = append(well.Pods[1:], pods(1, 7).Pods...)
+	require.NoError(t, s.SetPods("search", well))
+	run(s, 1)
+	require.Len(t, s.State().Faults, 1, "the ill replica is gone")
+	assert.Equal(t, shop.MicroBurst, s.State().Faults[0].Kind)
+	require.NoError(t, s.SetPods("search", pods(8, 0)))
+	run(s, 2)
+	assert.Empty(t, s.State().Faults, "there is room for a burst")
 }

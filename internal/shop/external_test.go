@@ -2,7 +2,6 @@ package shop
 
 import (
 	"fmt"
-	"strconv"
 	"testing"
 	"time"
 
@@ -231,33 +230,4 @@ func TestAdmission(t *testing.T) {
 		assert.Positive(t, answers[c][429], c)
 		assert.Zero(t, answers[c][200], c)
 	}
-}
-
-func TestPartialAndPassingFaultsOfPodsToldFromOutside(t *testing.T) {
-	pods := func(n, first int) shop.Workload {
-		w := shop.Workload{Version: "2.7.1", Replicas: n}
-		for i := range n {
-			id := strconv.Itoa(first + i)
-			w.Pods = append(w.Pods, shop.Pod{Name: "search-" + id, UID: id, Version: "2.7.1", Ready: true})
-		}
-		return w
-	}
-	s := newShop(t, config())
-	require.NoError(t, s.SetPods("search", pods(2, 0)))
-	run(s, 5)
-	_, err := s.Inject(shop.Fault{Kind: shop.GreyFailure, Service: "search"})
-	require.NoError(t, err)
-	_, err = s.Inject(shop.Fault{Kind: shop.MicroBurst, Service: "search"})
-	require.NoError(t, err)
-	run(s, 5)
-	require.Len(t, s.State().Faults, 2)
-	well := pods(2, 0)
-	well.Pods = append(well.Pods[1:], pods(1, 7).Pods...)
-	require.NoError(t, s.SetPods("search", well))
-	run(s, 1)
-	require.Len(t, s.State().Faults, 1, "the ill replica is gone")
-	assert.Equal(t, shop.MicroBurst, s.State().Faults[0].Kind)
-	require.NoError(t, s.SetPods("search", pods(8, 0)))
-	run(s, 2)
-	assert.Empty(t, s.State().Faults, "there is room for a burst")
 }
