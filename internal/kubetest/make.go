@@ -30,6 +30,9 @@ const (
 	AnnotationReadyAfter = "lab/ready-after"
 	// AnnotationNotReady on a pod, when "true", makes it not ready; it may be set and removed while the pod runs.
 	AnnotationNotReady = "lab/not-ready"
+	// AnnotationCrash on a pod is the reason why its containers crash again and again, "Error" or "OOMKilled"; it may be set
+	// and removed while the pod runs.
+	AnnotationCrash = "lab/crash"
 	// AnnotationStopAfter on a pod is how long it takes to end when it is deleted, such as "3s", at most its grace period.
 	// Without it a pod ends at once.
 	AnnotationStopAfter = "lab/stop-after"

@@ -20,6 +20,10 @@ type Config struct {
 	Rate float64
 	// Period is the length of the daily load curve; seven of them make a week.
 	Period time.Duration
+	// Steady leaves the rhythms of day and week out of the load curve, so that the load does not depend on Start.
+	Steady bool
+	// Namespace is the Kubernetes namespace that the shop runs in.
+	Namespace string
 	// MetricsInterval is the time between two metric exports, in whole seconds.
 	MetricsInterval time.Duration
 	// MetricsOnly leaves out traces and logs, which take most of the time that a simulation takes. The metrics are the
@@ -40,6 +44,7 @@ func DefaultConfig() Config {
 		Seed:            1,
 		Rate:            20,
 		Period:          24 * time.Hour,
+		Namespace:       Namespace,
 		MetricsInterval: 5 * time.Second,
 		MaxPending:      500_000,
 	}
@@ -56,6 +61,9 @@ func (c *Config) Validate() error {
 	}
 	if c.Period < time.Minute || c.Period > 31*24*time.Hour {
 		errs = append(errs, fmt.Errorf("period must be between 1m and 744h, got %s", c.Period))
+	}
+	if c.Namespace == "" || len(c.Namespace) > 63 {
+		errs = append(errs, fmt.Errorf("namespace must have 1 to 63 characters, got %q", clip(c.Namespace)))
 	}
 	if c.MetricsInterval < time.Second || c.MetricsInterval > time.Hour || c.MetricsInterval%time.Second != 0 {
 		errs = append(errs, fmt.Errorf("metrics_interval must be whole seconds between 1s and 1h, got %s", c.MetricsInterval))

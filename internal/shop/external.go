@@ -211,3 +211,26 @@ func (s *Simulation) PodStates() []PodState {
 	}
 	return out
 }
+
+// Service is what a cluster has to know of a service to run it.
+type Service struct {
+	Name, Criticality, Version string
+	// Stateful is a data store.
+	Stateful bool
+	Replicas int
+	// CPULimit is in cores, MemoryLimit in bytes; both for one pod.
+	CPULimit, MemoryLimit float64
+}
+
+// Services returns all services, front to back, as they are before anything happens to them.
+func Services() []Service {
+	out := make([]Service, 0, len(specs))
+	for i := range specs {
+		s := &specs[i]
+		out = append(out, Service{
+			Name: s.name, Criticality: s.criticality, Version: s.version, Stateful: s.store(), Replicas: s.replicas,
+			CPULimit: s.cpuLimit, MemoryLimit: s.memLimit,
+		})
+	}
+	return out
+}

@@ -231,3 +231,41 @@ func TestAdmission(t *testing.T) {
 		assert.Zero(t, answers[c][200], c)
 	}
 }
+
+func TestServicesAreThoseOfTheState(t *testing.T) {
+	sim := newSim(t, DefaultConfig())
+	services := Services()
+	for i, s := range sim.State().Services {
+		assert.Equal(t, s.Name, services[i].Name)
+		assert.Equal(t, s.Version, services[i].Version)
+		assert.Equal(t, s.Replicas, services[i].Replicas)
+		assert.Equal(t, s.Criticality, services[i].Criticality)
+	}
+	assert.True(t, services[ordersDB].Stateful)
+}
+
+func TestSteadyLoadDoesNotDependOnTheHour(t *testing.T) {
+	mean := func(hour int, steady bool) (load float64) {
+		cfg := DefaultConfig()
+		cfg.Start, cfg.Steady, cfg.MetricsOnly = time.Date(2026, 3, 4, hour, 0, 0, 0, time.UTC), steady, true
+		sim, err := New(cfg)
+		require.NoError(t, err)
+		for range 20 {
+			sim.Tick()
+			load += sim.State().Load / 20
+		}
+		return load
+	}
+	assert.InDelta(t, mean(3, true), mean(15, true), 0.01)
+	assert.Greater(t, mean(15, false), 1.5*mean(3, false))
+}
+
+func TestNamespaceIsTold(t *testing.T) {
+	cfg := DefaultConfig()
+	cfg.Namespace = "shop-7"
+	traces, _, _ := newSim(t, cfg).Tick()
+	for _, rs := range traces.ResourceSpans().All() {
+		namespace, _ := rs.Resource().Attributes().Get("k8s.namespace.name")
+		assert.Equal(t, "shop-7", namespace.Str())
+	}
+}

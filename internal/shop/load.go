@@ -21,6 +21,7 @@ const (
 type loadCurve struct {
 	rate   float64
 	period time.Duration
+	steady bool // without the rhythms
 	rng    *rand.Rand
 	noise  float64
 }
@@ -28,6 +29,9 @@ type loadCurve struct {
 // at advances the noise by one tick and returns the requests per second at now.
 func (l *loadCurve) at(now time.Time) float64 {
 	l.noise = noiseMemory*l.noise + loadNoise*math.Sqrt(1-noiseMemory*noiseMemory)*l.rng.NormFloat64()
+	if l.steady {
+		return l.rate * math.Exp(l.noise)
+	}
 	return l.rate * seasonal(now, l.period) * math.Exp(l.noise)
 }
 

@@ -21,7 +21,7 @@ func (s *service) describe(attrs pcommon.Map) {
 	attrs.PutStr(semconv.AttrServiceNamespace, Namespace)
 	attrs.PutStr(semconv.AttrServiceVersion, s.version)
 	attrs.PutStr(semconv.AttrServiceCriticality, s.spec.criticality)
-	attrs.PutStr(semconv.AttrK8sNamespaceName, Namespace)
+	attrs.PutStr(semconv.AttrK8sNamespaceName, s.namespace)
 	if s.spec.store() {
 		attrs.PutStr(semconv.AttrK8sStatefulSetName, s.spec.name)
 	} else {
@@ -35,6 +35,9 @@ func (p *pod) describe(attrs pcommon.Map) {
 	attrs.PutStr(semconv.AttrServiceVersion, p.version)
 	attrs.PutStr(semconv.AttrServiceInstanceID, p.instance)
 	attrs.PutStr(semconv.AttrK8sPodName, p.name)
+	if p.outside.uid != "" {
+		attrs.PutStr(semconv.AttrK8sPodUID, p.outside.uid)
+	}
 	attrs.PutStr(semconv.AttrK8sNodeName, p.node)
 	attrs.PutStr(semconv.AttrK8sContainerName, p.svc.spec.name)
 }

@@ -39,16 +39,18 @@ type effect struct {
 
 // service is the state of a service.
 type service struct {
-	index    int
-	spec     *serviceSpec
-	rng      *rand.Rand
-	version  string
-	history  []string // earlier versions, the latest last
-	rollouts int      // numbers replica sets
-	pods     []*pod
-	serving  []*pod  // those that take requests in the current tick
-	perPod   float64 // requests per second that a healthy pod can serve
-	meanWork float64 // mean own work of a request in seconds
+	index int
+	spec  *serviceSpec
+
+	namespace string // of Kubernetes
+	rng       *rand.Rand
+	version   string
+	history   []string // earlier versions, the latest last
+	rollouts  int      // numbers replica sets
+	pods      []*pod
+	serving   []*pod  // those that take requests in the current tick
+	perPod    float64 // requests per second that a healthy pod can serve
+	meanWork  float64 // mean own work of a request in seconds
 	// effect is what the faults do to its serving pods on average.
 	effect effect
 	silent float64 // share of the serving pods that leave their work undone

@@ -78,14 +78,14 @@ func New(cfg Config) (*Simulation, error) {
 	s := &Simulation{
 		cfg: cfg, topology: newTopology(), hitRatio: baseHitRatio,
 		requests: stream(cfg.Seed, 1), noise: stream(cfg.Seed, 2),
-		curve:     &loadCurve{rate: cfg.Rate, period: cfg.Period, rng: stream(cfg.Seed, 3)},
+		curve:     &loadCurve{rate: cfg.Rate, period: cfg.Period, steady: cfg.Steady, rng: stream(cfg.Seed, 3)},
 		calendar:  calendar{limit: cfg.MaxPending},
 		scheduled: slices.Clone(cfg.Faults),
 	}
 	slices.SortStableFunc(s.scheduled, func(a, b ScheduledFault) int { return cmp.Compare(a.Offset, b.Offset) })
 	for i := range specs {
 		svc := &service{
-			index: i, spec: &specs[i], version: specs[i].version, history: []string{specs[i].previous},
+			index: i, namespace: cfg.Namespace, spec: &specs[i], version: specs[i].version, history: []string{specs[i].previous},
 			rng: stream(cfg.Seed, uint64(100+i)), effect: effect{slow: 1, capacity: 1},
 		}
 		svc.resize(specs[i].replicas, cfg.Start)

@@ -20,13 +20,19 @@ const (
 
 	annotationReadyAfter = "lab/ready-after"
 	annotationNotReady   = "lab/not-ready"
+	annotationCrash      = "lab/crash"
 	annotationRunFor     = "lab/run-for"
 	annotationStopAfter  = "lab/stop-after"
 	annotationOffline    = "lab/offline"
 )
 
-// crashEvery is how often a container that crashes is started again; the real back-off grows to minutes.
-const crashEvery = 2 * time.Second
+// crashEvery is how often a container whose image crashes is started again. One that its annotation lets crash waits as a
+// kubelet does: twice as long each time.
+const (
+	crashEvery      = 2 * time.Second
+	firstBackOff    = 10 * time.Second
+	greatestBackOff = 5 * time.Minute
+)
 
 // step is what a kubelet makes of a pod at one moment.
 type step struct {
@@ -79,8 +85,13 @@ func next(pod *v1.Pod, now time.Time) step {
 				break
 			}
 			status.Ready, ends = false, false
-			s.crash(&status, c.Name, pod.Name, now)
+			s.crash(&status, c.Name, pod.Name, "Error", crashEvery, now)
 		default:
+			if reason := pod.Annotations[annotationCrash]; reason != "" {
+				status.Ready, ends = false, false
+				s.crash(&status, c.Name, pod.Name, reason, backOff(status.RestartCount), now)
+				break
+			}
 			run(&status, tag(c.Image) != tagNotReady && !late, now)
 			ends = ends && tag(c.Image) != tagHang && tag(c.Image) != tagNotReady
 		}
@@ -148,19 +159,33 @@ func run(status *v1.ContainerStatus, ready bool, now time.Time) {
 	}
 }
 
-// crash lets a container end with an error, as often as the back-off allows.
-func (s *step) crash(status *v1.ContainerStatus, container, pod string, now time.Time) {
-	if last := status.LastTerminationState.Terminated; last != nil {
-		if left := last.FinishedAt.Add(crashEvery).Sub(now); left > 0 {
+// backOff is how long a kubelet waits before it starts a container again that it has restarted so often.
+func backOff(restarts int32) time.Duration {
+	wait := firstBackOff
+	for range restarts - 1 {
+		wait = min(2*wait, greatestBackOff)
+	}
+	return wait
+}
+
+// crash lets a container end with an error, unless it ended less than wait ago.
+func (s *step) crash(status *v1.ContainerStatus, container, pod, reason string, wait time.Duration, now time.Time) {
+	status.Started = new(bool)
+	if last := status.LastTerminationState.Terminated; last != nil && status.State.Waiting != nil {
+		if left := last.FinishedAt.Add(wait).Sub(now); left > 0 {
 			s.lookAgain(left)
 			return
 		}
 	}
+	code := int32(1)
+	if reason == "OOMKilled" {
+		code = 137
+	}
 	status.RestartCount++
-	status.LastTerminationState = ended(1, "Error", now)
+	status.LastTerminationState = ended(code, reason, now)
 	status.State = waiting("CrashLoopBackOff", "back-off restarting failed container")
 	s.warnings = append(s.warnings, [2]string{"BackOff", fmt.Sprintf("Back-off restarting failed container %s in pod %s", container, pod)})
-	s.lookAgain(crashEvery)
+	s.lookAgain(wait)
 }
 
 func (s *step) setConditions(pod *v1.Pod, ready bool, now time.Time) {

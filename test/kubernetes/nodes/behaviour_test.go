@@ -64,6 +64,8 @@ func TestBehaviour(t *testing.T) {
 		{"slow start, early", pod(":v1", always, annotationReadyAfter, "5s"), 4 * time.Second, v1.PodRunning, false, "", 0},
 		{"slow start, late", pod(":v1", always, annotationReadyAfter, "5s"), 5 * time.Second, v1.PodRunning, true, "", 0},
 		{"made not ready", pod(":v1", always, annotationNotReady, "true"), time.Minute, v1.PodRunning, false, "", 0},
+		{"made to crash", pod(":v1", always, annotationCrash, "OOMKilled"), 9 * time.Second, v1.PodRunning, false, "CrashLoopBackOff", 1},
+		{"made to crash for longer", pod(":v1", always, annotationCrash, "Error"), 31 * time.Second, v1.PodRunning, false, "CrashLoopBackOff", 3},
 		{"job that succeeds", pod(":v1", never), 0, v1.PodSucceeded, false, "Completed", 0},
 		{"job that is still running", pod(":v1", never, annotationRunFor, "5s"), 4 * time.Second, v1.PodRunning, true, "", 0},
 		{"job that ran", pod(":v1", never, annotationRunFor, "5s"), 5 * time.Second, v1.PodSucceeded, false, "Completed", 0},
@@ -99,6 +101,25 @@ func TestBehaviour(t *testing.T) {
 				t.Error("no address or no start")
 			}
 		})
+	}
+}
+
+// A container that no longer has to crash runs, and crashes at once when it has to again.
+func TestCrashesAndRecovers(t *testing.T) {
+	p := pod(":v1", v1.RestartPolicyAlways, annotationCrash, "OOMKilled")
+	live(p, 0)
+	if last := p.Status.ContainerStatuses[0].LastTerminationState.Terminated; last == nil || last.Reason != "OOMKilled" || last.ExitCode != 137 {
+		t.Errorf("ended as %v, want OOMKilled with 137", last)
+	}
+	delete(p.Annotations, annotationCrash)
+	live(p, 0)
+	if status := p.Status.ContainerStatuses[0]; !status.Ready || status.RestartCount != 1 {
+		t.Errorf("%v, want it to run after one restart", status)
+	}
+	p.Annotations[annotationCrash] = "Error"
+	live(p, 0)
+	if status := p.Status.ContainerStatuses[0]; status.Ready || status.RestartCount != 2 || status.LastTerminationState.Terminated.ExitCode != 1 {
+		t.Errorf("%v, want it to have crashed again", status)
 	}
 }
 
