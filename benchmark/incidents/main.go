@@ -16,7 +16,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/paramedic-otel/paramedic/benchmark/internal/loop"
+	"github.com/paramedic-otel/paramedic/benchmark/loop"
 	"github.com/paramedic-otel/paramedic/internal/shop"
 )
 

@@ -15,7 +15,7 @@ import (
 
 	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/pdatautil"
 
-	"github.com/paramedic-otel/paramedic/benchmark/internal/loop"
+	"github.com/paramedic-otel/paramedic/benchmark/loop"
 	"github.com/paramedic-otel/paramedic/connector/incidentconnector"
 	"github.com/paramedic-otel/paramedic/internal/shop"
 	"github.com/paramedic-otel/paramedic/semconv"

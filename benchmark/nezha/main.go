@@ -23,7 +23,7 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
-	"github.com/paramedic-otel/paramedic/benchmark/internal/loop"
+	"github.com/paramedic-otel/paramedic/benchmark/loop"
 	"github.com/paramedic-otel/paramedic/internal/otlpjsonl"
 	"github.com/paramedic-otel/paramedic/semconv"
 )

@@ -9,7 +9,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
-	"github.com/paramedic-otel/paramedic/benchmark/internal/loop"
+	"github.com/paramedic-otel/paramedic/benchmark/loop"
 	"github.com/paramedic-otel/paramedic/internal/otlpjsonl"
 	"github.com/paramedic-otel/paramedic/semconv"
 )

@@ -8,7 +8,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
-	"github.com/paramedic-otel/paramedic/benchmark/internal/loop"
+	"github.com/paramedic-otel/paramedic/benchmark/loop"
 	"github.com/paramedic-otel/paramedic/connector/incidentconnector"
 	"github.com/paramedic-otel/paramedic/internal/otlpjsonl"
 	"github.com/paramedic-otel/paramedic/semconv"

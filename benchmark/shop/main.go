@@ -18,7 +18,7 @@ import (
 
 	"go.opentelemetry.io/collector/confmap/xconfmap"
 
-	"github.com/paramedic-otel/paramedic/benchmark/internal/loop"
+	"github.com/paramedic-otel/paramedic/benchmark/loop"
 	"github.com/paramedic-otel/paramedic/internal/shop"
 	"github.com/paramedic-otel/paramedic/semconv"
 )

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
-	"github.com/paramedic-otel/paramedic/benchmark/internal/loop"
+	"github.com/paramedic-otel/paramedic/benchmark/loop"
 	"github.com/paramedic-otel/paramedic/internal/shop"
 	"github.com/paramedic-otel/paramedic/semconv"
 )
