@@ -43,15 +43,30 @@ var sizes = []struct{ facts, value, lists, items, item int }{
 func translate(m *notifier.Message, id string) payload {
 	s := story.Tell(m)
 	buttons := story.Buttons(m)
-	p := payload{text: escape(s.Line(maxFallback)), plain: plain(s, buttons)}
-	for i, size := range sizes {
-		p.blocks = blocks(s, buttons, id, i)
+	p := payload{text: clipEscaped(s.Line(maxFallback), maxFallback), plain: plain(s, buttons)}
+	for level := range sizes {
+		p.blocks = blocks(s, buttons, id, level)
 		if b, err := json.Marshal(p.blocks); err == nil && utf8.RuneCount(b) <= maxBlocks {
 			break
 		}
-		_ = size
 	}
 	return p
+}
+
+// brief is a message in one line, for a thread that has the whole above it.
+func brief(m *notifier.Message, id string) payload {
+	s := story.Tell(m)
+	line := s.Headline
+	for _, f := range s.Facts {
+		if f.Name == "Lasted" || f.Name == "Acknowledged by" || f.Name == "Comment" {
+			line += " · " + f.Name + ": " + f.Value
+		}
+	}
+	line = notifier.Line(line, maxFallback)
+	return payload{
+		text: clipEscaped(line, maxFallback), plain: clipEscaped(line, maxFallback),
+		blocks: []slack.Block{slack.NewRichTextBlock(notifier.Clip(id, maxBlockID), slack.NewRichTextSection(literal(line)))},
+	}
 }
 
 func blocks(s *story.Story, buttons []story.Button, id string, level int) []slack.Block {

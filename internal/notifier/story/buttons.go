@@ -6,8 +6,8 @@ import (
 	"github.com/paramedic-otel/paramedic/internal/notifier"
 )
 
-// maxURL is the longest address that a button can have, in bytes; Slack's limit is the tightest.
-const maxURL = 3000
+// maxURL is the longest address that a button can have, in bytes: three of them leave room for the rest in every system.
+const maxURL = 2000
 
 // Button opens an address.
 type Button struct {

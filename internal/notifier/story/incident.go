@@ -1,6 +1,7 @@
 package story
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -15,8 +16,11 @@ func (s *Story) tellIncident(m *notifier.Message) {
 	inc := m.Incident
 	s.Level = LevelOf(inc)
 	word := Severity(inc.Severity)
-	if inc.Status == semconv.StatusResolved {
+	switch {
+	case inc.Status == semconv.StatusResolved:
 		word = "RESOLVED"
+	case m.Type == semconv.EventTypeIncidentAcknowledged:
+		word = "ACKNOWLEDGED · " + word
 	}
 	s.Headline = word + " · " + title(inc)
 	if m.Occurrence > 1 {
@@ -25,20 +29,23 @@ func (s *Story) tellIncident(m *notifier.Message) {
 	s.add("Status", status(m))
 	if len(inc.Causes) > 0 {
 		c := &inc.Causes[0]
-		s.add("Cause", nameCause(c)+" ("+percent(c.Confidence)+" sure)")
+		s.add("Cause", sayCause(c))
 		if c.Change != nil {
 			s.add("Changed before", nameChange(c.Change))
 		}
 	} else {
 		s.add("Cause", "not known")
 	}
-	s.add("Users feel it at", strings.Join(inc.EntryPoints, ", "))
+	s.add("Users feel it at", names(inc.EntryPoints))
 	s.add("Impact", impact(&inc.Impact))
 	s.add("Began", moment(inc.StartedAt))
 	if inc.ResolvedAt != nil && inc.StartedAt != nil {
 		s.add("Lasted", lasted(inc.ResolvedAt.Sub(*inc.StartedAt)))
 	}
 	s.add("Acknowledged by", m.Acknowledged)
+	if m.Acknowledgment != nil {
+		s.add("Comment", m.Acknowledgment.Comment)
+	}
 	s.add("Owner", m.Owner)
 	if inc.MergedInto != "" {
 		s.add("Goes on in", "incident "+inc.MergedInto)
@@ -48,12 +55,13 @@ func (s *Story) tellIncident(m *notifier.Message) {
 	}
 
 	if len(inc.Causes) > 0 {
-		s.list("Evidence", evidence(&inc.Causes[0]))
-		s.list("Other causes", others(inc.Causes[1:]))
+		list(s, "Evidence", inc.Causes[0].Evidence, sayEvidence)
+		list(s, "Other causes", inc.Causes[1:], sayCause)
 	}
-	s.list("Error budgets", budgets(inc.Impact.Objectives))
-	s.list("Changes", changes(inc.Changes))
-	s.list("Timeline", timeline(inc.Timeline))
+	list(s, "Error budgets", inc.Impact.Objectives, sayObjective)
+	list(s, "Changes", inc.Changes, nameChange)
+	// The newest entries, in order of time.
+	list(s, "Timeline", inc.Timeline[max(0, len(inc.Timeline)-maxItems):], sayEntry)
 }
 
 func title(inc *eventdata.Incident) string {
@@ -118,7 +126,7 @@ func impact(i *eventdata.Impact) string {
 		if i.Ratio > 0 {
 			text += " (" + percent(i.Ratio) + " of all)"
 		}
-		parts = append(parts, text+": "+strings.Join(i.Services, ", "))
+		parts = append(parts, text+": "+names(i.Services))
 	}
 	if i.FailureRatio > 0 {
 		parts = append(parts, percent(i.FailureRatio)+" of requests fail")
@@ -126,44 +134,21 @@ func impact(i *eventdata.Impact) string {
 	return strings.Join(parts, "; ")
 }
 
-func evidence(c *eventdata.Cause) []string {
-	var out []string
-	for i := range c.Evidence {
-		e := &c.Evidence[i]
-		text := e.Summary
-		if text == "" {
-			text = e.Signal
-		}
-		if e.Entity != nil {
-			text = nameEntity(*e.Entity) + ": " + text
-		}
-		out = append(out, text)
+func sayEvidence(e *eventdata.Evidence) string {
+	text := cmp.Or(e.Summary, e.Signal)
+	if e.Entity != nil {
+		text = nameEntity(*e.Entity) + ": " + text
 	}
-	return out
+	return text
 }
 
-func others(causes []eventdata.Cause) []string {
-	var out []string
-	for i := range causes {
-		out = append(out, nameCause(&causes[i])+" ("+percent(causes[i].Confidence)+" sure)")
-	}
-	return out
+func sayCause(c *eventdata.Cause) string {
+	return nameCause(c) + " (" + percent(c.Confidence) + " sure)"
 }
 
-func budgets(objectives []eventdata.Objective) []string {
-	var out []string
-	for _, o := range objectives {
-		out = append(out, fmt.Sprintf("%s of %s burns %.3g times too fast, %s used up", o.Objective, o.Service, o.BurnRate, percent(o.BudgetConsumed)))
-	}
-	return out
-}
-
-func changes(in []eventdata.Change) []string {
-	var out []string
-	for i := range in {
-		out = append(out, nameChange(&in[i]))
-	}
-	return out
+func sayObjective(o *eventdata.Objective) string {
+	return fmt.Sprintf("%s of %s burns %.3g times too fast, %s used up",
+		notifier.Line(o.Objective, maxName), notifier.Line(o.Service, maxName), o.BurnRate, percent(o.BudgetConsumed))
 }
 
 func nameChange(c *eventdata.Change) string {
@@ -174,17 +159,11 @@ func nameChange(c *eventdata.Change) string {
 	return text
 }
 
-// timeline shows the newest entries, in order of time.
-func timeline(in []eventdata.TimelineEntry) []string {
-	var out []string
-	for _, t := range in[max(0, len(in)-maxItems):] {
-		text := t.Text
-		if t.Time != nil {
-			text = t.Time.UTC().Format(time.TimeOnly) + " " + text
-		}
-		out = append(out, text)
+func sayEntry(t *eventdata.TimelineEntry) string {
+	if t.Time == nil {
+		return t.Text
 	}
-	return out
+	return t.Time.UTC().Format(time.TimeOnly) + " " + t.Text
 }
 
 func percent(f float64) string {

@@ -81,21 +81,20 @@ func (s *Story) tellPlan(p *eventdata.Plan) {
 	case !p.Undoable:
 		s.add("Risk", "cannot be undone")
 	}
-	s.list("Objects", p.Objects)
-	var checks []string
-	for _, c := range p.Checks {
-		word := "passed: "
-		if !c.Passed {
-			word = "NOT passed: "
-		}
-		text := word + c.Name
-		if c.Detail != "" {
-			text += " (" + c.Detail + ")"
-		}
-		checks = append(checks, text)
+	list(s, "Objects", p.Objects, itself)
+	list(s, "Checks", p.Checks, sayCheck)
+	list(s, "By hand", p.Commands, itself)
+}
+
+func sayCheck(c *eventdata.Check) string {
+	text := "passed: " + notifier.Line(c.Name, maxName)
+	if !c.Passed {
+		text = "NOT " + text
 	}
-	s.list("Checks", checks)
-	s.list("By hand", p.Commands)
+	if c.Detail != "" {
+		text += " (" + notifier.Line(c.Detail, maxName) + ")"
+	}
+	return text
 }
 
 // guards are how the events of guards are told.
@@ -127,6 +126,17 @@ func (s *Story) tellGuard(m *notifier.Message) {
 	s.add("By", g.By)
 }
 
+func (s *Story) tellDelivery(d *eventdata.Delivery) {
+	s.Level = Warning
+	s.Headline = "News was not delivered to " + notifier.Line(d.Destination, maxName)
+	s.add("Event", string(d.Type))
+	s.add("Why", d.Reason)
+	s.add("Detail", d.Detail)
+	if d.Dropped > 0 {
+		s.add("Dropped", count(d.Dropped, "event", "events"))
+	}
+}
+
 func (s *Story) tellStorm(t *eventdata.Storm) {
 	s.Level = Warning
 	if t.Severity == semconv.SeverityCritical || t.Severity == semconv.SeverityMajor {
@@ -140,15 +150,13 @@ func (s *Story) tellStorm(t *eventdata.Storm) {
 	s.add("To", moment(&t.To))
 	s.add("Opened", tally(&t.Opened))
 	s.add("Resolved", tally(&t.Resolved))
-	var causes []string
-	for _, c := range t.Causes {
-		causes = append(causes, notifier.Line(c.Cause, maxName)+": "+count(c.Events, "event", "events"))
-	}
-	s.list("Causes", causes)
+	list(s, "Causes", t.Causes, func(c *eventdata.CauseCount) string {
+		return notifier.Line(c.Cause, maxName) + ": " + count(c.Events, "event", "events")
+	})
 	if t.OtherEvents > 0 {
 		s.add("Of other causes", count(t.OtherEvents, "event", "events"))
 	}
-	s.list("Incidents that opened", t.Opened.IDs)
+	list(s, "Incidents that opened", t.Opened.IDs, itself)
 }
 
 func tally(i *eventdata.IncidentIDs) string {

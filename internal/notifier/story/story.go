@@ -7,6 +7,10 @@ package story
 
 import (
 	"cmp"
+	"fmt"
+	"hash/fnv"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/paramedic-otel/paramedic/internal/eventdata"
@@ -31,6 +35,7 @@ const (
 	maxName     = 200
 	maxText     = 500
 	maxItems    = 5
+	maxNames    = 10
 )
 
 // Story is what people are told.
@@ -61,6 +66,8 @@ func Tell(m *notifier.Message) *Story {
 	switch {
 	case m.Storm != nil:
 		s.tellStorm(m.Storm)
+	case m.Delivery != nil:
+		s.tellDelivery(m.Delivery)
 	case m.Guard != nil:
 		s.tellGuard(m)
 	case m.Remediation != nil:
@@ -102,25 +109,51 @@ func (s *Story) add(name, value string) {
 	}
 }
 
-// list adds at most [maxItems] lines and says how many more there are.
-func (s *Story) list(title string, items []string) {
+// list adds a line for each of the first items and says how many more there are.
+func list[T any](s *Story, title string, items []T, say func(*T) string) {
 	var lines []string
-	more := 0
-	for _, item := range items {
-		switch item = notifier.Line(item, maxText); {
-		case item == "":
-		case len(lines) == maxItems:
-			more++
-		default:
-			lines = append(lines, item)
+	shown := items[:min(maxItems, len(items))]
+	for i := range shown {
+		if line := notifier.Line(say(&shown[i]), maxText); line != "" {
+			lines = append(lines, line)
 		}
 	}
-	if more > 0 {
-		lines = append(lines, "and "+count(more, "more", "more"))
+	if more := len(items) - len(shown); more > 0 && len(lines) > 0 {
+		lines = append(lines, "and "+strconv.Itoa(more)+" more")
 	}
 	if len(lines) > 0 {
 		s.Lists = append(s.Lists, List{Title: title, Items: lines})
 	}
+}
+
+// names joins the first names and says how many more there are.
+func names(all []string) string {
+	var out []string
+	for _, name := range all[:min(maxNames, len(all))] {
+		out = append(out, notifier.Line(name, maxName))
+	}
+	text := strings.Join(out, ", ")
+	if more := len(all) - len(out); more > 0 {
+		text += " and " + strconv.Itoa(more) + " more"
+	}
+	return text
+}
+
+func itself(s *string) string { return *s }
+
+// Gist changes when something changes that is worth telling again to people who have read the story: whether and how the incident
+// ended, how grave it is, its first cause, who has taken it on, and where users feel it.
+func Gist(m *notifier.Message) string {
+	inc := m.Incident
+	if inc == nil {
+		return ""
+	}
+	points := slices.Sorted(slices.Values(inc.EntryPoints))
+	h := fnv.New64a()
+	fmt.Fprintf(h, "%q", append([]string{
+		string(inc.Status), string(inc.Resolution), string(inc.Severity), Cause(inc), m.Acknowledged, strconv.FormatInt(inc.Reopened, 10),
+	}, points...))
+	return strconv.FormatUint(h.Sum64(), 36)
 }
 
 // Severity is the word for a severity, in capitals; what is not known is said so.

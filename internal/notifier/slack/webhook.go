@@ -1,0 +1,80 @@
+package slack
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/slack-go/slack"
+	"golang.org/x/time/rate"
+
+	"github.com/paramedic-otel/paramedic/internal/notifier"
+	"github.com/paramedic-otel/paramedic/internal/notifier/story"
+	"github.com/paramedic-otel/paramedic/semconv"
+)
+
+// keyGist is in the memory what was told last of an incident.
+const keyGist = "gist"
+
+// webhook posts to an incoming webhook.
+type webhook struct {
+	url    string
+	client *http.Client
+	limit  *rate.Limiter
+}
+
+// Deliver implements notifier.Destination.
+func (w *webhook) Deliver(ctx context.Context, m *notifier.Message) (notifier.Memory, error) {
+	var memory notifier.Memory
+	if isIncident(m) {
+		gist := story.Gist(m)
+		if m.Type == semconv.EventTypeIncidentUpdated && m.Memory[keyGist] == gist {
+			return nil, nil // people have read that already
+		}
+		memory = remembered(m, keyGist, gist)
+	}
+	p := translate(m, m.ID)
+	err := w.post(ctx, &slack.WebhookMessage{Text: p.text, Blocks: &slack.Blocks{BlockSet: p.blocks}})
+	if isShape(err) {
+		err = w.post(ctx, &slack.WebhookMessage{Text: p.plain})
+	}
+	if err != nil {
+		return nil, err
+	}
+	return memory, nil
+}
+
+func (w *webhook) post(ctx context.Context, message *slack.WebhookMessage) error {
+	if err := wait(ctx, w.limit); err != nil {
+		return err
+	}
+	body, err := json.Marshal(message)
+	if err != nil {
+		return &notifier.Refused{Reason: "message could not be encoded"}
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, w.url, bytes.NewReader(body))
+	if err != nil {
+		return fmt.Errorf("make request to slack: %w", notifier.WithoutURL(err))
+	}
+	req.Header.Set("Content-Type", "application/json; charset=utf-8")
+	resp, answer, err := notifier.Exchange(w.client, req)
+	if err != nil {
+		return err
+	}
+	return notifier.Judge(resp, answer, time.Now())
+}
+
+// isShape reports whether Slack refused the shape of a message, so that it may take the plain text of it.
+func isShape(err error) bool {
+	var refused *notifier.Refused
+	return errors.As(err, &refused) && (refused.Status == http.StatusBadRequest || refused.Status == http.StatusRequestEntityTooLarge || refused.Status == http.StatusOK) &&
+		slices.ContainsFunc([]string{"invalid_blocks", "invalid_payload", "msg_blocks_too_long", "msg_too_long", "invalid_block_type"}, func(code string) bool {
+			return strings.Contains(refused.Reason, code)
+		})
+}
