@@ -40,6 +40,8 @@ type Repeater interface {
 // Message is an event with what a destination needs to know besides.
 type Message struct {
 	*eventdata.Event
+	// Body is the event as it is stored, in the structured JSON mode of CloudEvents.
+	Body []byte
 	// Key identifies the incident, and no other, to every system; see [Key]. It is empty when the event is not about one.
 	Key string
 	// Occurrence counts from 1 how often the same trouble (the same fingerprint) has come back after its end.

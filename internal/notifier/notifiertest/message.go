@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/paramedic-otel/paramedic/internal/cloudevents"
 	"github.com/paramedic-otel/paramedic/internal/eventdata"
 	"github.com/paramedic-otel/paramedic/internal/notifier"
 	"github.com/paramedic-otel/paramedic/internal/playbook"
@@ -35,9 +36,31 @@ func Message(typ semconv.EventType) *notifier.Message {
 	return message(typ, "i-1", func(s string) string { return s }, 1)
 }
 
-// Hostile returns a message all of whose text is replaced by text, and whose lists have n entries.
+// maxBody is about as much as an event has that the exporter sends, in bytes.
+const maxBody = 256 << 10
+
+// Hostile returns a message all of whose text is replaced by text, and whose lists have n entries, or as many, and as much of it, as
+// an event can have.
 func Hostile(typ semconv.EventType, text string, n int) *notifier.Message {
-	return message(typ, "i-1", func(string) string { return text }, n)
+	for {
+		m := message(typ, "i-1", func(string) string { return text }, n)
+		switch {
+		case len(m.Body) <= maxBody:
+			return m
+		case n > 1:
+			n /= 2
+		default:
+			text = text[:len(text)/2]
+		}
+	}
+}
+
+// Again returns an ordinary message of a type, of an incident with the same key that has come back.
+func Again(typ semconv.EventType, occurrence int) *notifier.Message {
+	m := Message(typ)
+	m.Occurrence, m.Event.ID = occurrence, fmt.Sprint(m.Event.ID, "-", occurrence)
+	m.Body = encode(m.Event)
+	return m
 }
 
 // OfIncident returns an ordinary message about another incident.
@@ -79,7 +102,33 @@ func message(typ semconv.EventType, id string, text func(string) string, n int) 
 		m.Acknowledged = text("ann@example.com")
 		e.Acknowledgment = &eventdata.Acknowledgment{By: m.Acknowledged, At: Start.Add(time.Minute), Comment: text("on it")}
 	}
+	m.Body = encode(e)
 	return m
+}
+
+// encode writes an event as the exporter stores it.
+func encode(e *eventdata.Event) []byte {
+	ev := &cloudevents.Event{
+		ID: e.ID, Source: e.Source, Type: string(e.Type), Subject: e.Subject, Time: e.Time, SeverityText: "ERROR", SeverityNumber: 17,
+	}
+	data := eventdata.Data{Remediation: e.Remediation, Acknowledgment: e.Acknowledgment}
+	switch {
+	case e.Storm != nil:
+		ev.Data = eventdata.StormData{Storm: *e.Storm}
+	case e.Guard != nil:
+		ev.Data = map[string]*eventdata.Guard{"guard": e.Guard}
+	case e.Delivery != nil:
+		ev.Data = eventdata.DeliveryData{Delivery: *e.Delivery}
+	default:
+		ev.CorrelationID, ev.CausationID = e.Incident.ID, fmt.Sprintf("%s/%d", e.Incident.ID, e.Incident.Revision)
+		data.Incident = e.Incident
+		ev.Data = data
+	}
+	body, err := ev.Marshal()
+	if err != nil {
+		panic(err) // the messages are ours
+	}
+	return body
 }
 
 func entity(text func(string) string) eventdata.Entity {
