@@ -22,7 +22,7 @@ import (
 type Suite struct {
 	// System starts the outside system as it documents itself: it answers, enforces every limit (see [Violation]), and keeps what
 	// it was told. Open, if not nil, returns how many incidents are open in it.
-	System func(t testing.TB) (answer func(*Request) Answer, open func() int)
+	System func() (answer func(*Request) Answer, open func() int)
 	// New returns the driver for a server at a URL, with a short pause between its own requests, if it makes several.
 	New func(t testing.TB, url string, client *http.Client) notifier.Destination
 	// Traits are the driver's.
@@ -50,7 +50,7 @@ type tour struct {
 }
 
 func (s *Suite) begin(t testing.TB) *tour {
-	answer, open := s.System(t)
+	answer, open := s.System()
 	server := NewServer(t, answer)
 	return &tour{t: t, server: server, open: open, d: s.New(t, server.URL, server.HTTPClient())}
 }
@@ -126,7 +126,7 @@ func (s *Suite) testRepeated(t *testing.T) {
 
 // testLostAnswers loses the answer to each request once.
 func (s *Suite) testLostAnswers(t *testing.T) {
-	answer, open := s.System(t)
+	answer, open := s.System()
 	lost := false
 	server := NewServer(t, func(q *Request) Answer {
 		a := answer(q)

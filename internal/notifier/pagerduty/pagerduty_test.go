@@ -37,7 +37,7 @@ func newDestination(t testing.TB, url string, client *http.Client, change ...fun
 
 func suite() *notifiertest.Suite {
 	return &notifiertest.Suite{
-		System: func(testing.TB) (func(*notifiertest.Request) notifiertest.Answer, func() int) {
+		System: func() (func(*notifiertest.Request) notifiertest.Answer, func() int) {
 			p := newPagerDuty()
 			return p.answer, func() int { return len(p.open) }
 		},
