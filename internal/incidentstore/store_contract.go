@@ -16,6 +16,12 @@ var (
 	ErrConflict = errors.New("conflict")
 	// ErrFull says that a bound of the store is reached.
 	ErrFull = errors.New("full")
+	// ErrUnavailable says that the database cannot be reached or is busy: the same call may succeed later.
+	ErrUnavailable = errors.New("unavailable")
+	// ErrNewer says that the database was made by a newer program.
+	ErrNewer = errors.New("the database is newer than this program")
+	// ErrBadCursor says that a cursor is none of ours.
+	ErrBadCursor = errors.New("the cursor is not one that a list returned")
 )
 
 // Memory is the store. All of it may be called at the same time, from several processes with PostgreSQL.
@@ -70,6 +76,7 @@ type DeliveryFilter struct {
 
 // Reader is what people read. Lists are newest first, and return the cursor of the next page, "" at the end.
 type Reader interface {
+	// Incidents are without the evidence of their causes, timeline, changes, intents and feedback.
 	Incidents(ctx context.Context, f IncidentFilter, p Page) (found []Incident, next string, err error)
 	// Incident returns one with its intents and feedback, or ErrNotFound.
 	Incident(ctx context.Context, id string) (*Incident, error)
@@ -97,6 +104,9 @@ type Change struct {
 	ID       string `json:"id"`
 	Incident string `json:"incident,omitempty"`
 }
+
+// ChangesLost is the kind of a change that stands for all up to its number, which are no longer kept: whoever follows must read anew.
+const ChangesLost = "lost"
 
 // People is what people write. Each is put into the audit, in the same transaction.
 type People interface {

@@ -1,0 +1,259 @@
+package incidentstore
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/paramedic-otel/paramedic/internal/eventdata"
+)
+
+// Incidents implements [Reader].
+func (s *Store) Incidents(ctx context.Context, f IncidentFilter, p Page) (found []Incident, next string, err error) {
+	err = s.view(ctx, "list incidents", func(t *tx) error {
+		found, next, err = t.incidents(f, p)
+		return err
+	})
+	return found, next, err
+}
+
+// condition is one that an index finds the rows of.
+type condition struct {
+	// column is of incidents, or empty for the service.
+	column string
+	value  any
+}
+
+const incidentColumns = "i.num, i.detected_at, i.updated_at, i.occurrence, i.ack, i.doc"
+
+func (t *tx) incidents(f IncidentFilter, p Page) ([]Incident, string, error) {
+	from, limit, err := p.open()
+	if err != nil {
+		return nil, "", err
+	}
+	conditions := f.conditions()
+	driver, err := t.rarest(conditions)
+	if err != nil {
+		return nil, "", err
+	}
+	table, at, num := "incidents i", "i.detected_at", "i.num"
+	var where []string
+	var args []any
+	and := func(sql string, values ...any) { where, args = append(where, sql), append(args, values...) }
+	for n, c := range conditions {
+		switch {
+		case c.column == "" && n == driver:
+			table, at, num = "incident_services s JOIN incidents i ON i.num = s.incident", "s.detected_at", "s.incident"
+			and("s.service = ?", c.value)
+		case c.column == "":
+			and("EXISTS (SELECT 1 FROM incident_services s WHERE s.service = ? AND s.detected_at = i.detected_at AND s.incident = i.num)", c.value)
+		case n == driver:
+			and("i."+c.column+" = ?", c.value)
+		default:
+			and(t.s.dialect.offIndex+"i."+c.column+" = ?", c.value)
+		}
+	}
+	if f.Text != "" {
+		and(fmt.Sprintf(t.s.dialect.contains, "i.search"), strings.ToLower(clean(f.Text, maxLine)))
+	}
+	if !f.Since.IsZero() {
+		and(at+" >= ?", micros(f.Since))
+	}
+	if !f.Until.IsZero() {
+		and(at+" < ?", micros(f.Until))
+	}
+	if from != nil {
+		and("("+at+", "+num+") < (?, ?)", from.at, from.num)
+	}
+	query := "SELECT " + incidentColumns + " FROM " + table
+	if len(where) > 0 {
+		query += " WHERE " + strings.Join(where, " AND ")
+	}
+	query += " ORDER BY " + at + " DESC, " + num + " DESC LIMIT ?"
+	found := []Incident{}
+	var last cursor
+	err = t.each(query, append(args, limit+1), func(row func(...any) error) error {
+		inc, place, err := scanIncident(row)
+		if err == nil {
+			found = append(found, *inc)
+			if len(found) <= limit {
+				last = place
+			}
+		}
+		return err
+	})
+	if err != nil || len(found) <= limit {
+		return found, "", err
+	}
+	return found[:limit], last.String(), nil
+}
+
+func (f *IncidentFilter) conditions() []condition {
+	var out []condition
+	add := func(column, value string) {
+		if value != "" {
+			out = append(out, condition{column, clean(value, maxID)})
+		}
+	}
+	add("fingerprint", f.Fingerprint)
+	add("", f.Service)
+	add("status", string(f.Status))
+	add("cause_kind", string(f.CauseKind))
+	add("severity", string(f.Severity))
+	if f.Acknowledged != nil {
+		out = append(out, condition{"acknowledged", flag(*f.Acknowledged)})
+	}
+	return out
+}
+
+// rarest is the condition whose index finds the fewest rows, as far as a short look tells; -1 for none.
+func (t *tx) rarest(conditions []condition) (int, error) {
+	if len(conditions) < 2 {
+		return len(conditions) - 1, nil
+	}
+	const look = 1000
+	best, least := 0, int64(look+1)
+	for n, c := range conditions {
+		rows := "incidents WHERE " + c.column
+		if c.column == "" {
+			rows = "incident_services WHERE service"
+		}
+		var count int64
+		if _, err := t.get("SELECT COUNT(*) FROM (SELECT 1 FROM "+rows+" = ? LIMIT ?) few", []any{c.value, look}, &count); err != nil {
+			return 0, err
+		}
+		if count < least {
+			best, least = n, count
+		}
+	}
+	return best, nil
+}
+
+func scanIncident(row func(...any) error) (*Incident, cursor, error) {
+	var place cursor
+	var updated int64
+	var ack, doc string
+	inc := &Incident{}
+	if err := row(&place.num, &place.at, &updated, &inc.Occurrence, &ack, &doc); err != nil {
+		return nil, place, err
+	}
+	inc.UpdatedAt = moment(updated)
+	if ack != "" {
+		inc.Acknowledgment = &Acknowledgment{}
+		if err := decode(ack, inc.Acknowledgment); err != nil {
+			return nil, place, err
+		}
+	}
+	data, err := decodeIncident(doc)
+	if err != nil {
+		return nil, place, err
+	}
+	inc.Incident = *data
+	return inc, place, nil
+}
+
+// decodeIncident reads a document; lists are empty, not missing.
+func decodeIncident(doc string) (*eventdata.Incident, error) {
+	inc := &eventdata.Incident{}
+	if err := decode(doc, inc); err != nil {
+		return nil, err
+	}
+	if inc.Causes == nil {
+		inc.Causes = []eventdata.Cause{}
+	}
+	for i := range inc.Causes {
+		if inc.Causes[i].Evidence == nil {
+			inc.Causes[i].Evidence = []eventdata.Evidence{}
+		}
+	}
+	for _, list := range []*[]string{&inc.EntryPoints, &inc.Impact.Services} {
+		if *list == nil {
+			*list = []string{}
+		}
+	}
+	inc.Timeline, inc.Changes = []eventdata.TimelineEntry{}, []eventdata.Change{}
+	return inc, nil
+}
+
+// Incident implements [Reader].
+func (s *Store) Incident(ctx context.Context, id string) (found *Incident, err error) {
+	err = s.view(ctx, "read incident", func(t *tx) error {
+		found, _, err = t.incident(clean(id, maxID))
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return found, nil
+}
+
+// incident reads one with all that belongs to it.
+func (t *tx) incident(id string) (*Incident, int64, error) {
+	var found *Incident
+	var num int64
+	err := t.each("SELECT "+incidentColumns+" FROM incidents i WHERE i.id = ?", []any{id}, func(row func(...any) error) error {
+		inc, place, err := scanIncident(row)
+		found, num = inc, place.num
+		return err
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	if found == nil {
+		return nil, 0, ErrNotFound
+	}
+	var doc string
+	if there, err := t.get("SELECT doc FROM incident_details WHERE incident = ?", []any{num}, &doc); err != nil {
+		return nil, 0, err
+	} else if there {
+		more := details{Timeline: found.Timeline, Changes: found.Changes}
+		if err := decode(doc, &more); err != nil {
+			return nil, 0, err
+		}
+		found.Timeline, found.Changes = more.Timeline, more.Changes
+	}
+	if err := t.evidence(num, found.Causes); err != nil {
+		return nil, 0, err
+	}
+	if found.Feedback, err = t.feedback(num); err != nil {
+		return nil, 0, err
+	}
+	found.Intents, _, err = t.intents(IntentFilter{Incident: id}, Page{Limit: maxItems})
+	return found, num, err
+}
+
+// evidence reads what speaks for the causes.
+func (t *tx) evidence(num int64, causes []eventdata.Cause) error {
+	return t.each(`SELECT cause, signal, kind, entity_type, entity_name, onset, deviation, score, summary, trace_ids
+FROM evidence WHERE incident = ? ORDER BY cause, place`, []any{num}, func(row func(...any) error) error {
+		var cause int
+		var e eventdata.Evidence
+		var entity eventdata.Entity
+		var onset int64
+		var traces string
+		if err := row(&cause, &e.Signal, &e.Kind, &entity.Type, &entity.Name, &onset, &e.Deviation, &e.Score, &e.Summary, &traces); err != nil {
+			return err
+		}
+		e.Onset = momentOf(onset)
+		if entity != (eventdata.Entity{}) {
+			e.Entity = &entity
+		}
+		if traces != "" {
+			e.TraceIDs = strings.Fields(traces)
+		}
+		if cause < len(causes) {
+			causes[cause].Evidence = append(causes[cause].Evidence, e)
+		}
+		return nil
+	})
+}
+
+// numOf finds an incident.
+func (t *tx) numOf(id string) (int64, error) {
+	var num int64
+	there, err := t.get("SELECT num FROM incidents WHERE id = ?", []any{id}, &num)
+	if err == nil && !there {
+		err = ErrNotFound
+	}
+	return num, err
+}
