@@ -223,8 +223,8 @@ func (a *api) status(*call) (any, error) {
 	for _, c := range e.ledger.Plays() {
 		v.Intents[c.Play.Outcome]++
 	}
-	for _, h := range e.hooks {
-		v.Webhooks = append(v.Webhooks, webhookView{h.name, len(h.box.items), h.gone})
+	for _, h := range e.destinations {
+		v.Webhooks = append(v.Webhooks, webhookView{h.name, h.box.len(), h.gone})
 	}
 	for _, b := range e.ledger.Policy().Breakers(now) {
 		if b.State != "closed" {

@@ -115,7 +115,7 @@ func (a *api) replay(c *call) (any, error) {
 				unknown = append(unknown, refusedLetter{clip(id, 100), "there is no such dead letter"})
 			}
 		}
-		if body.Webhook != "" && e.hookNamed(body.Webhook) == nil {
+		if body.Webhook != "" && e.destinationNamed(body.Webhook) == nil {
 			return refuse(http.StatusNotFound, "unknown_webhook", "there is no webhook %.80q", body.Webhook)
 		}
 		var err error

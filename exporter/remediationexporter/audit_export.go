@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"slices"
@@ -21,6 +20,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/paramedic-otel/paramedic/internal/auditchain"
+	"github.com/paramedic-otel/paramedic/internal/notifier"
 	"github.com/paramedic-otel/paramedic/semconv"
 )
 
@@ -73,20 +73,29 @@ func (x *auditExport) push(ctx context.Context, ld plog.Logs) error {
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, x.cfg.Endpoint, bytes.NewReader(body))
 	if err != nil {
-		return consumererror.NewPermanent(fmt.Errorf("make request: %w", withoutURL(err)))
+		return consumererror.NewPermanent(fmt.Errorf("make request: %w", notifier.WithoutURL(err)))
 	}
 	req.Header.Set("Content-Type", "application/x-protobuf")
-	resp, err := x.client.Do(req)
+	resp, answer, err := notifier.Exchange(x.client, req)
 	if err != nil {
-		return fmt.Errorf("post audit: %w", withoutURL(err))
+		return fmt.Errorf("post audit: %w", err)
 	}
-	defer resp.Body.Close()
-	answer, _ := io.ReadAll(io.LimitReader(resp.Body, maxResponse)) // only to be quoted; the status decides
-	err = judge("OTLP receiver of the audit", resp, answer)
-	if errors.Is(err, errGone) {
-		err = consumererror.NewPermanent(err)
+	return judged(notifier.Judge(resp, answer, time.Now()))
+}
+
+// judged tells exporterhelper what to make of an answer.
+func judged(err error) error {
+	var busy *notifier.Busy
+	switch {
+	case err == nil:
+		return nil
+	case permanent(err):
+		return consumererror.NewPermanent(fmt.Errorf("OTLP receiver of the audit: %w", err))
+	case errors.As(err, &busy) && busy.After > 0:
+		return exporterhelper.NewThrottleRetry(fmt.Errorf("OTLP receiver of the audit: %w", err), busy.After)
+	default:
+		return fmt.Errorf("OTLP receiver of the audit: %w", err)
 	}
-	return err
 }
 
 // exportAudit wakes the worker that sends the audit on.

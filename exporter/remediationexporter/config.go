@@ -29,6 +29,10 @@ type Config struct {
 	Source string `mapstructure:"source"`
 	// Webhooks are where events go, by name.
 	Webhooks map[string]WebhookConfig `mapstructure:"webhooks"`
+	// Notifiers are other systems that are told of events, by name.
+	Notifiers map[string]NotifierConfig `mapstructure:"notifiers"`
+	// Cluster names where this exporter watches, in messages and in the keys by which notifiers know an incident again.
+	Cluster string `mapstructure:"cluster"`
 	// Playbooks are asked in order; the first whose guards allow it acts.
 	Playbooks []PlaybookConfig `mapstructure:"playbooks"`
 	// Budget bounds the actions of all playbooks together.
@@ -77,11 +81,6 @@ type Config struct {
 }
 
 func createDefaultConfig() component.Config {
-	retry := configretry.NewDefaultBackOffConfig()
-	retry.InitialInterval = time.Second
-	retry.Multiplier = 3
-	retry.MaxInterval = 5 * time.Minute
-	retry.MaxElapsedTime = time.Hour
 	return &Config{
 		Source:       "/paramedic",
 		Budget:       defaultBudget(),
@@ -98,7 +97,7 @@ func createDefaultConfig() component.Config {
 		Verification: defaultVerification(),
 		Kubernetes:   configoptional.Default(defaultKubernetes()),
 		QueueSize:    1000,
-		RetryConfig:  retry,
+		RetryConfig:  defaultRetry(),
 		MaxBodySize:  64 << 10,
 		MaxIncidents: 1000,
 		ForgetAfter:  24 * time.Hour,
@@ -111,12 +110,23 @@ func (c *Config) Validate() error {
 	if c.Source == "" || len(c.Source) > 200 {
 		errs = append(errs, fmt.Errorf("source must have 1 to 200 characters, got %d; it names this exporter to receivers", len(c.Source)))
 	}
-	if len(c.Webhooks) == 0 && !c.Kubernetes.HasValue() {
-		errs = append(errs, errors.New("webhooks must not be empty; name at least one receiver, or a cluster under kubernetes"))
+	if len(c.Cluster) > 200 {
+		errs = append(errs, fmt.Errorf("cluster must have at most 200 characters, got %d", len(c.Cluster)))
+	}
+	if len(c.Webhooks) == 0 && len(c.Notifiers) == 0 && !c.Kubernetes.HasValue() {
+		errs = append(errs, errors.New("webhooks must not be empty; name at least one receiver, or one under notifiers, or a cluster under kubernetes"))
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Webhooks)) {
 		if !namePattern.MatchString(name) {
 			errs = append(errs, fmt.Errorf("webhooks: name must match %s, got %.80q", namePattern, name))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Notifiers)) {
+		if !namePattern.MatchString(name) {
+			errs = append(errs, fmt.Errorf("notifiers: name must match %s, got %.80q", namePattern, name))
+		}
+		if _, ok := c.Webhooks[name]; ok {
+			errs = append(errs, fmt.Errorf("notifiers: name must not be that of a webhook, got %.80q; both are destinations", name))
 		}
 	}
 	seen := map[string]bool{}

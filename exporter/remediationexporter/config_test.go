@@ -88,7 +88,7 @@ func TestConfigEveryField(t *testing.T) {
 func TestConfigInvalid(t *testing.T) {
 	const names = "^[a-z0-9][a-z0-9_.-]{0,62}$"
 	for name, wants := range map[string][]string{
-		"no_webhooks": {"webhooks must not be empty; name at least one receiver, or a cluster under kubernetes"},
+		"no_webhooks": {"webhooks must not be empty; name at least one receiver, or one under notifiers, or a cluster under kubernetes"},
 		"bounds": {
 			"source must have 1 to 200 characters, got 0; it names this exporter to receivers",
 			"webhooks: name must match " + names + `, got "Chat"`,
@@ -147,7 +147,7 @@ func TestConfigInvalid(t *testing.T) {
 
 func TestConfigUnmarshalErrors(t *testing.T) {
 	for name, want := range map[string]string{
-		"bad_event":     `event must be one of incident.opened, incident.updated, incident.resolved, remediation.proposed,`,
+		"bad_event":     `event must be one of incident.opened, incident.updated, incident.acknowledged, incident.resolved, remediation.proposed,`,
 		"bad_mode":      `mode must be observe, suggest, approve or auto, got "yolo"`,
 		"bad_reference": `from must be one of cause.entity.name, cause.entity.type, cause.kind, cause.resource.`,
 	} {

@@ -3,7 +3,6 @@ package remediationexporter
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -30,6 +29,7 @@ var eventTypes = []struct {
 }{
 	{"incident.opened", semconv.EventTypeIncidentOpened},
 	{"incident.updated", semconv.EventTypeIncidentUpdated},
+	{"incident.acknowledged", semconv.EventTypeIncidentAcknowledged},
 	{"incident.resolved", semconv.EventTypeIncidentResolved},
 	{"remediation.proposed", semconv.EventTypeRemediationProposed},
 	{"remediation.skipped", semconv.EventTypeRemediationSkipped},
@@ -49,6 +49,8 @@ var eventTypes = []struct {
 	{"remediation.storm_ended", semconv.EventTypeRemediationStormEnded},
 	{"remediation.paused", semconv.EventTypeRemediationPaused},
 	{"remediation.resumed", semconv.EventTypeRemediationResumed},
+	{"delivery.dead_lettered", semconv.EventTypeDeliveryDeadLettered},
+	{"delivery.destination_disabled", semconv.EventTypeDeliveryDestinationDisabled},
 }
 
 // UnmarshalText reads the short name of an event type.
@@ -152,10 +154,7 @@ func validateEndpoint(endpoint string, allowPrivate bool) error {
 		return errors.New("endpoint must not hold a user or password; use an auth extension or headers")
 	case allowPrivate:
 		return nil
+	default:
+		return checkPublic("endpoint", endpoint)
 	}
-	addr, err := netip.ParseAddr(u.Hostname())
-	if strings.EqualFold(u.Hostname(), "localhost") || (err == nil && isSpecial(addr)) {
-		return fmt.Errorf("endpoint must not be the private address %s; set allow_private_ranges: true if that is meant", u.Hostname())
-	}
-	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/collector/extension/xextension/storage"
 
 	"github.com/paramedic-otel/paramedic/internal/auditchain"
+	"github.com/paramedic-otel/paramedic/internal/eventdata"
 	"github.com/paramedic-otel/paramedic/internal/playbook"
 	"github.com/paramedic-otel/paramedic/semconv"
 )
@@ -23,7 +24,7 @@ const (
 	droppedOld  = "old"
 )
 
-// deadLetter is an event that its webhook did not take.
+// deadLetter is an event that its destination did not take.
 type deadLetter struct {
 	// Seq is the order in which they died.
 	Seq      uint64    `json:"seq"`
@@ -98,9 +99,17 @@ func (d *deadLetters) load(ctx context.Context, client storage.Client, broken fu
 	return err
 }
 
-// bury keeps an event that its webhook did not take. e.mu is held.
-func (e *remediationExporter) bury(ctx context.Context, h *webhook, d *delivery, reason, detail string, now time.Time) {
-	if reason != lostRefused && reason != lostExhausted && reason != lostDisabled || e.cfg.DeadLetters.MaxEvents == 0 {
+// bury keeps an event that its destination did not take. e.mu is held.
+func (e *remediationExporter) bury(ctx context.Context, h *destination, d *delivery, reason, detail string, now time.Time) {
+	if reason != lostRefused && reason != lostExhausted && reason != lostDisabled {
+		return
+	}
+	if reason != lostDisabled { // of that there is news of its own
+		e.spreadDelivery(ctx, semconv.EventTypeDeliveryDeadLettered, eventdata.Delivery{
+			Destination: h.name, Event: d.ID, Type: d.Type, Reason: reason, Detail: plainText(detail, maxDetail),
+		}, now)
+	}
+	if e.cfg.DeadLetters.MaxEvents == 0 {
 		return
 	}
 	e.dead.add(&deadLetter{At: now.UTC(), Webhook: h.name, Reason: reason, Detail: plainText(detail, maxDetail), Delivery: *d})
@@ -154,20 +163,22 @@ func (e *remediationExporter) replay(ctx context.Context, letters []*deadLetter,
 	out := replayed{Replayed: []string{}, Refused: []refusedLetter{}}
 	full := map[string]bool{}
 	for _, l := range letters {
-		h := e.hookNamed(l.Webhook)
+		h := e.destinationNamed(l.Webhook)
 		reason := ""
 		switch {
 		case h == nil:
-			reason = "its webhook is no longer configured"
+			reason = "its destination is no longer configured"
 		case h.gone:
-			reason = "its webhook is gone until a restart"
+			reason = "its destination is gone until a restart"
 		case full[l.Webhook] || !h.takes(e.cfg.QueueSize):
 			// What comes after it must not overtake it.
-			reason, full[l.Webhook] = "the queue of its webhook is full", true
+			reason, full[l.Webhook] = "the queue of its destination is full", true
 		case l.Delivery.Playbook != "":
 			if play, ok := e.ledger.At(l.Delivery.ref()); !ok || play.Outcome != playbook.Pending {
 				reason = "its intent has ended: the action is no longer wanted"
 			}
+		case e.over(&l.Delivery):
+			reason = "its incident is over, and nobody would tell its end after it"
 		}
 		if reason != "" {
 			out.Refused = append(out.Refused, refusedLetter{l.Delivery.ID, reason})
@@ -188,8 +199,20 @@ func (e *remediationExporter) replay(ctx context.Context, letters []*deadLetter,
 	return out, nil
 }
 
+// over reports whether a letter is news of an incident that has ended since, or is forgotten. Told now, it would open something that
+// stays open. e.mu is held.
+func (e *remediationExporter) over(d *delivery) bool {
+	switch d.Type {
+	case semconv.EventTypeIncidentOpened, semconv.EventTypeIncidentUpdated, semconv.EventTypeIncidentAcknowledged:
+		inc := e.ledger.Incident(d.Incident)
+		return inc == nil || inc.Resolved
+	default:
+		return false
+	}
+}
+
 // replayedNews notes that a webhook is told of an incident after all, and who wanted that.
-func (e *remediationExporter) replayedNews(h *webhook, d *delivery, by string) error {
+func (e *remediationExporter) replayedNews(h *destination, d *delivery, by string) error {
 	inc := e.ledger.Incident(d.Incident)
 	if inc == nil {
 		return nil
@@ -209,9 +232,9 @@ func (e *remediationExporter) replayedNews(h *webhook, d *delivery, by string) e
 // incidentTypes is what the types of events about incidents begin with.
 const incidentTypes = "io.paramedic.incident."
 
-func (e *remediationExporter) hookNamed(name string) *webhook {
-	if i := slices.IndexFunc(e.hooks, func(h *webhook) bool { return h.name == name }); i >= 0 {
-		return e.hooks[i]
+func (e *remediationExporter) destinationNamed(name string) *destination {
+	if i := slices.IndexFunc(e.destinations, func(h *destination) bool { return h.name == name }); i >= 0 {
+		return e.destinations[i]
 	}
 	return nil
 }

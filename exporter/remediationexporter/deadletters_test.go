@@ -118,7 +118,7 @@ func TestDeadLettersByReason(t *testing.T) {
 		_, what := r.dead()
 		assert.Equal(t, []string{"exhausted i-1", "refused i-2", "disabled i-3"}, what)
 		a := r.ask("ann", "POST", "/v1/deadletters/replay", `{"webhook": "chat"}`)
-		assert.Contains(t, a.raw, "its webhook is gone until a restart")
+		assert.Contains(t, a.raw, "its destination is gone until a restart")
 		r.stop()
 	})
 }

@@ -34,13 +34,13 @@ type book struct {
 	rule       playbook.Rule
 	conditions []*condition
 	// hooks are those of the steps; nil for a step on Kubernetes.
-	hooks []*webhook
+	hooks []*destination
 	// steps are the signals on which the verification of each step rests, and signals all that read a metric.
 	steps   []*stepSignals
 	signals []*metricSignal
 }
 
-func newBook(cfg *PlaybookConfig, set component.TelemetrySettings, hooks map[string]*webhook) (*book, error) {
+func newBook(cfg *PlaybookConfig, set component.TelemetrySettings, hooks map[string]*destination) (*book, error) {
 	conditions, err := parseConditions(cfg.When, set)
 	if err != nil {
 		return nil, err
@@ -271,11 +271,11 @@ func (e *remediationExporter) observe(ev *incoming, now time.Time) (playbook.Ver
 func (e *remediationExporter) notify(ctx context.Context, ev *incoming, m *memo, now time.Time) error {
 	inc := &ev.Incident
 	typ := incidentEventType(ev.Name)
-	for _, h := range e.hooks {
-		if !h.wants(typ) {
+	for _, h := range e.destinations {
+		if !h.wants(typ) || !m.concerns(h.name) {
 			continue
 		}
-		if ev.Name == semconv.EventIncidentResolved && h.wants(semconv.EventTypeIncidentOpened) && m.Opened[h.name] == "" {
+		if ev.Name == semconv.EventIncidentResolved && h.wants(semconv.EventTypeIncidentOpened) && !e.told(h, inc.ID, m) {
 			if slices.Contains(m.Folded, h.name) {
 				e.fold(ctx, h, typ, &m.Summary) // it was opened in a summary, so it ends in one
 			} else {
@@ -299,6 +299,13 @@ func (e *remediationExporter) notify(ctx context.Context, ev *incoming, m *memo,
 		}
 	}
 	return nil
+}
+
+// told reports whether a destination knows of an incident, or will when it has taken what is queued. e.mu is held.
+func (e *remediationExporter) told(h *destination, incident string, m *memo) bool {
+	return m.Opened[h.name] != "" || h.box.holds(incident, func(q *queued) bool {
+		return q.Type == semconv.EventTypeIncidentOpened || q.Type == semconv.EventTypeIncidentUpdated
+	})
 }
 
 func incidentEventType(name semconv.EventName) semconv.EventType {

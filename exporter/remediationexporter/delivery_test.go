@@ -98,7 +98,7 @@ func TestRetryKeepsIDAndHonoursRetryAfter(t *testing.T) {
 				waits = append(waits, q.at.Sub(got[i-1].at))
 			}
 		}
-		assert.Equal(t, []time.Duration{time.Second, 2 * time.Minute, 10 * time.Minute, 27 * time.Second, 81 * time.Second}, waits)
+		assert.Equal(t, []time.Duration{time.Second, 2 * time.Minute, 10 * time.Minute, 64 * time.Second, 256 * time.Second}, waits)
 		assert.NotEqual(t, got[0].header.Get("webhook-timestamp"), got[5].header.Get("webhook-timestamp"))
 		assert.Equal(t, int64(5), r.sum("delivery_attempts", "retryable"))
 		assert.Equal(t, int64(1), r.sum("delivered_events"))
@@ -109,6 +109,7 @@ func TestRetryKeepsIDAndHonoursRetryAfter(t *testing.T) {
 func TestFailingWebhookBlocksNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, "a", "b")
+		r.cfg.RetryConfig.MaxElapsedTime = time.Hour
 		r.hooks["a"].status(500, "broken")
 		r.start()
 		r.must(opened("i-1"), resolved("i-1", 2, time.Minute))
@@ -145,7 +146,7 @@ func TestPermanentAnswerIsDeadLettered(t *testing.T) {
 				require.Len(t, r.hooks["a"].requests(), 2, "one attempt each, no redirect followed")
 				assert.Equal(t, int64(1), r.sum("lost_events", lostRefused))
 				assert.Equal(t, int64(1), r.sum("delivery_attempts", "permanent"))
-				failure := r.logs.FilterMessage("Exporting failed. Rejecting data.").All()
+				failure := r.logs.FilterMessage("event could not be delivered").All()
 				require.Len(t, failure, 1)
 				text := failure[0].ContextMap()["error"].(string)
 				assert.Contains(t, text, `no \nxxx`)
@@ -169,7 +170,7 @@ func TestGoneDisablesTheWebhook(t *testing.T) {
 		assert.Len(t, r.hooks["a"].requests(), 1)
 		assert.Equal(t, int64(1), r.sum("disabled_webhooks"))
 		assert.Equal(t, int64(1), r.sum("lost_events", lostRefused))
-		assert.Equal(t, 1, r.logs.FilterMessage("webhook is gone and gets nothing more until a restart").Len())
+		assert.Equal(t, 1, r.logs.FilterMessage("destination is gone and gets nothing more until a restart").Len())
 		assert.Equal(t, []string{"started", "failed/refused", "skipped/endpoint"}, r.audit())
 		require.Len(t, r.statuses(), 1)
 		assert.Equal(t, componentstatus.StatusRecoverableError, r.statuses()[0].Status())
@@ -226,7 +227,8 @@ func TestShutdownWithoutStorageSendsWhatIsQueued(t *testing.T) {
 		r.must(opened("i-1"), opened("i-2"), opened("i-3"))
 		synctest.Wait()
 		r.stop()
-		assert.Len(t, r.hooks["a"].requests(), 3)
+		assert.Len(t, r.hooks["a"].requests(), 4, "what failed once gets its last attempt, too")
+		assert.Equal(t, r.hooks["a"].requests()[0].id(), r.hooks["a"].requests()[1].id())
 	})
 }
 
@@ -262,7 +264,7 @@ func TestNewsAfterAWorkerHasStoppedIsCounted(t *testing.T) {
 		synctest.Wait()
 		require.NoError(t, r.exp.Shutdown(context.Background()))
 		assert.Equal(t, []string{"started", "failed/refused"}, r.audit())
-		assert.Equal(t, int64(2), r.sum("lost_events", lostExhausted), "that it failed, and that a person is needed")
+		assert.Equal(t, int64(3), r.sum("lost_events", lostExhausted), "that it failed, that a person is needed, and that it is a dead letter")
 		require.NoError(t, r.tel.Shutdown(context.Background()))
 	})
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -19,6 +17,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/time/rate"
 
+	"github.com/paramedic-otel/paramedic/internal/incidentstore"
 	"github.com/paramedic-otel/paramedic/internal/kubeaction"
 	"github.com/paramedic-otel/paramedic/internal/playbook"
 	"github.com/paramedic-otel/paramedic/internal/timewindow"
@@ -28,7 +27,7 @@ import (
 // tickInterval is how often deadlines are looked at.
 const tickInterval = time.Second
 
-// remediationExporter decides on playbooks and keeps the outboxes of the webhooks.
+// remediationExporter decides on playbooks and keeps the outboxes of the destinations.
 type remediationExporter struct {
 	cfg       *Config
 	set       exporter.Settings
@@ -42,7 +41,10 @@ type remediationExporter struct {
 
 	client     storage.Client
 	persistent bool
-	hooks      []*webhook
+	// destinations are in the order of their names.
+	destinations []*destination
+	// links makes the URLs by which people come back; nil without a store.
+	links incidentstore.Links
 	// cluster, steps and rate carry out Kubernetes steps; nil without a cluster. fleet is nil for one executor alone.
 	cluster cluster
 	fleet   coordinator
@@ -110,14 +112,10 @@ func newRemediationExporter(ctx context.Context, set exporter.Settings, cfg *Con
 		return nil, errors.Join(err, e.telemetry.shutdown())
 	}
 	e.desk = e
-	byName := map[string]*webhook{}
-	for _, name := range slices.Sorted(maps.Keys(cfg.Webhooks)) {
-		h, err := newWebhook(ctx, set, cfg, name, tel)
-		if err != nil {
-			return nil, errors.Join(fmt.Errorf("make webhook %s: %w", name, err), e.telemetry.shutdown())
-		}
-		byName[name] = h
-		e.hooks = append(e.hooks, h)
+	byName := map[string]*destination{}
+	e.destinations = newDestinations(set, cfg)
+	for _, h := range e.destinations {
+		byName[h.name] = h
 	}
 	if cfg.Audit.OTLP.HasValue() {
 		if e.export, err = newAuditExport(ctx, set, cfg); err != nil {
@@ -148,9 +146,9 @@ func (e *remediationExporter) Capabilities() consumer.Capabilities { return cons
 
 // Start restores what was stored and begins to deliver.
 func (e *remediationExporter) Start(ctx context.Context, host component.Host) error {
-	for _, h := range e.hooks {
+	for _, h := range e.destinations {
 		if err := h.start(ctx, host); err != nil {
-			return fmt.Errorf("start webhook %s: %w", h.name, err)
+			return fmt.Errorf("start destination %s: %w", h.name, err)
 		}
 	}
 	if e.export != nil {
@@ -184,7 +182,7 @@ func (e *remediationExporter) Start(ctx context.Context, host component.Host) er
 	e.settleAndUnlock(ctx)
 	background, cancel := context.WithCancel(context.Background())
 	e.cancel = cancel
-	for _, h := range e.hooks {
+	for _, h := range e.destinations {
 		e.running.Go(func() { e.deliver(background, h) })
 	}
 	e.running.Go(func() { e.tick(background) })
@@ -253,9 +251,6 @@ func (e *remediationExporter) Shutdown(ctx context.Context) error {
 		if e.steps != nil {
 			e.steps.ShutDown()
 		}
-		for _, h := range e.hooks {
-			errs = errors.Join(errs, h.inner.Shutdown(ctx))
-		}
 		if e.export != nil {
 			errs = errors.Join(errs, e.export.inner.Shutdown(ctx))
 		}
@@ -277,7 +272,7 @@ func (e *remediationExporter) Shutdown(ctx context.Context) error {
 			errs = errors.Join(errs, e.commit(ctx), e.client.Close(ctx))
 			e.mu.Unlock()
 		}
-		for _, h := range e.hooks {
+		for _, h := range e.destinations {
 			h.base.close()
 		}
 		if e.export != nil {
@@ -347,6 +342,7 @@ func (e *remediationExporter) expire(ctx context.Context, now time.Time) {
 	resolved, open := e.ledger.Forget(now)
 	if resolved+open > 0 {
 		e.after(func() { e.telemetry.ExporterRemediationForgottenIncidents.Add(ctx, int64(open)) })
+		e.forgetRepeats()
 	}
 	e.settleAndUnlock(ctx)
 }

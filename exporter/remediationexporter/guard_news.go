@@ -80,7 +80,7 @@ var guardEvents = map[string]semconv.EventType{
 // spreadGuard queues news of a guard for those who want it. e.mu is held.
 func (e *remediationExporter) spreadGuard(typ semconv.EventType, data eventdata.Guard, now time.Time) {
 	ctx := context.Background()
-	for _, h := range e.hooks {
+	for _, h := range e.destinations {
 		if !h.wants(typ) || e.folds(ctx, h, typ, nil, now) {
 			continue
 		}

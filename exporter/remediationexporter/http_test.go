@@ -157,13 +157,3 @@ func TestIsSpecial(t *testing.T) {
 		assert.Equal(t, want, isSpecial(netip.MustParseAddr(addr)), addr)
 	}
 }
-
-func TestRetryAfter(t *testing.T) {
-	now := time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
-	for v, want := range map[string]time.Duration{
-		"": 0, "x": 0, "-5": 0, "0": 0, "7": 7 * time.Second, "999999999999": 15 * time.Minute, "99999999999999999999": 0,
-		"Sun, 01 Mar 2026 10:00:30 GMT": 30 * time.Second, "Sun, 01 Mar 2026 09:00:00 GMT": 0, "Mon, 02 Mar 2026 10:00:00 GMT": 15 * time.Minute,
-	} {
-		assert.Equal(t, want, retryAfter(v, now), v)
-	}
-}

@@ -167,6 +167,17 @@ type memo struct {
 	Opened map[string]string `json:"opened,omitempty"`
 	// Folded are the webhooks that were told of its opening in a summary.
 	Folded []string `json:"folded,omitempty"`
+	// Memories are what the drivers of destinations remember of it.
+	Memories map[string]recollection `json:"memories,omitempty"`
+	// Owner and Cluster are those of the first cause when it was first told of.
+	Owner   string `json:"owner,omitempty"`
+	Cluster string `json:"cluster,omitempty"`
+	// Acknowledged is the person who has taken it on.
+	Acknowledged string `json:"acknowledged,omitempty"`
+	// Routed says that routes have chosen the destinations, which are Notify; Escalate are those that are told later.
+	Routed   bool     `json:"routed,omitempty"`
+	Notify   []string `json:"notify,omitempty"`
+	Escalate []string `json:"escalate,omitempty"`
 	// Requesters are the people who asked for an undo or a replay in this incident.
 	Requesters []string `json:"requesters,omitempty"`
 }
@@ -182,6 +193,9 @@ func decodeMemo(inc *playbook.Incident) memo {
 	}
 	return m
 }
+
+// concerns reports whether a destination is told of the incident.
+func (m *memo) concerns(name string) bool { return !m.Routed || slices.Contains(m.Notify, name) }
 
 func (m memo) store(inc *playbook.Incident) error {
 	b, err := json.Marshal(m)

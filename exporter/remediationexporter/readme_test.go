@@ -108,8 +108,9 @@ func TestReadmeDefaults(t *testing.T) {
 		tables[title] = rows
 	}
 	for title, settings := range map[string]map[string]string{
-		"":          settingsOf(t, *cfg),
-		"A webhook": {"timeout": "`" + own.Timeout.String() + "`", "secrets": "none", "events": fmt.Sprintf("`%v`", own.Events), "allow_private_ranges": "`false`", "max_events_per_minute": fmt.Sprintf("`%d`", own.MaxEventsPerMinute)},
+		"":           settingsOf(t, *cfg),
+		"A webhook":  {"timeout": "`" + own.Timeout.String() + "`", "secrets": "none", "events": fmt.Sprintf("`%v`", own.Events), "allow_private_ranges": "`false`", "max_events_per_minute": fmt.Sprintf("`%d`", own.MaxEventsPerMinute)},
+		"A notifier": {"timeout": "`" + defaultAttemptTimeout.String() + "`", "allow_private_ranges": "`false`"},
 		"The API": {
 			"endpoint": "`127.0.0.1:8099`", "identity": "none", "operators": "none", "max_connections": "`64`", "max_request_body_size": "`16384`",
 			"read_timeout": "`10s`", "read_header_timeout": "`5s`", "write_timeout": "`30s`", "idle_timeout": "`1m0s`",

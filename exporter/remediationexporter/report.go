@@ -26,7 +26,7 @@ func (e *remediationExporter) envelope(d delivery, at time.Time, inc *semconv.In
 
 // send queues an event with as much of the incident as fits. e.mu is held.
 func (e *remediationExporter) send(
-	ctx context.Context, h *webhook, d delivery, ev *cloudevents.Event, data *eventdata.Data, inc *semconv.Incident,
+	ctx context.Context, h *destination, d delivery, ev *cloudevents.Event, data *eventdata.Data, inc *semconv.Incident,
 ) (queued bool, err error) {
 	body, truncated, err := shorten(ev, data, inc, e.cfg.MaxBodySize)
 	if err != nil {
@@ -39,14 +39,14 @@ func (e *remediationExporter) send(
 	return e.offer(ctx, h, d), nil
 }
 
-// offer queues an event unless its webhook takes no more. e.mu is held.
-func (e *remediationExporter) offer(ctx context.Context, h *webhook, d delivery) (queued bool) {
+// offer queues an event unless its destination takes no more. e.mu is held.
+func (e *remediationExporter) offer(ctx context.Context, h *destination, d delivery) (queued bool) {
 	switch {
 	case h.gone:
 		e.lose(ctx, lostDisabled)
-		e.bury(ctx, h, &d, lostDisabled, "the webhook is gone", time.Now())
+		e.bury(ctx, h, &d, lostDisabled, "the destination is gone", time.Now())
 		return false
-	case len(h.box.items) >= e.cfg.QueueSize:
+	case h.box.len() >= e.cfg.QueueSize:
 		e.lose(ctx, lostQueueFull)
 		return false
 	}
@@ -186,9 +186,9 @@ func (e *remediationExporter) tell(ctx context.Context, c *playbook.Change, now 
 // spread queues one piece of news for those who want it. e.mu is held.
 func (e *remediationExporter) spread(ctx context.Context, c *playbook.Change, typ semconv.EventType, data *eventdata.Remediation, now time.Time) {
 	m := decodeMemo(e.ledger.Incident(c.Incident))
-	for _, h := range e.hooks {
+	for _, h := range e.destinations {
 		// Whoever takes the action knows of its start.
-		if !h.wants(typ) || (c.Play.Outcome == playbook.Pending && h == e.hookOf(c)) || e.folds(ctx, h, typ, &m.Summary, now) {
+		if !h.wants(typ) || !m.concerns(h.name) || (c.Play.Outcome == playbook.Pending && h == e.hookOf(c)) || e.folds(ctx, h, typ, &m.Summary, now) {
 			continue
 		}
 		what := stepName(c)
@@ -208,7 +208,7 @@ func (e *remediationExporter) spread(ctx context.Context, c *playbook.Change, ty
 	}
 }
 
-func (e *remediationExporter) hookOf(c *playbook.Change) *webhook {
+func (e *remediationExporter) hookOf(c *playbook.Change) *destination {
 	if b := e.bookOf(c.Playbook); b != nil && c.Step < len(b.hooks) {
 		return b.hooks[c.Step]
 	}

@@ -117,7 +117,10 @@ func (e *remediationExporter) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, h := range e.hooks {
+	for _, h := range e.destinations {
+		if err := e.loadRepeats(ctx, h); err != nil {
+			return err
+		}
 		if b, err = e.client.Get(ctx, digestKey(h.name)); err != nil {
 			return err
 		}
@@ -131,14 +134,15 @@ func (e *remediationExporter) load(ctx context.Context) error {
 	return nil
 }
 
-// loadOutbox restores the queue of a webhook. Events that cannot be understood are lost and counted; the rest is kept.
-func (e *remediationExporter) loadOutbox(ctx context.Context, h *webhook) error {
+// loadOutbox restores the queue of a destination. Events that cannot be understood are lost and counted; the rest is kept. Numbers
+// at which there is nothing are those of events that have left the queue before older ones.
+func (e *remediationExporter) loadOutbox(ctx context.Context, h *destination) error {
 	box := &h.box
 	bounds, err := e.client.Get(ctx, box.boundsKey())
 	if err != nil {
 		return err
 	}
-	ops, err := box.loadOps(bounds, maxStoredItems)
+	ops, err := box.loadOps(bounds, maxGaps*maxStoredItems)
 	if err != nil {
 		e.unreadable(ctx, "stored queue could not be understood and is forgotten", err)
 		return nil
@@ -149,27 +153,21 @@ func (e *remediationExporter) loadOutbox(ctx context.Context, h *webhook) error 
 		}
 	}
 	var broken error
-	for _, op := range ops {
+	for i, op := range ops {
+		if op.Value == nil {
+			continue
+		}
 		d, err := decodeDelivery(op.Value)
 		if err != nil {
 			broken = err
 			e.telemetry.lost(ctx, lostUnreadable, 1)
+			e.store(storage.DeleteOperation(op.Key))
 			continue
 		}
-		box.items = append(box.items, d)
+		box.items = append(box.items, &queued{delivery: d, number: box.first + uint64(i)})
 	}
-	if broken == nil {
-		return nil
-	}
-	e.unreadable(ctx, "stored events could not be understood and are lost", broken)
-	// Number the rest anew behind the gaps, so that the queue is whole again.
-	items := box.items
-	box.items, box.first = nil, box.first+uint64(len(ops))
-	for _, op := range ops {
-		e.ops = append(e.ops, storage.DeleteOperation(op.Key))
-	}
-	for _, d := range items {
-		e.enqueue(h, d)
+	if broken != nil {
+		e.unreadable(ctx, "stored events could not be understood and are lost", broken)
 	}
 	return nil
 }
@@ -179,24 +177,15 @@ func (e *remediationExporter) unreadable(ctx context.Context, msg string, err er
 	e.logger.Warn(msg, zap.Error(err))
 }
 
-// enqueue appends to the queue of a webhook and wakes its worker, who then waits for e.mu, which is held.
-func (e *remediationExporter) enqueue(h *webhook, d delivery) {
+// enqueue appends to the queue of a destination and wakes its worker, who then waits for e.mu, which is held.
+func (e *remediationExporter) enqueue(h *destination, d delivery) {
 	op := h.box.push(d)
 	h.rouse()
-	if e.persistent {
-		e.ops = append(e.ops, op)
-		h.moved = true
-	}
+	e.store(op)
 }
 
-// dequeue removes the oldest event of a webhook. e.mu is held.
-func (e *remediationExporter) dequeue(h *webhook) {
-	op := h.box.pop()
-	if e.persistent {
-		e.ops = append(e.ops, op)
-		h.moved = true
-	}
-}
+// dequeue removes an event from the queue of a destination. e.mu is held.
+func (e *remediationExporter) dequeue(h *destination, q *queued) { e.store(h.box.remove(q)...) }
 
 // commit writes everything that has changed in one transaction. e.mu is held. On error what was to be written is kept
 // for the next commit.
@@ -206,8 +195,8 @@ func (e *remediationExporter) commit(ctx context.Context) error {
 		return nil
 	}
 	ops := append(slices.Clip(e.ops), e.audit.ops()...)
-	for _, h := range e.hooks {
-		if h.moved {
+	for _, h := range e.destinations {
+		if h.box.moved {
 			ops = append(ops, h.box.boundsOp())
 		}
 		if h.digested {
@@ -234,8 +223,8 @@ func (e *remediationExporter) commit(ctx context.Context) error {
 	}
 	e.ops, e.dirty, e.dead.changed = nil, false, nil
 	e.settleAudit(ctx)
-	for _, h := range e.hooks {
-		h.moved, h.digested = false, false
+	for _, h := range e.destinations {
+		h.box.moved, h.digested = false, false
 	}
 	return nil
 }
@@ -271,8 +260,8 @@ func (e *remediationExporter) ledgerOps(changed []string, guards bool) ([]*stora
 // queued returns how many events wait. e.mu is held.
 func (e *remediationExporter) queued() int {
 	n := 0
-	for _, h := range e.hooks {
-		n += len(h.box.items)
+	for _, h := range e.destinations {
+		n += h.box.len()
 	}
 	return n
 }
@@ -289,14 +278,13 @@ type checkpoint struct {
 
 	ops   int
 	dirty bool
-	items []int
-	moved []bool
+	boxes []outbox
 }
 
 // checkpoint is taken only with storage, since nothing else can fail. e.mu is held.
 func (e *remediationExporter) checkpoint() (checkpoint, error) {
 	c := checkpoint{effects: len(e.effects), pause: e.pause, world: e.world, entries: len(e.audit.pending), letters: e.dead.letters, changed: e.dead.changed}
-	for _, h := range e.hooks {
+	for _, h := range e.destinations {
 		c.digests = append(c.digests, h.digest.clone())
 	}
 	if !e.persistent {
@@ -306,9 +294,8 @@ func (e *remediationExporter) checkpoint() (checkpoint, error) {
 		return c, err
 	}
 	c.ops, c.dirty = len(e.ops), e.dirty
-	for _, h := range e.hooks {
-		c.items = append(c.items, len(h.box.items))
-		c.moved = append(c.moved, h.moved)
+	for _, h := range e.destinations {
+		c.boxes = append(c.boxes, h.box)
 	}
 	return c, nil
 }
@@ -318,15 +305,15 @@ func (e *remediationExporter) rollback(c checkpoint) error {
 	e.effects, e.pause, e.world = e.effects[:c.effects], c.pause, c.world
 	e.audit.pending = e.audit.pending[:min(c.entries, len(e.audit.pending))]
 	e.dead.letters, e.dead.changed = c.letters, c.changed
-	for i, h := range e.hooks {
+	for i, h := range e.destinations {
 		h.digest = c.digests[i]
 	}
 	if !e.persistent {
 		return nil
 	}
 	e.ops, e.dirty = e.ops[:c.ops], c.dirty
-	for i, h := range e.hooks {
-		h.box.items, h.moved = h.box.items[:c.items[i]], c.moved[i]
+	for i, h := range e.destinations {
+		h.box = c.boxes[i]
 	}
 	return e.ledger.Rollback()
 }

@@ -27,7 +27,7 @@ const (
 	shownCauses     = 10
 )
 
-// digest is what a webhook is told in one event, instead of many, when there is more news in a minute than it is to be told.
+// digest is what a destination is told in one event, instead of many, when there is more news in a minute than it is to be told.
 type digest struct {
 	// Start is when the period began, and Sent how much news was queued in it.
 	Start time.Time `json:"start"`
@@ -113,12 +113,12 @@ func (d *digest) summary(now time.Time) eventdata.Storm {
 var alwaysTold = []semconv.EventType{
 	semconv.EventTypeRemediationApprovalRequested, semconv.EventTypeRemediationEscalated, semconv.EventTypeRemediationStarted,
 	semconv.EventTypeRemediationSucceeded, semconv.EventTypeRemediationFailed, semconv.EventTypeRemediationInconclusive,
-	semconv.EventTypeRemediationRolledBack,
+	semconv.EventTypeRemediationRolledBack, semconv.EventTypeDeliveryDestinationDisabled,
 }
 
 // folds reports whether news is told in a summary instead of by itself, and puts it there. e.mu is held.
-func (e *remediationExporter) folds(ctx context.Context, h *webhook, typ semconv.EventType, s *eventdata.Summary, now time.Time) bool {
-	if h.cfg.MaxEventsPerMinute == 0 || slices.Contains(alwaysTold, typ) {
+func (e *remediationExporter) folds(ctx context.Context, h *destination, typ semconv.EventType, s *eventdata.Summary, now time.Time) bool {
+	if h.maxPerMinute == 0 || slices.Contains(alwaysTold, typ) {
 		return false
 	}
 	e.closeDigest(ctx, h, now)
@@ -126,7 +126,7 @@ func (e *remediationExporter) folds(ctx context.Context, h *webhook, typ semconv
 		h.digest.Start = now
 	}
 	h.digested = true
-	if h.digest.Sent < h.cfg.MaxEventsPerMinute {
+	if h.digest.Sent < h.maxPerMinute {
 		h.digest.Sent++
 		return false
 	}
@@ -135,14 +135,14 @@ func (e *remediationExporter) folds(ctx context.Context, h *webhook, typ semconv
 }
 
 // fold puts news into the summary. e.mu is held.
-func (e *remediationExporter) fold(ctx context.Context, h *webhook, typ semconv.EventType, s *eventdata.Summary) {
+func (e *remediationExporter) fold(ctx context.Context, h *destination, typ semconv.EventType, s *eventdata.Summary) {
 	h.digest.add(typ, s)
 	h.digested = true
 	e.after(func() { e.telemetry.ExporterRemediationFoldedEvents.Add(ctx, 1) })
 }
 
 // closeDigest ends a period that is over, and queues its summary if there is one. e.mu is held.
-func (e *remediationExporter) closeDigest(ctx context.Context, h *webhook, now time.Time) {
+func (e *remediationExporter) closeDigest(ctx context.Context, h *destination, now time.Time) {
 	if h.digest.Start.IsZero() || now.Sub(h.digest.Start) < digestPeriod && !now.Before(h.digest.Start) {
 		return
 	}
@@ -150,7 +150,7 @@ func (e *remediationExporter) closeDigest(ctx context.Context, h *webhook, now t
 }
 
 // tellDigest queues the summary, if there is something in it, and begins anew. e.mu is held.
-func (e *remediationExporter) tellDigest(ctx context.Context, h *webhook, now time.Time) {
+func (e *remediationExporter) tellDigest(ctx context.Context, h *destination, now time.Time) {
 	old := h.digest
 	h.digest, h.digested = digest{}, true
 	if old.Folded == 0 {
@@ -174,7 +174,7 @@ func (e *remediationExporter) tellDigest(ctx context.Context, h *webhook, now ti
 
 // tellDigests queues what summaries there are, all of them or those whose minute is over. e.mu is held.
 func (e *remediationExporter) tellDigests(ctx context.Context, all bool, now time.Time) {
-	for _, h := range e.hooks {
+	for _, h := range e.destinations {
 		if all {
 			e.tellDigest(ctx, h, now)
 		} else {
@@ -185,7 +185,7 @@ func (e *remediationExporter) tellDigests(ctx context.Context, all bool, now tim
 
 func digestKey(name string) string { return "digest/" + name }
 
-func (h *webhook) digestOp() *storage.Operation {
+func (h *destination) digestOp() *storage.Operation {
 	if h.digest.Start.IsZero() {
 		return storage.DeleteOperation(digestKey(h.name))
 	}
@@ -194,16 +194,16 @@ func (h *webhook) digestOp() *storage.Operation {
 }
 
 // loadDigest restores what was folded before a restart.
-func (h *webhook) loadDigest(b []byte) error {
+func (h *destination) loadDigest(b []byte) error {
 	if b == nil {
 		return nil
 	}
 	var d digest
 	if err := json.Unmarshal(b, &d); err != nil {
-		return fmt.Errorf("decode summary of webhook %s: %w", h.name, err)
+		return fmt.Errorf("decode summary of %s: %w", h.name, err)
 	}
 	if len(d.Causes) > maxDigestCauses || len(d.Opened.IDs) > maxDigestIDs || len(d.Resolved.IDs) > maxDigestIDs || (d.Types == nil) != (d.Causes == nil) {
-		return fmt.Errorf("decode summary of webhook %s: it makes no sense", h.name)
+		return fmt.Errorf("decode summary of %s: it makes no sense", h.name)
 	}
 	h.digest = d
 	return nil

@@ -224,7 +224,7 @@ func TestDigestIsBounded(t *testing.T) {
 func FuzzLoadDigest(f *testing.F) {
 	f.Add([]byte(`{"start":"2026-03-01T10:00:00Z","sent":60,"folded":1,"types":{"t":1},"causes":{"c":1}}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		h := &webhook{name: "a"}
+		h := &destination{name: "a"}
 		if h.loadDigest(b) != nil {
 			require.Equal(t, digest{}, h.digest)
 			return

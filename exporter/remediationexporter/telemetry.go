@@ -165,7 +165,7 @@ func (t *instruments) observe(e *remediationExporter) error {
 		t.RegisterExporterRemediationDeadLettersCallback(gauge(func() int { return len(e.dead.letters) })),
 		t.RegisterExporterRemediationDisabledWebhooksCallback(gauge(func() int {
 			n := 0
-			for _, h := range e.hooks {
+			for _, h := range e.destinations {
 				if h.gone {
 					n++
 				}

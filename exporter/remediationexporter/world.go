@@ -92,7 +92,7 @@ func (e *remediationExporter) lead(leads bool) {
 	e.look(time.Now())
 	if leads {
 		e.wakeSteps()
-		for _, h := range e.hooks {
+		for _, h := range e.destinations {
 			h.rouse()
 		}
 	}

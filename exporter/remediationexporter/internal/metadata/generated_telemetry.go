@@ -63,6 +63,7 @@ type TelemetryBuilder struct {
 	ExporterRemediationRefusedDatapoints  metric.Int64Counter
 	ExporterRemediationRefusedPermits     metric.Int64Counter
 	ExporterRemediationRefusedRecords     metric.Int64Counter
+	ExporterRemediationRepeatedEvents     metric.Int64Counter
 	ExporterRemediationReplayedEvents     metric.Int64Counter
 	ExporterRemediationSkippedActions     metric.Int64Counter
 	ExporterRemediationStorageErrors      metric.Int64Counter
@@ -334,7 +335,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ExporterRemediationDeadLetters, err = builder.meter.Int64ObservableGauge(
 		"otelcol_exporter_remediation_dead_letters",
-		metric.WithDescription("Events that webhooks did not take and that are kept to be replayed. [Development]"),
+		metric.WithDescription("Events that destinations did not take and that are kept to be replayed. [Development]"),
 		metric.WithUnit("{events}"),
 	)
 	errs = errors.Join(errs, err)
@@ -347,19 +348,19 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ExporterRemediationDeliveredEvents, err = builder.meter.Int64Counter(
 		"otelcol_exporter_remediation_delivered_events",
-		metric.WithDescription("Events that a webhook took. [Development]"),
+		metric.WithDescription("Events that a destination took. [Development]"),
 		metric.WithUnit("{events}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ExporterRemediationDeliveryAttempts, err = builder.meter.Int64Counter(
 		"otelcol_exporter_remediation_delivery_attempts",
-		metric.WithDescription("HTTP requests to webhooks. [Development]"),
+		metric.WithDescription("Attempts to deliver an event to a destination, which may take several requests. [Development]"),
 		metric.WithUnit("{requests}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ExporterRemediationDisabledWebhooks, err = builder.meter.Int64ObservableGauge(
 		"otelcol_exporter_remediation_disabled_webhooks",
-		metric.WithDescription("Webhooks that answered 410 and get nothing more until a restart. [Development]"),
+		metric.WithDescription("Destinations that answered that they are gone and get nothing more until a restart. [Development]"),
 		metric.WithUnit("{webhooks}"),
 	)
 	errs = errors.Join(errs, err)
@@ -407,7 +408,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ExporterRemediationLostEvents, err = builder.meter.Int64Counter(
 		"otelcol_exporter_remediation_lost_events",
-		metric.WithDescription("Events that no longer reach their webhook. [Development]"),
+		metric.WithDescription("Events that no longer reach their destination. [Development]"),
 		metric.WithUnit("{events}"),
 	)
 	errs = errors.Join(errs, err)
@@ -450,7 +451,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ExporterRemediationQueuedEvents, err = builder.meter.Int64ObservableGauge(
 		"otelcol_exporter_remediation_queued_events",
-		metric.WithDescription("Events that wait for their webhook, over all webhooks. [Development]"),
+		metric.WithDescription("Events that wait for their destination, over all destinations. [Development]"),
 		metric.WithUnit("{events}"),
 	)
 	errs = errors.Join(errs, err)
@@ -488,6 +489,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_exporter_remediation_refused_records",
 		metric.WithDescription("Incident events that were refused. [Development]"),
 		metric.WithUnit("{records}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExporterRemediationRepeatedEvents, err = builder.meter.Int64Counter(
+		"otelcol_exporter_remediation_repeated_events",
+		metric.WithDescription("Events that were told once more, to destinations that must be told as long as an incident goes on. [Development]"),
+		metric.WithUnit("{events}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ExporterRemediationReplayedEvents, err = builder.meter.Int64Counter(

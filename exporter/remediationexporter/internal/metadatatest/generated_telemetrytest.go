@@ -166,7 +166,7 @@ func AssertEqualExporterRemediationConditionErrors(t *testing.T, tt *componentte
 func AssertEqualExporterRemediationDeadLetters(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_exporter_remediation_dead_letters",
-		Description: "Events that webhooks did not take and that are kept to be replayed. [Development]",
+		Description: "Events that destinations did not take and that are kept to be replayed. [Development]",
 		Unit:        "{events}",
 		Data: metricdata.Gauge[int64]{
 			DataPoints: dps,
@@ -195,7 +195,7 @@ func AssertEqualExporterRemediationDecisionDuration(t *testing.T, tt *componentt
 func AssertEqualExporterRemediationDeliveredEvents(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_exporter_remediation_delivered_events",
-		Description: "Events that a webhook took. [Development]",
+		Description: "Events that a destination took. [Development]",
 		Unit:        "{events}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -211,7 +211,7 @@ func AssertEqualExporterRemediationDeliveredEvents(t *testing.T, tt *componentte
 func AssertEqualExporterRemediationDeliveryAttempts(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_exporter_remediation_delivery_attempts",
-		Description: "HTTP requests to webhooks. [Development]",
+		Description: "Attempts to deliver an event to a destination, which may take several requests. [Development]",
 		Unit:        "{requests}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -227,7 +227,7 @@ func AssertEqualExporterRemediationDeliveryAttempts(t *testing.T, tt *componentt
 func AssertEqualExporterRemediationDisabledWebhooks(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_exporter_remediation_disabled_webhooks",
-		Description: "Webhooks that answered 410 and get nothing more until a restart. [Development]",
+		Description: "Destinations that answered that they are gone and get nothing more until a restart. [Development]",
 		Unit:        "{webhooks}",
 		Data: metricdata.Gauge[int64]{
 			DataPoints: dps,
@@ -349,7 +349,7 @@ func AssertEqualExporterRemediationLostAuditRecords(t *testing.T, tt *componentt
 func AssertEqualExporterRemediationLostEvents(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_exporter_remediation_lost_events",
-		Description: "Events that no longer reach their webhook. [Development]",
+		Description: "Events that no longer reach their destination. [Development]",
 		Unit:        "{events}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -454,7 +454,7 @@ func AssertEqualExporterRemediationProbes(t *testing.T, tt *componenttest.Teleme
 func AssertEqualExporterRemediationQueuedEvents(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_exporter_remediation_queued_events",
-		Description: "Events that wait for their webhook, over all webhooks. [Development]",
+		Description: "Events that wait for their destination, over all destinations. [Development]",
 		Unit:        "{events}",
 		Data: metricdata.Gauge[int64]{
 			DataPoints: dps,
@@ -557,6 +557,22 @@ func AssertEqualExporterRemediationRefusedRecords(t *testing.T, tt *componenttes
 		},
 	}
 	got, err := tt.GetMetric("otelcol_exporter_remediation_refused_records")
+	require.NoError(t, err)
+	metricdatatest.AssertEqual(t, want, got, opts...)
+}
+
+func AssertEqualExporterRemediationRepeatedEvents(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
+	want := metricdata.Metrics{
+		Name:        "otelcol_exporter_remediation_repeated_events",
+		Description: "Events that were told once more, to destinations that must be told as long as an incident goes on. [Development]",
+		Unit:        "{events}",
+		Data: metricdata.Sum[int64]{
+			Temporality: metricdata.CumulativeTemporality,
+			IsMonotonic: true,
+			DataPoints:  dps,
+		},
+	}
+	got, err := tt.GetMetric("otelcol_exporter_remediation_repeated_events")
 	require.NoError(t, err)
 	metricdatatest.AssertEqual(t, want, got, opts...)
 }

@@ -91,6 +91,7 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ExporterRemediationRefusedDatapoints.Add(context.Background(), 1)
 	tb.ExporterRemediationRefusedPermits.Add(context.Background(), 1)
 	tb.ExporterRemediationRefusedRecords.Add(context.Background(), 1)
+	tb.ExporterRemediationRepeatedEvents.Add(context.Background(), 1)
 	tb.ExporterRemediationReplayedEvents.Add(context.Background(), 1)
 	tb.ExporterRemediationSkippedActions.Add(context.Background(), 1)
 	tb.ExporterRemediationStorageErrors.Add(context.Background(), 1)
@@ -198,6 +199,9 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterRemediationRefusedRecords(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualExporterRemediationRepeatedEvents(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterRemediationReplayedEvents(t, testTel,

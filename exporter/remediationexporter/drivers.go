@@ -1,0 +1,86 @@
+package remediationexporter
+
+import (
+	"net/http"
+
+	"go.opentelemetry.io/collector/config/configoptional"
+
+	"github.com/paramedic-otel/paramedic/internal/notifier"
+	"github.com/paramedic-otel/paramedic/internal/notifier/cloudevent"
+	"github.com/paramedic-otel/paramedic/internal/notifier/driver"
+	"github.com/paramedic-otel/paramedic/internal/notifier/pagerduty"
+	"github.com/paramedic-otel/paramedic/internal/notifier/slack"
+)
+
+// Drivers are the systems that a notifier can tell; exactly one is set. A new driver has a line here and one in all.
+type Drivers struct {
+	CloudEvent configoptional.Optional[cloudevent.Config] `mapstructure:"cloudevent"`
+	PagerDuty  configoptional.Optional[pagerduty.Config]  `mapstructure:"pagerduty"`
+	Slack      configoptional.Optional[slack.Config]      `mapstructure:"slack"`
+}
+
+// all lists the drivers in the order of the documentation.
+func (d *Drivers) all() []driverOption {
+	return []driverOption{
+		option("cloudevent", &d.CloudEvent, cloudevent.DefaultConfig, cloudevent.New, cloudevent.Traits),
+		option("pagerduty", &d.PagerDuty, pagerduty.DefaultConfig, pagerduty.New, pagerduty.Traits),
+		option("slack", &d.Slack, slack.DefaultConfig, slack.New, slack.Traits),
+	}
+}
+
+// driverOption is a driver as the notifier that may have it sees it.
+type driverOption struct {
+	name   string
+	traits driver.Traits
+	// reset makes the driver one that the user has not chosen, with its defaults.
+	reset func()
+	// config is nil when the driver is not set.
+	config func() driver.Config
+	create func(*http.Client) (notifier.Destination, error)
+}
+
+// configPointer is what a driver's package has as configuration.
+type configPointer[C any] interface {
+	*C
+	driver.Config
+}
+
+func option[C any, P configPointer[C]](
+	name string, of *configoptional.Optional[C], defaults func() C, create func(*C, *http.Client) (notifier.Destination, error), traits driver.Traits,
+) driverOption {
+	return driverOption{
+		name: name, traits: traits,
+		reset: func() { *of = configoptional.Default(defaults()) },
+		config: func() driver.Config {
+			if !of.HasValue() {
+				return nil
+			}
+			return P(of.Get())
+		},
+		create: func(client *http.Client) (notifier.Destination, error) { return create(of.Get(), client) },
+	}
+}
+
+// driver returns the one that is set; nil when there is none, or several.
+func (d *Drivers) driver() *driverOption {
+	var found *driverOption
+	for _, o := range d.all() {
+		if o.config() == nil {
+			continue
+		}
+		if found != nil {
+			return nil
+		}
+		found = &o
+	}
+	return found
+}
+
+// driverNames are those of all drivers.
+func driverNames() []string {
+	var names []string
+	for _, o := range new(Drivers).all() {
+		names = append(names, o.name)
+	}
+	return names
+}
