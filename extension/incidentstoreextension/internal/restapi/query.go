@@ -34,8 +34,8 @@ func parseQuery(raw string, known ...string) (query, error) {
 		if !slices.Contains(known, name) {
 			return query{}, refuse(http.StatusBadRequest, "query", "query parameter must be one of %s, got %.40q", strings.Join(known, ", "), name)
 		}
-		if len(v) != 1 || len(v[0]) > 1000 || !printable(v[0]) {
-			return query{}, refuse(http.StatusBadRequest, "query", "query parameter %s must stand once and have at most 1000 bytes of printable text", name)
+		if len(v) != 1 || v[0] == "" || len(v[0]) > 1000 || !printable(v[0]) {
+			return query{}, refuse(http.StatusBadRequest, "query", "query parameter %s must stand once and have 1 to 1000 bytes of printable text", name)
 		}
 	}
 	return query{values}, nil

@@ -451,6 +451,8 @@ func (a *API) asRefusal(r *http.Request, err error) *refusal {
 		return refuse(http.StatusNotFound, "not_found", "the store knows no such thing")
 	case errors.Is(err, incidentstore.ErrConflict):
 		return refuse(http.StatusConflict, "conflict", "somebody was faster, or it was done before")
+	case errors.Is(err, incidentstore.ErrBadCursor):
+		return refuse(http.StatusBadRequest, "cursor", "cursor must be what next of the page before said")
 	case errors.Is(err, incidentstore.ErrFull):
 		return &refusal{Status: http.StatusServiceUnavailable, Code: "full", Message: "the store takes no more of this for now; try again later", retry: 10 * time.Second}
 	case r.Context().Err() != nil:

@@ -93,6 +93,14 @@ func (a *API) statistics(c *call) (any, error) {
 
 func (a *API) sumUp(ctx context.Context, since, until time.Time) (*statisticsView, error) {
 	s := newSum(since, until)
+	verdicts, err := a.memory.Verdicts(ctx, since, until)
+	if err != nil {
+		return nil, err
+	}
+	s.view.Feedback = feedbackCounts{
+		RightCause: verdicts[incidentstore.FeedbackRightCause], WrongCause: verdicts[incidentstore.FeedbackWrongCause],
+		FalseAlarm: verdicts[incidentstore.FeedbackFalseAlarm],
+	}
 	f := incidentstore.IncidentFilter{Since: since, Until: until}
 	for page := (incidentstore.Page{Limit: statisticsPage}); ; {
 		found, next, err := a.memory.Incidents(ctx, f, page)
@@ -152,16 +160,6 @@ func (s *sum) add(i *incidentstore.Incident) {
 	if i.Acknowledgment != nil {
 		n.Acknowledged++
 		s.acknowledge = span(s.acknowledge, i.DetectedAt, &i.Acknowledgment.At)
-	}
-	for _, f := range i.Feedback {
-		switch f.Verdict {
-		case incidentstore.FeedbackRightCause:
-			s.view.Feedback.RightCause++
-		case incidentstore.FeedbackWrongCause:
-			s.view.Feedback.WrongCause++
-		case incidentstore.FeedbackFalseAlarm:
-			s.view.Feedback.FalseAlarm++
-		}
 	}
 }
 

@@ -9,13 +9,15 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/paramedic-otel/paramedic/internal/incidentstore"
 )
 
 // streamBatch is how many changes are read at once.
 const streamBatch = 100
 
 // stream sends changes as they come, as server-sent events (WHATWG HTML, section 9.2). A client that says the id of the last event it
-// has got, as browsers do, misses none that the store still has.
+// has got, as browsers do, misses none that the store still has; an event lost says that it must read everything anew.
 func (a *API) stream(c *call) (any, error) {
 	q, err := parseQuery(c.URL.RawQuery, "after")
 	if err != nil {
@@ -85,8 +87,12 @@ func (a *API) serveStream(w http.ResponseWriter, r *http.Request, after int64) {
 			}
 		}
 		for _, change := range changes {
+			name := "change"
+			if change.Kind == incidentstore.ChangesLost {
+				name = "lost"
+			}
 			data, err := json.Marshal(change)
-			if err != nil || events.send("id: %d\nevent: change\ndata: %s\n\n", change.Number, data) != nil {
+			if err != nil || events.send("id: %d\nevent: %s\ndata: %s\n\n", change.Number, name, data) != nil {
 				return
 			}
 			after = change.Number
