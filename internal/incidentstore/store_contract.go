@@ -84,6 +84,8 @@ type Reader interface {
 	Timeline(ctx context.Context, id string, limit int) ([]TimelineEntry, error)
 	// Similar returns at most limit other incidents that began before, the most alike first.
 	Similar(ctx context.Context, id string, limit int) ([]Similar, error)
+	// Verdicts counts what people think of the incidents that were detected from since on and before until.
+	Verdicts(ctx context.Context, since, until time.Time) (map[FeedbackVerdict]int, error)
 	Intents(ctx context.Context, f IntentFilter, p Page) (found []Intent, next string, err error)
 	Intent(ctx context.Context, id string) (*Intent, error)
 	Deliveries(ctx context.Context, f DeliveryFilter, p Page) (found []Delivery, next string, err error)
