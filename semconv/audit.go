@@ -20,6 +20,12 @@ const (
 	EventRemediationCall EventName = "remediation.call"
 	// EventRemediationDeadLetter is an event that could not be delivered.
 	EventRemediationDeadLetter EventName = "remediation.dead_letter"
+	// EventRemediationSilence says that an incident is not told of, or not acted on, since people expect it.
+	EventRemediationSilence EventName = "remediation.silence"
+	// EventRemediationAcknowledgment says that a person has taken an incident on, or no longer has.
+	EventRemediationAcknowledgment EventName = "remediation.acknowledgment"
+	// EventRemediationClaim is what the fleet of executors said to an action, where it stood in the way.
+	EventRemediationClaim EventName = "remediation.claim"
 	// EventRemediationAudit is news of the audit itself.
 	EventRemediationAudit EventName = "remediation.audit"
 )

@@ -259,9 +259,11 @@ func (a *api) person(ctx context.Context) string {
 }
 
 // operator refuses whoever is not on the list of those who may intervene.
-func (a *api) operator(c *call) error {
-	if len(a.cfg.Operators) > 0 && !slices.Contains(a.cfg.Operators, c.by) {
-		return refuse(http.StatusForbidden, "operator", "api::operators does not name %s", c.by)
+func (a *api) operator(c *call) error { return a.cfg.operator(c.by) }
+
+func (c *APIConfig) operator(by string) error {
+	if len(c.Operators) > 0 && !slices.Contains(c.Operators, by) {
+		return refuse(http.StatusForbidden, "operator", "api::operators does not name %s", by)
 	}
 	return nil
 }

@@ -76,7 +76,7 @@ type pauseView struct {
 }
 
 func (e *remediationExporter) pauseView() pauseView {
-	by := e.paused()
+	by := e.paused(time.Now())
 	return pauseView{Paused: by != "", By: by, API: e.pause}
 }
 
@@ -131,11 +131,16 @@ func (a *api) resume(c *call) (any, error) {
 func (a *api) breakers(*call) (any, error) {
 	a.e.mu.Lock()
 	defer a.e.mu.Unlock()
-	out := a.e.ledger.Policy().Breakers(time.Now())
+	return a.e.breakersView(time.Now()), nil
+}
+
+// breakersView tells of the breakers. e.mu is held.
+func (e *remediationExporter) breakersView(now time.Time) any {
+	out := e.ledger.Policy().Breakers(now)
 	if out == nil {
 		out = []playbook.BreakerStatus{}
 	}
-	return map[string]any{"breakers": out}, nil
+	return map[string]any{"breakers": out}
 }
 
 // resetBreaker closes a breaker on a person's word.
@@ -147,42 +152,53 @@ func (a *api) resetBreaker(c *call) (any, error) {
 		return nil, err
 	}
 	guard, key := c.PathValue("guard"), c.PathValue("key")
-	err := a.e.transact(c.Context(), func(now time.Time) error {
-		p := a.e.ledger.Policy()
-		known := slices.ContainsFunc(p.Breakers(now), func(b playbook.BreakerStatus) bool { return b.Guard == guard && b.Key == key })
-		if !known || !p.ResetBreaker(guard, key, now) {
-			return refuse(http.StatusNotFound, "unknown_breaker", "there is no breaker %.40q of %.80q; see /v1/breakers", guard, key)
-		}
-		a.e.dirty = true
-		a.e.notePerson(semconv.EventRemediationCall, nil, word{by: c.by, verdict: "reset", comment: plainText(guard+" "+key, maxDetail), source: sourceAPI}, now)
-		a.e.tellNotes(now)
-		return nil
-	})
-	if err != nil {
-		return nil, err
+	w := word{by: c.by, source: sourceAPI}
+	return a.e.answered(c.Context(), func(now time.Time) (any, error) { return a.e.resetBreaker(guard, key, w, now) })
+}
+
+// resetBreaker closes a breaker on a person's word, within a transaction. e.mu is held.
+func (e *remediationExporter) resetBreaker(guard, key string, w word, now time.Time) (any, error) {
+	p := e.ledger.Policy()
+	known := slices.ContainsFunc(p.Breakers(now), func(b playbook.BreakerStatus) bool { return b.Guard == guard && b.Key == key })
+	if !known || !p.ResetBreaker(guard, key, now) {
+		return nil, refuse(http.StatusNotFound, "unknown_breaker", "there is no breaker %.40q of %.80q; see /v1/breakers", guard, key)
 	}
+	e.dirty = true
+	w.verdict, w.comment = "reset", plainText(guard+" "+key, maxDetail)
+	e.notePerson(semconv.EventRemediationCall, nil, w, now)
+	e.tellNotes(now)
 	return map[string]string{"guard": guard, "key": clip(key, maxDetail), "state": "closed"}, nil
 }
 
 func (a *api) budget(*call) (any, error) {
 	a.e.mu.Lock()
 	defer a.e.mu.Unlock()
-	out := a.e.ledger.Policy().Usage(time.Now())
+	return a.e.budgetView(time.Now()), nil
+}
+
+// budgetView tells how much of the budget is used. e.mu is held.
+func (e *remediationExporter) budgetView(now time.Time) any {
+	out := e.ledger.Policy().Usage(now)
 	if out == nil {
 		out = []actionbudget.Usage{}
 	}
-	return map[string]any{"budget": out}, nil
+	return map[string]any{"budget": out}
 }
 
 // outcomes returns what verified outcomes teach of every pair of cause kind and playbook.
 func (a *api) outcomes(*call) (any, error) {
 	a.e.mu.Lock()
 	defer a.e.mu.Unlock()
-	out := a.e.ledger.Policy().Outcomes(time.Now())
+	return a.e.outcomesView(time.Now()), nil
+}
+
+// outcomesView tells what was learnt. e.mu is held.
+func (e *remediationExporter) outcomesView(now time.Time) any {
+	out := e.ledger.Policy().Outcomes(now)
 	if out == nil {
 		out = []outcomes.Statistics{}
 	}
-	return map[string]any{"outcomes": out}, nil
+	return map[string]any{"outcomes": out}
 }
 
 func (a *api) storm(*call) (any, error) {
@@ -211,10 +227,13 @@ type webhookView struct {
 }
 
 func (a *api) status(*call) (any, error) {
-	e := a.e
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	now := time.Now()
+	a.e.mu.Lock()
+	defer a.e.mu.Unlock()
+	return a.e.statusView(time.Now()), nil
+}
+
+// statusView tells how the exporter is. e.mu is held.
+func (e *remediationExporter) statusView(now time.Time) statusView {
 	w := e.look(now)
 	v := statusView{
 		Leading: !w.Standby, Pause: e.pauseView(), Window: w.Window, Incidents: e.ledger.Len(),
@@ -231,5 +250,5 @@ func (a *api) status(*call) (any, error) {
 			v.Breakers++
 		}
 	}
-	return v, nil
+	return v
 }

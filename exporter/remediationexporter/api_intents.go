@@ -298,13 +298,17 @@ func (a *api) decide(c *call, verdict semconv.ApprovalVerdict) (any, error) {
 	if err := c.read(&body); err != nil {
 		return nil, err
 	}
-	r, err := a.e.take(c.Context(), word{intent: id, verdict: verdict, by: c.by, asked: body.PlanDigest, comment: plainText(body.Comment, maxComment), source: sourceAPI})
+	w := word{intent: id, verdict: verdict, by: c.by, asked: body.PlanDigest, comment: plainText(body.Comment, maxComment), source: sourceAPI}
+	return a.e.answered(c.Context(), func(now time.Time) (any, error) { return a.e.rule(c.Context(), w, now) })
+}
+
+// rule puts a person's word before the desk, within a transaction, and says where its intent is then. e.mu is held.
+func (e *remediationExporter) rule(ctx context.Context, w word, now time.Time) (any, error) {
+	r, err := e.desk.hear(ctx, w, now)
 	if err != nil {
 		return nil, err
 	}
-	a.e.mu.Lock()
-	defer a.e.mu.Unlock()
-	return saidView{a.e.viewOf(&r.Change), r.repeated}, nil
+	return saidView{e.viewOf(&r.Change), r.repeated}, nil
 }
 
 // undo takes back what the play of an intent did.
@@ -319,44 +323,45 @@ func (a *api) undo(c *call) (any, error) {
 	if err := c.read(&body); err != nil {
 		return nil, err
 	}
-	var out saidView
-	err = a.e.transact(c.Context(), func(now time.Time) error {
-		found, _, ok := a.e.ledger.Find(id)
-		if !ok {
-			return playbook.ErrUnknownIntent
-		}
-		if b := a.e.bookOf(found.Playbook); b == nil || len(b.cfg.Approval.Allowed) > 0 && !slices.Contains(b.cfg.Approval.Allowed, c.by) {
-			return fmt.Errorf("%w: approval::allowed of playbook %s does not name %s", errForbidden, found.Playbook, c.by)
-		}
-		if o := found.Play.Outcome; o == playbook.Undoing || o == playbook.RolledBack {
-			out = saidView{a.e.viewOf(&found), true}
-			return nil
-		}
-		a.e.notePerson(semconv.EventRemediationCall, &found, word{by: c.by, verdict: "undo", comment: plainText(body.Comment, maxComment), source: sourceAPI}, now)
-		out, err = a.startUndo(c.Context(), &found, c.by, now)
-		return err
-	})
-	return out, err
+	w := word{intent: id, by: c.by, comment: plainText(body.Comment, maxComment), source: sourceAPI}
+	return a.e.answered(c.Context(), func(now time.Time) (any, error) { return a.e.undo(c.Context(), w, now) })
 }
 
-// startUndo is undo with e.mu held.
-func (a *api) startUndo(ctx context.Context, found *playbook.Change, by string, now time.Time) (saidView, error) {
-	switch w := a.e.look(now); {
-	case w.Paused != "":
-		return saidView{}, refuse(http.StatusConflict, "paused", "automation is paused by %s; resume it first, or take it back by hand", w.Paused)
-	case w.Standby:
-		return saidView{}, refuse(http.StatusConflict, "not_leading", "another replica leads; ask that one")
-	}
-	change, ok := a.e.ledger.StartUndo(found.Incident, found.Playbook, now)
+// undo takes back what the play of an intent did, on a person's word and within a transaction. e.mu is held.
+func (e *remediationExporter) undo(ctx context.Context, w word, now time.Time) (any, error) {
+	found, _, ok := e.ledger.Find(w.intent)
 	if !ok {
-		return saidView{}, refuse(http.StatusConflict, "nothing_to_undo", "there is nothing to take back, or something is under way: the play is %s", found.Play.Outcome)
+		return nil, playbook.ErrUnknownIntent
 	}
-	if err := a.e.requested(found.Incident, by); err != nil {
-		return saidView{}, err
+	if b := e.bookOf(found.Playbook); b == nil || len(b.cfg.Approval.Allowed) > 0 && !slices.Contains(b.cfg.Approval.Allowed, w.by) {
+		return nil, fmt.Errorf("%w: approval::allowed of playbook %s does not name %s", errForbidden, found.Playbook, w.by)
 	}
-	a.e.report(ctx, []playbook.Change{change}, now)
-	current := a.e.now(found.Ref)
-	return saidView{intentView: a.e.viewOf(&current)}, nil
+	if o := found.Play.Outcome; o == playbook.Undoing || o == playbook.RolledBack {
+		return saidView{e.viewOf(&found), true}, nil
+	}
+	w.verdict = "undo"
+	e.notePerson(semconv.EventRemediationCall, &found, w, now)
+	return e.startUndo(ctx, &found, w.by, now)
+}
+
+// startUndo begins to take back what a play did. e.mu is held.
+func (e *remediationExporter) startUndo(ctx context.Context, found *playbook.Change, by string, now time.Time) (any, error) {
+	switch w := e.look(now); {
+	case w.Paused != "":
+		return nil, refuse(http.StatusConflict, "paused", "automation is paused by %s; resume it first, or take it back by hand", w.Paused)
+	case w.Standby:
+		return nil, refuse(http.StatusConflict, "not_leading", "another replica leads; ask that one")
+	}
+	change, ok := e.ledger.StartUndo(found.Incident, found.Playbook, now)
+	if !ok {
+		return nil, refuse(http.StatusConflict, "nothing_to_undo", "there is nothing to take back, or something is under way: the play is %s", found.Play.Outcome)
+	}
+	if err := e.requested(found.Incident, by); err != nil {
+		return nil, err
+	}
+	e.report(ctx, []playbook.Change{change}, now)
+	current := e.now(found.Ref)
+	return saidView{intentView: e.viewOf(&current)}, nil
 }
 
 // requested notes that a person intervened in an incident. e.mu is held.

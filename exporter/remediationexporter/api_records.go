@@ -2,6 +2,7 @@ package remediationexporter
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"math"
 	"net/http"
@@ -100,37 +101,34 @@ func (a *api) replay(c *call) (any, error) {
 	if (len(body.IDs) == 0) == (body.Webhook == "") || len(body.IDs) > maxReplays {
 		return nil, refuse(http.StatusBadRequest, "replay", "ids, at most %d, or webhook must be set, and not both", maxReplays)
 	}
-	e := a.e
-	var out replayed
-	err := e.transact(c.Context(), func(now time.Time) error {
-		var unknown []refusedLetter
-		var letters []*deadLetter
-		for _, l := range e.dead.letters {
-			if l.Webhook == body.Webhook || slices.Contains(body.IDs, l.Delivery.ID) {
-				letters = append(letters, l)
-			}
+	w := word{by: c.by, source: sourceAPI}
+	return a.e.answered(c.Context(), func(now time.Time) (any, error) { return a.e.replaySome(c.Context(), body.IDs, body.Webhook, w, now) })
+}
+
+// replaySome sends dead letters again, on a person's word and within a transaction: those that are named, all of a webhook, or
+// all that there are. e.mu is held.
+func (e *remediationExporter) replaySome(ctx context.Context, ids []string, hook string, w word, now time.Time) (any, error) {
+	var unknown []refusedLetter
+	var letters []*deadLetter
+	for _, l := range e.dead.letters {
+		if l.Webhook == hook || slices.Contains(ids, l.Delivery.ID) || hook == "" && len(ids) == 0 {
+			letters = append(letters, l)
 		}
-		for _, id := range body.IDs {
-			if e.dead.find(id) == nil {
-				unknown = append(unknown, refusedLetter{clip(id, 100), "there is no such dead letter"})
-			}
+	}
+	for _, id := range ids {
+		if e.dead.find(id) == nil {
+			unknown = append(unknown, refusedLetter{clip(id, 100), "there is no such dead letter"})
 		}
-		if body.Webhook != "" && e.destinationNamed(body.Webhook) == nil {
-			return refuse(http.StatusNotFound, "unknown_webhook", "there is no webhook %.80q", body.Webhook)
-		}
-		var err error
-		if out, err = e.replay(c.Context(), letters, c.by); err != nil {
-			return err
-		}
-		out.Refused = append(out.Refused, unknown...)
-		e.notePerson(semconv.EventRemediationCall, nil, word{
-			by: c.by, verdict: "replay", source: sourceAPI,
-			comment: fmt.Sprintf("%d replayed, %d refused", len(out.Replayed), len(out.Refused)),
-		}, now)
-		return nil
-	})
+	}
+	if hook != "" && e.destinationNamed(hook) == nil {
+		return nil, refuse(http.StatusNotFound, "unknown_webhook", "there is no webhook %.80q", hook)
+	}
+	out, err := e.replay(ctx, letters, w.by)
 	if err != nil {
 		return nil, err
 	}
+	out.Refused = append(out.Refused, unknown...)
+	w.verdict, w.comment = "replay", fmt.Sprintf("%d replayed, %d refused", len(out.Replayed), len(out.Refused))
+	e.notePerson(semconv.EventRemediationCall, nil, w, now)
 	return out, nil
 }

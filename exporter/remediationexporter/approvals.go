@@ -111,6 +111,9 @@ func (e *remediationExporter) hear(ctx context.Context, w word, now time.Time) (
 		return ruling{}, err
 	}
 	e.notePerson(semconv.EventRemediationApproval, &c, w, now)
+	if err := e.keepWord(&c, w, now); err != nil {
+		return ruling{}, err
+	}
 	e.after(heard)
 	e.report(ctx, changes, now)
 	return ruling{Change: e.now(c.Ref)}, nil
@@ -145,6 +148,20 @@ func (e *remediationExporter) mayApprove(c *playbook.Change, by string) error {
 		return fmt.Errorf("%w: %s asked for an undo or a replay in this incident, so somebody else must approve", errForbidden, by)
 	}
 	return nil
+}
+
+// answered lets f decide as transact does, and returns what it answers.
+func (e *remediationExporter) answered(ctx context.Context, f func(now time.Time) (any, error)) (any, error) {
+	var out any
+	err := e.transact(ctx, func(now time.Time) error {
+		var err error
+		out, err = f(now)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 // transact lets f decide, and stores what it decided before anything follows from it. When f or storage fails, all is as it

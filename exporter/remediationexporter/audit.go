@@ -99,27 +99,41 @@ func (a *audit) entries() []auditEntry {
 	return append([]auditEntry{gap}, a.pending...)
 }
 
-// ops are the operations that store what is pending. They change nothing here.
-func (a *audit) ops() []*storage.Operation {
+// upcoming are the records that what is pending becomes with the next commit. It changes nothing here.
+func (a *audit) upcoming() []auditchain.Record {
+	if len(a.pending) == 0 {
+		return nil
+	}
+	next := auditchain.New(auditLimits(a.max))
+	_ = next.Restore(auditchain.Snapshot{Anchor: a.chain.Head()}) // cannot fail: it is the head of a chain
+	entries := a.entries()
+	records := make([]auditchain.Record, 0, len(entries))
+	for _, e := range entries {
+		records = append(records, next.Append(e.at, e.Entry))
+	}
+	return records
+}
+
+// ops are the operations that store upcoming records. They change nothing here.
+func (a *audit) ops(records []auditchain.Record) []*storage.Operation {
 	var ops []*storage.Operation
 	if a.moved {
 		ops = append(ops, storage.SetOperation(auditExportedKey, []byte(strconv.FormatUint(a.exported, 10))))
 	}
-	if len(a.pending) == 0 {
+	if len(records) == 0 {
 		return ops
 	}
-	next := auditchain.New(auditLimits(a.max))
-	_ = next.Restore(auditchain.Snapshot{Anchor: a.chain.Head()}) // cannot fail: it is the head of a chain
 	first, limit := a.chain.Anchor().Seq+1, uint64(a.max)
-	for _, e := range a.entries() {
-		r := next.Append(e.at, e.Entry)
+	var head auditchain.Anchor
+	for _, r := range records {
+		head = auditchain.Anchor{Seq: r.Seq, Hash: r.Hash}
 		b, _ := json.Marshal(r) // cannot fail: strings and a time that JSON can hold
 		ops = append(ops, storage.SetOperation(auditRecordKey(r.Seq), b))
 		for ; r.Seq-first >= limit; first++ {
 			ops = append(ops, storage.DeleteOperation(auditRecordKey(first)))
 		}
 	}
-	b, _ := json.Marshal(storedAudit{storedVersion, first, next.Head()}) // cannot fail: numbers and a string
+	b, _ := json.Marshal(storedAudit{storedVersion, first, head}) // cannot fail: numbers and a string
 	return append(ops, storage.SetOperation(auditKey, b))
 }
 

@@ -64,7 +64,14 @@ type Config struct {
 	Verification VerificationConfig `mapstructure:"verification"`
 	// Kubernetes is the cluster on which playbooks act.
 	Kubernetes configoptional.Optional[KubernetesConfig] `mapstructure:"kubernetes"`
-	// LeaderElector is the k8s_leader_elector extension that chooses which replica acts; nil means this one does.
+	// IncidentStore is the extension that keeps incidents and what was done about them, and through which people and replicas talk to
+	// this exporter; nil means none.
+	IncidentStore *component.ID `mapstructure:"incident_store"`
+	// Store says how the exporter works with it.
+	Store StoreConfig `mapstructure:"store"`
+	// Coordination is where the replicas agree on who acts.
+	Coordination Coordination `mapstructure:"coordination"`
+	// LeaderElector is the k8s_leader_elector or incidentstore extension that chooses which replica acts; nil means this one does.
 	LeaderElector *component.ID `mapstructure:"leader_elector"`
 	// Storage is the storage extension that keeps decisions and queued events; nil keeps them in memory only.
 	Storage *component.ID `mapstructure:"storage"`
@@ -96,6 +103,8 @@ func createDefaultConfig() component.Config {
 		MaxEventLead: 5 * time.Minute,
 		Verification: defaultVerification(),
 		Kubernetes:   configoptional.Default(defaultKubernetes()),
+		Store:        defaultStore(),
+		Coordination: CoordinationCluster,
 		QueueSize:    1000,
 		RetryConfig:  defaultRetry(),
 		MaxBodySize:  64 << 10,
@@ -113,8 +122,11 @@ func (c *Config) Validate() error {
 	if len(c.Cluster) > 200 {
 		errs = append(errs, fmt.Errorf("cluster must have at most 200 characters, got %d", len(c.Cluster)))
 	}
-	if len(c.Webhooks) == 0 && len(c.Notifiers) == 0 && !c.Kubernetes.HasValue() {
-		errs = append(errs, errors.New("webhooks must not be empty; name at least one receiver, or one under notifiers, or a cluster under kubernetes"))
+	if len(c.Webhooks) == 0 && len(c.Notifiers) == 0 && !c.Kubernetes.HasValue() && c.IncidentStore == nil {
+		errs = append(errs, errors.New("webhooks must not be empty; name at least one receiver, or one under notifiers, or a cluster under kubernetes, or an incident_store"))
+	}
+	if c.Coordination == CoordinationStore && c.IncidentStore == nil {
+		errs = append(errs, errors.New("coordination must be cluster without incident_store, got store; name the incidentstore extension under incident_store"))
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Webhooks)) {
 		if !namePattern.MatchString(name) {

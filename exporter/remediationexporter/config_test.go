@@ -88,7 +88,7 @@ func TestConfigEveryField(t *testing.T) {
 func TestConfigInvalid(t *testing.T) {
 	const names = "^[a-z0-9][a-z0-9_.-]{0,62}$"
 	for name, wants := range map[string][]string{
-		"no_webhooks": {"webhooks must not be empty; name at least one receiver, or one under notifiers, or a cluster under kubernetes"},
+		"no_webhooks": {"webhooks must not be empty; name at least one receiver, or one under notifiers, or a cluster under kubernetes, or an incident_store"},
 		"bounds": {
 			"source must have 1 to 200 characters, got 0; it names this exporter to receivers",
 			"webhooks: name must match " + names + `, got "Chat"`,

@@ -14,6 +14,7 @@ import (
 
 	"github.com/paramedic-otel/paramedic/internal/auditchain"
 	"github.com/paramedic-otel/paramedic/internal/eventdata"
+	"github.com/paramedic-otel/paramedic/internal/incidentstore"
 	"github.com/paramedic-otel/paramedic/internal/playbook"
 	"github.com/paramedic-otel/paramedic/semconv"
 )
@@ -102,6 +103,7 @@ func (d *deadLetters) load(ctx context.Context, client storage.Client, broken fu
 // bury keeps an event that its destination did not take. e.mu is held.
 func (e *remediationExporter) bury(ctx context.Context, h *destination, d *delivery, reason, detail string, now time.Time) {
 	if reason != lostRefused && reason != lostExhausted && reason != lostDisabled {
+		e.recordDelivery(h.name, d, incidentstore.DeliveryDropped, reason, detail, now)
 		return
 	}
 	if reason != lostDisabled { // of that there is news of its own
@@ -110,8 +112,10 @@ func (e *remediationExporter) bury(ctx context.Context, h *destination, d *deliv
 		}, now)
 	}
 	if e.cfg.DeadLetters.MaxEvents == 0 {
+		e.recordDelivery(h.name, d, incidentstore.DeliveryDropped, reason, detail, now)
 		return
 	}
+	e.recordDelivery(h.name, d, incidentstore.DeliveryDead, reason, detail, now)
 	e.dead.add(&deadLetter{At: now.UTC(), Webhook: h.name, Reason: reason, Detail: plainText(detail, maxDetail), Delivery: *d})
 	if n := len(e.dead.letters) - e.cfg.DeadLetters.MaxEvents; n > 0 {
 		e.dropLetters(ctx, n, droppedFull)
@@ -127,6 +131,7 @@ func (e *remediationExporter) dropLetters(ctx context.Context, n int, reason str
 	var ids []string
 	for _, l := range e.dead.letters[:n] {
 		ids = append(ids, l.Delivery.ID)
+		e.recordDelivery(l.Webhook, &l.Delivery, incidentstore.DeliveryDropped, reason, "no longer kept", time.Now())
 	}
 	e.dead.remove(ids...)
 	e.after(func() {

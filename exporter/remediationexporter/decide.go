@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/paramedic-otel/paramedic/internal/eventdata"
+	"github.com/paramedic-otel/paramedic/internal/incidentstore"
 	"github.com/paramedic-otel/paramedic/internal/playbook"
 	"github.com/paramedic-otel/paramedic/semconv"
 )
@@ -91,6 +92,8 @@ func (c *PlaybookConfig) version() (string, error) {
 type incoming struct {
 	semconv.IncidentEvent
 	matched []*book
+	// past is what the incident store knows of the incident's past; nil while it was not asked.
+	past *past
 }
 
 // read copies the incident events and the words of people out of a batch and asks the playbooks' conditions. The error speaks of refused ones.
@@ -122,7 +125,7 @@ func (e *remediationExporter) read(ctx context.Context, ld plog.Logs) (events []
 					errs = append(errs, err)
 					continue
 				}
-				events = append(events, incoming{ev, matched})
+				events = append(events, incoming{IncidentEvent: ev, matched: matched})
 			}
 		}
 	}
@@ -212,6 +215,7 @@ func (e *remediationExporter) decide(ctx context.Context, ev *incoming, now time
 		})
 		return nil
 	case playbook.Refused:
+		e.record(incidentRecord(&ev.IncidentEvent)) // it has happened all the same
 		e.after(func() { add(ctx, e.telemetry.ExporterRemediationRefusedRecords, e.telemetry.refusals, refusedLimit, 1) })
 		return nil
 	}
@@ -223,7 +227,14 @@ func (e *remediationExporter) decide(ctx context.Context, ev *incoming, now time
 	held := e.ledger.Incident(inc.ID)
 	m := decodeMemo(held)
 	m.Summary = newSummary(inc)
-	if err := e.notify(ctx, ev, &m, now); err != nil {
+	if ev.past != nil {
+		m.Past = ev.past
+	}
+	silence := e.silence(inc, &m, now)
+	if e.incidents != nil {
+		e.record(incidentRecord(&ev.IncidentEvent))
+	}
+	if err := e.notify(ctx, ev, &m, silence, now); err != nil {
 		return err
 	}
 	if err := m.store(held); err != nil {
@@ -268,11 +279,11 @@ func (e *remediationExporter) observe(ev *incoming, now time.Time) (playbook.Ver
 }
 
 // notify queues the event for those who want it. The end of an incident goes only to those who were told of it.
-func (e *remediationExporter) notify(ctx context.Context, ev *incoming, m *memo, now time.Time) error {
+func (e *remediationExporter) notify(ctx context.Context, ev *incoming, m *memo, silence *incidentstore.Silence, now time.Time) error {
 	inc := &ev.Incident
 	typ := incidentEventType(ev.Name)
 	for _, h := range e.destinations {
-		if !h.wants(typ) || !m.concerns(h.name) {
+		if !h.wants(typ) || !m.concerns(h.name) || e.withheld(ctx, h, inc.ID, typ, silence, m) {
 			continue
 		}
 		if ev.Name == semconv.EventIncidentResolved && h.wants(semconv.EventTypeIncidentOpened) && !e.told(h, inc.ID, m) {
@@ -290,7 +301,7 @@ func (e *remediationExporter) notify(ctx context.Context, ev *incoming, m *memo,
 			continue
 		}
 		d := delivery{ID: deliveryID(typ, h.name, inc.ID, inc.Revision, ""), Type: typ, Incident: inc.ID, Revision: inc.Revision}
-		queued, err := e.send(ctx, h, d, e.envelope(d, ev.Time, inc), &eventdata.Data{}, inc)
+		queued, err := e.send(ctx, h, d, e.envelope(d, ev.Time, inc), &eventdata.Data{Similar: similarFor(typ, m)}, inc)
 		if err != nil {
 			return err
 		}
@@ -327,6 +338,9 @@ func (e *remediationExporter) ask(ctx context.Context, b *book, ev *incoming, no
 		Target: b.cfg.target(inc), Criticality: inc.Cause().Resource[semconv.AttrServiceCriticality], Witnesses: len(sources(inc)),
 	}
 	o.Orders, o.Obstacle, o.ObstacleDetail = b.cfg.orders(inc)
+	if p := decodeMemo(e.ledger.Incident(inc.ID)).Past; p != nil {
+		o.Caution = p.Caution
+	}
 	if len(b.signals) > 0 {
 		o.Signals = e.watch.failing(b, newAbout(inc, b.cfg), ev.Time, now, now)
 	}

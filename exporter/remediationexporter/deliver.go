@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/paramedic-otel/paramedic/internal/eventdata"
+	"github.com/paramedic-otel/paramedic/internal/incidentstore"
 	"github.com/paramedic-otel/paramedic/internal/notifier"
 	"github.com/paramedic-otel/paramedic/internal/playbook"
 	"github.com/paramedic-otel/paramedic/semconv"
@@ -41,10 +42,12 @@ func (e *remediationExporter) deliver(ctx context.Context, h *destination) {
 			return
 		case j == nil:
 			e.rest(h, wait)
+		case !e.agreed(ctx, h, j): // it waits, or has ended here
 		default:
 			draining := e.stopping()
 			memory, err := e.attempt(ctx, h, j)
 			e.settle(ctx, h, j, memory, err)
+			e.tellFleet(ctx, j.queued, err)
 			if draining && err != nil && !permanent(err) {
 				e.abandon(ctx, h)
 			}
@@ -157,6 +160,7 @@ func (e *remediationExporter) next(ctx context.Context, h *destination) (j *job,
 			e.report(ctx, changes, now)
 			if !goOn {
 				e.lose(ctx, lostStale)
+				e.recordDelivery(h.name, &q.delivery, incidentstore.DeliveryDropped, lostStale, "", now)
 				e.dequeue(h, q)
 				continue
 			}
@@ -170,6 +174,7 @@ func (e *remediationExporter) next(ctx context.Context, h *destination) (j *job,
 			e.dequeue(h, q)
 		case e.unopened(h, &q.delivery):
 			e.lose(ctx, lostUnopened)
+			e.recordDelivery(h.name, &q.delivery, incidentstore.DeliveryDropped, lostUnopened, "", now)
 			e.dequeue(h, q)
 		default:
 			return e.newJob(h, q, time.Time{}, now), 0, nil
@@ -226,10 +231,10 @@ func (e *remediationExporter) newJob(h *destination, q *queued, deadline, now ti
 	return j
 }
 
-// unopened reports whether the event is the end of an incident of which the destination was never told: that it began was never
+// unopened reports whether the event is the end, or the acknowledgment, of an incident of which the destination was never told: that it began was never
 // queued, was given up, or waits behind this once more, since somebody has replayed it. e.mu is held.
 func (e *remediationExporter) unopened(h *destination, d *delivery) bool {
-	if d.Type != semconv.EventTypeIncidentResolved || !h.wants(semconv.EventTypeIncidentOpened) {
+	if d.Type != semconv.EventTypeIncidentResolved && d.Type != semconv.EventTypeIncidentAcknowledged || !h.wants(semconv.EventTypeIncidentOpened) {
 		return false
 	}
 	inc := e.ledger.Incident(d.Incident)
@@ -298,6 +303,7 @@ func (e *remediationExporter) settle(ctx context.Context, h *destination, j *job
 func (e *remediationExporter) delivered(ctx context.Context, h *destination, j *job, now time.Time) {
 	d := &j.delivery
 	e.after(func() { e.telemetry.ExporterRemediationDeliveredEvents.Add(ctx, 1) })
+	e.recordDelivery(h.name, d, incidentstore.DeliveryDelivered, "", "", now)
 	if d.Playbook != "" {
 		e.report(ctx, e.ledger.Accept(d.ref(), nil, now), now)
 		return

@@ -53,6 +53,8 @@ type remediationExporter struct {
 	// api is nil without one; apiAddress is where it listens.
 	api        *api
 	apiAddress string
+	// incidents is our side of the incident store; nil without one.
+	incidents *store
 	// export sends the audit on; nil without a receiver.
 	export *auditExport
 
@@ -112,6 +114,9 @@ func newRemediationExporter(ctx context.Context, set exporter.Settings, cfg *Con
 		return nil, errors.Join(err, e.telemetry.shutdown())
 	}
 	e.desk = e
+	if cfg.IncidentStore != nil {
+		e.incidents = newStore(cfg, set.ID)
+	}
 	byName := map[string]*destination{}
 	e.destinations = newDestinations(set, cfg)
 	for _, h := range e.destinations {
@@ -138,6 +143,9 @@ func newRemediationExporter(ctx context.Context, set exporter.Settings, cfg *Con
 	}
 	limits := playbook.Limits{MaxIncidents: cfg.MaxIncidents, ForgetAfter: cfg.ForgetAfter, MaxEventAge: cfg.MaxEventAge}
 	e.ledger = playbook.NewLedger(limits, playbook.NewPolicy(cfg.policySettings()), rules...)
+	if e.incidents != nil {
+		e.ledger.SetSilenced(e.maintained)
+	}
 	return e, nil
 }
 
@@ -161,6 +169,9 @@ func (e *remediationExporter) Start(ctx context.Context, host component.Host) er
 			return fmt.Errorf("start probe %s: %w", p.name, err)
 		}
 	}
+	if err := e.connectStore(host); err != nil {
+		return err
+	}
 	if err := e.openStorage(ctx, host); err != nil {
 		return err
 	}
@@ -182,6 +193,7 @@ func (e *remediationExporter) Start(ctx context.Context, host component.Host) er
 	e.settleAndUnlock(ctx)
 	background, cancel := context.WithCancel(context.Background())
 	e.cancel = cancel
+	e.startStore(background)
 	for _, h := range e.destinations {
 		e.running.Go(func() { e.deliver(background, h) })
 	}
@@ -218,8 +230,8 @@ func (e *remediationExporter) connect() error {
 	if err != nil {
 		return fmt.Errorf("kubernetes: %w", err)
 	}
-	var fleet coordinator
-	if k.Coordination.Enabled {
+	fleet := e.fleet
+	if k.Coordination.Enabled && e.cfg.Coordination == CoordinationCluster {
 		if fleet, err = client.Reservations(k.Coordination.settings(&k.Settings)); err != nil {
 			return fmt.Errorf("kubernetes::coordination: %w", err)
 		}
@@ -248,6 +260,7 @@ func (e *remediationExporter) Shutdown(ctx context.Context) error {
 			e.settleAndUnlock(ctx)
 		}
 		close(e.stop)
+		e.incidents.stop()
 		if e.steps != nil {
 			e.steps.ShutDown()
 		}
@@ -294,6 +307,7 @@ func (e *remediationExporter) ConsumeLogs(ctx context.Context, ld plog.Logs) err
 	start := time.Now()
 	events, approvals, refused := e.read(ctx, ld)
 	if len(events) > 0 {
+		e.lookUp(ctx, events)
 		if err := e.decideAll(ctx, events); err != nil {
 			return err
 		}

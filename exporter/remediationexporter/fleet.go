@@ -112,6 +112,9 @@ const (
 
 // window is how long reservations are kept.
 func (e *remediationExporter) window() time.Duration {
+	if e.cfg.Coordination == CoordinationStore {
+		return claimWindow
+	}
 	return e.cfg.Kubernetes.Get().Coordination.Window
 }
 

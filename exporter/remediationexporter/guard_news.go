@@ -2,6 +2,7 @@ package remediationexporter
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -38,7 +39,10 @@ func (e *remediationExporter) tellWorld(w playbook.World, now time.Time) {
 		if w.Paused == "" {
 			typ = semconv.EventTypeRemediationResumed
 		}
-		e.spreadGuard(typ, eventdata.Guard{Name: "kill_switch", State: state, Detail: plainText(by, maxDetail), By: actor}, now)
+		// What all replicas hear of, the one that leads tells.
+		if !w.Standby || !strings.Contains(by, byStore) {
+			e.spreadGuard(typ, eventdata.Guard{Name: "kill_switch", State: state, Detail: plainText(by, maxDetail), By: actor}, now)
+		}
 		e.after(func() { e.logger.Info("automation "+state, zap.String("by", by), zap.String("actor", actor)) })
 	}
 	if w.Standby != before.Standby {

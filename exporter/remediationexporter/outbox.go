@@ -40,7 +40,8 @@ func (d *delivery) ref() playbook.Ref {
 // shared tells whether the event is news of an incident itself, which every replica is told of and could pass on.
 func (d *delivery) shared() bool {
 	switch d.Type {
-	case semconv.EventTypeIncidentOpened, semconv.EventTypeIncidentUpdated, semconv.EventTypeIncidentResolved:
+	case semconv.EventTypeIncidentOpened, semconv.EventTypeIncidentUpdated, semconv.EventTypeIncidentResolved,
+		semconv.EventTypeIncidentAcknowledged:
 		return true
 	default:
 		return false
@@ -55,6 +56,10 @@ type queued struct {
 	// attempts is how many there were since the start of this process, the first when it began; the next is not before due.
 	attempts   int
 	began, due time.Time
+	// claim is the intent of an action that the fleet of executors has agreed on.
+	claim string
+	// waits is set once it was told that it has to wait for that.
+	waits bool
 }
 
 // outbox is the queue of one destination, in the order of the decisions. What is about one incident leaves it in this order; what is

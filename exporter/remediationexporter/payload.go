@@ -16,6 +16,7 @@ import (
 
 	"github.com/paramedic-otel/paramedic/internal/cloudevents"
 	"github.com/paramedic-otel/paramedic/internal/eventdata"
+	"github.com/paramedic-otel/paramedic/internal/incidentstore"
 	"github.com/paramedic-otel/paramedic/internal/kubeaction"
 	"github.com/paramedic-otel/paramedic/internal/playbook"
 	"github.com/paramedic-otel/paramedic/semconv"
@@ -137,6 +138,9 @@ func shorten(ev *cloudevents.Event, data *eventdata.Data, inc *semconv.Incident,
 	for i, b := range levels {
 		data.Incident = newIncidentData(inc, b)
 		data.Truncated = i > 0
+		if i == len(levels)-1 {
+			data.Similar = nil
+		}
 		if body, err = ev.Marshal(); err != nil {
 			return nil, false, err
 		}
@@ -180,6 +184,17 @@ type memo struct {
 	Escalate []string `json:"escalate,omitempty"`
 	// Requesters are the people who asked for an undo or a replay in this incident.
 	Requesters []string `json:"requesters,omitempty"`
+	// What follows is kept with an incident store only. Trouble decides which silences cover the incident, SilencedBy is the last that
+	// did, and Untold are the webhooks that were not told of it for that reason.
+	Trouble    *incidentstore.Trouble `json:"trouble,omitempty"`
+	SilencedBy string                 `json:"silenced_by,omitempty"`
+	Untold     []string               `json:"untold,omitempty"`
+	// Acknowledgment is how it was taken on, nil while nobody has.
+	Acknowledgment *eventdata.Acknowledgment `json:"acknowledgment,omitempty"`
+	// Words are what people said of the incident's intents.
+	Words []spoken `json:"words,omitempty"`
+	// Past is what the store knew of the incident's past; nil while it was not asked.
+	Past *past `json:"past,omitempty"`
 }
 
 func decodeMemo(inc *playbook.Incident) memo {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/paramedic-otel/paramedic/internal/cloudevents"
 	"github.com/paramedic-otel/paramedic/internal/eventdata"
+	"github.com/paramedic-otel/paramedic/internal/incidentstore"
 	"github.com/paramedic-otel/paramedic/internal/playbook"
 	"github.com/paramedic-otel/paramedic/semconv"
 )
@@ -48,9 +49,11 @@ func (e *remediationExporter) offer(ctx context.Context, h *destination, d deliv
 		return false
 	case h.box.len() >= e.cfg.QueueSize:
 		e.lose(ctx, lostQueueFull)
+		e.recordDelivery(h.name, &d, incidentstore.DeliveryDropped, lostQueueFull, "", time.Now())
 		return false
 	}
 	d.Queued = time.Now()
+	e.recordDelivery(h.name, &d, incidentstore.DeliveryQueued, "", "", d.Queued)
 	e.enqueue(h, d)
 	return true
 }
@@ -165,6 +168,7 @@ func (e *remediationExporter) tell(ctx context.Context, c *playbook.Change, now 
 		data.Outcome = outcomePlanned
 	}
 	e.noteDecision(c, data, now)
+	e.recordIntent(c, data, now)
 	e.after(func() {
 		add(ctx, e.telemetry.ExporterRemediationActions, e.telemetry.outcomes, data.Outcome, 1)
 		if _, guard := e.telemetry.skips[string(p.Reason)]; guard && (p.Outcome == playbook.Skipped || p.Outcome == playbook.Failed) {
@@ -186,6 +190,9 @@ func (e *remediationExporter) tell(ctx context.Context, c *playbook.Change, now 
 // spread queues one piece of news for those who want it. e.mu is held.
 func (e *remediationExporter) spread(ctx context.Context, c *playbook.Change, typ semconv.EventType, data *eventdata.Remediation, now time.Time) {
 	m := decodeMemo(e.ledger.Incident(c.Incident))
+	if e.silenced(ctx, &m, now) {
+		return
+	}
 	for _, h := range e.destinations {
 		// Whoever takes the action knows of its start.
 		if !h.wants(typ) || !m.concerns(h.name) || (c.Play.Outcome == playbook.Pending && h == e.hookOf(c)) || e.folds(ctx, h, typ, &m.Summary, now) {
@@ -197,7 +204,7 @@ func (e *remediationExporter) spread(ctx context.Context, c *playbook.Change, ty
 		}
 		d := delivery{ID: deliveryID(typ, h.name, c.Incident, c.Revision, what), Type: typ, Incident: c.Incident, Revision: c.Revision}
 		ev := e.envelope(d, now, &semconv.Incident{ID: c.Incident, Severity: m.Summary.Severity, Revision: c.Revision})
-		ev.Data = &eventdata.Data{Incident: m.Summary, Remediation: data}
+		ev.Data = &eventdata.Data{Incident: m.Summary, Remediation: data, Similar: similarFor(typ, &m)}
 		body, err := ev.Marshal()
 		if err != nil {
 			e.after(func() { e.logger.Error("news of a remediation could not be encoded", zap.Error(err)) })

@@ -117,6 +117,9 @@ func (e *remediationExporter) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := e.loadStore(ctx); err != nil {
+		return err
+	}
 	for _, h := range e.destinations {
 		if err := e.loadRepeats(ctx, h); err != nil {
 			return err
@@ -190,11 +193,14 @@ func (e *remediationExporter) dequeue(h *destination, q *queued) { e.store(h.box
 // commit writes everything that has changed in one transaction. e.mu is held. On error what was to be written is kept
 // for the next commit.
 func (e *remediationExporter) commit(ctx context.Context) error {
+	upcoming, undo := e.upcoming()
 	if !e.persistent {
 		e.settleAudit(ctx)
+		e.settleRecords(ctx)
 		return nil
 	}
-	ops := append(slices.Clip(e.ops), e.audit.ops()...)
+	ops := append(slices.Clip(e.ops), e.audit.ops(upcoming)...)
+	ops = append(ops, e.incidents.ops()...)
 	for _, h := range e.destinations {
 		if h.box.moved {
 			ops = append(ops, h.box.boundsOp())
@@ -219,10 +225,12 @@ func (e *remediationExporter) commit(ctx context.Context) error {
 			e.ledger.CommonChanged()
 		}
 		e.slots, e.dead.slots = slots, deadSlots
+		undo()
 		return err
 	}
 	e.ops, e.dirty, e.dead.changed = nil, false, nil
 	e.settleAudit(ctx)
+	e.settleRecords(ctx)
 	for _, h := range e.destinations {
 		h.box.moved, h.digested = false, false
 	}
@@ -274,6 +282,7 @@ type checkpoint struct {
 	entries int
 	letters []*deadLetter
 	changed []string
+	store   storeCheckpoint
 	digests []digest
 
 	ops   int
@@ -283,7 +292,7 @@ type checkpoint struct {
 
 // checkpoint is taken only with storage, since nothing else can fail. e.mu is held.
 func (e *remediationExporter) checkpoint() (checkpoint, error) {
-	c := checkpoint{effects: len(e.effects), pause: e.pause, world: e.world, entries: len(e.audit.pending), letters: e.dead.letters, changed: e.dead.changed}
+	c := checkpoint{effects: len(e.effects), pause: e.pause, world: e.world, entries: len(e.audit.pending), letters: e.dead.letters, changed: e.dead.changed, store: e.incidents.checkpoint()}
 	for _, h := range e.destinations {
 		c.digests = append(c.digests, h.digest.clone())
 	}
@@ -305,6 +314,7 @@ func (e *remediationExporter) rollback(c checkpoint) error {
 	e.effects, e.pause, e.world = e.effects[:c.effects], c.pause, c.world
 	e.audit.pending = e.audit.pending[:min(c.entries, len(e.audit.pending))]
 	e.dead.letters, e.dead.changed = c.letters, c.changed
+	e.incidents.rollback(c.store)
 	for i, h := range e.destinations {
 		h.digest = c.digests[i]
 	}

@@ -32,6 +32,7 @@ const (
 	lostUnopened   = "unopened"
 	lostUnreadable = "unreadable"
 	lostStandby    = "standby"
+	lostElsewhere  = "elsewhere"
 
 	ignoredOther     = "other"
 	ignoredDuplicate = "duplicate"
@@ -85,7 +86,7 @@ func newOptions(key string, values ...string) options {
 type instruments struct {
 	*metadata.TelemetryBuilder
 	dropped, approvals, approvalRefusals, outcomes, losses, ignored, refusals, skips, results, operations, points, verdicts, readings options
-	permitRefusals, requestResults, answers, budgetLimits                                                                             options
+	unrecorded, storeCalls, permitRefusals, requestResults, answers, budgetLimits                                                     options
 	once                                                                                                                              sync.Once
 }
 
@@ -110,12 +111,14 @@ func newInstruments(set component.TelemetrySettings) (*instruments, error) {
 		permitRefusals: newOptions("reason", permitPaused, permitStandby, permitEnded, permitLate, permitResolved, permitRate),
 		requestResults: newOptions("result", requestSuccess, requestConflict, requestThrottled, requestRefused, requestFailed,
 			requestUnanswered, requestUnsent),
+		unrecorded:       newOptions("reason", unrecordedFull, unrecordedRefused, unrecordedUnreadable),
+		storeCalls:       newOptions("call", storeCalls...),
 		answers:          newOptions("answer", answerOK, answerRefused, answerFailed),
 		budgetLimits:     newOptions("limit", string(actionbudget.Fleet), string(actionbudget.Namespace), playbook.NoScope),
 		dropped:          newOptions("reason", droppedFull, droppedOld),
 		approvals:        newOptions("verdict", string(semconv.ApprovalGranted), string(semconv.ApprovalDenied)),
 		approvalRefusals: newOptions("reason", approvalRefusals...),
-		losses:           newOptions("reason", lostRefused, lostExhausted, lostDisabled, lostQueueFull, lostStale, lostUnopened, lostUnreadable, lostStandby),
+		losses:           newOptions("reason", lostRefused, lostExhausted, lostDisabled, lostQueueFull, lostStale, lostUnopened, lostUnreadable, lostStandby, lostElsewhere),
 		ignored:          newOptions("reason", ignoredOther, ignoredDuplicate),
 		refusals:         newOptions("reason", refusedBroken, refusedLimit, refusedCondition),
 		skips:            newOptions("reason", skips...),
@@ -153,6 +156,12 @@ func (t *instruments) observe(e *remediationExporter) error {
 		}
 	}
 	return errors.Join(
+		t.RegisterExporterRemediationQueuedRecordsCallback(gauge(func() int {
+			if e.incidents == nil {
+				return 0
+			}
+			return len(e.incidents.queue.items)
+		})),
 		t.RegisterExporterRemediationOpenBreakersCallback(counted(e, "guard", e.openBreakers)),
 		t.RegisterExporterRemediationOpenIntentsCallback(counted(e, "state", e.openIntents)),
 		t.RegisterExporterRemediationIncidentsCallback(gauge(func() int { return e.ledger.Len() })),

@@ -24,7 +24,7 @@ type leaderElection interface {
 
 // look tells the ledger how the surroundings are now. e.mu is held.
 func (e *remediationExporter) look(now time.Time) playbook.World {
-	w := playbook.World{Paused: e.paused(), Standby: e.standby, Stale: e.watch.stale(now)}
+	w := playbook.World{Paused: e.paused(now), Standby: e.standby, Stale: e.watch.stale(now)}
 	if v := e.windows.Check(now); !v.OK {
 		w.Window = cmp.Or(v.Window, "outside every allow window")
 	}
@@ -40,9 +40,12 @@ func (e *remediationExporter) look(now time.Time) playbook.World {
 }
 
 // paused names what has paused automation. It is asked right before each action, so it reads the file each time.
-func (e *remediationExporter) paused() string {
+func (e *remediationExporter) paused(now time.Time) string {
 	if e.pause != nil {
 		return e.pause.String()
+	}
+	if by := e.incidents.paused(now); by != "" {
+		return by
 	}
 	if name := e.cfg.KillSwitch.Environment; name != "" {
 		if v := os.Getenv(name); v != "" {
@@ -94,6 +97,9 @@ func (e *remediationExporter) lead(leads bool) {
 		e.wakeSteps()
 		for _, h := range e.destinations {
 			h.rouse()
+		}
+		if e.incidents != nil {
+			rouse(e.incidents.commands)
 		}
 	}
 	e.after(func() { e.logger.Info("leadership changed", zap.Bool("leads", leads)) })

@@ -20,6 +20,8 @@ type Data struct {
 	Remediation *Remediation `json:"remediation,omitempty"`
 	Action      *Action      `json:"action,omitempty"`
 	Playbook    *Playbook    `json:"playbook,omitempty"`
+	// Similar are past incidents that are like this one, the most alike first.
+	Similar []Similar `json:"similar,omitempty"`
 	// Acknowledgment says who has taken the incident on.
 	Acknowledgment *Acknowledgment `json:"acknowledgment,omitempty"`
 	// Truncated says that the incident was shortened to fit.
@@ -43,7 +45,9 @@ type Event struct {
 	// Acknowledgment says who has taken the incident on, Delivery which destination failed.
 	Acknowledgment *Acknowledgment
 	Delivery       *Delivery
-	Truncated      bool
+	// Similar are past incidents that are like this one, the most alike first.
+	Similar   []Similar
+	Truncated bool
 }
 
 // Decode reads an event in the structured JSON mode of CloudEvents 1.0. It refuses what has no id, type or source, and an incident
@@ -68,6 +72,7 @@ func Decode(body []byte) (*Event, error) {
 
 			Acknowledgment *Acknowledgment `json:"acknowledgment"`
 			Delivery       *Delivery       `json:"delivery"`
+			Similar        []Similar       `json:"similar"`
 			Truncated      bool            `json:"truncated"`
 		} `json:"data"`
 	}
@@ -81,7 +86,7 @@ func Decode(body []byte) (*Event, error) {
 	e := &Event{
 		ID: raw.ID, Source: raw.Source, Subject: raw.Subject, Type: raw.Type, Time: raw.Time,
 		Remediation: d.Remediation, Action: d.Action, Playbook: d.Playbook, Storm: d.Storm, Guard: d.Guard,
-		Acknowledgment: d.Acknowledgment, Delivery: d.Delivery, Truncated: d.Truncated,
+		Acknowledgment: d.Acknowledgment, Delivery: d.Delivery, Similar: d.Similar, Truncated: d.Truncated,
 	}
 	if d.Incident == nil {
 		return e, nil

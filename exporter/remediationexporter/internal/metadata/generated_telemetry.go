@@ -36,6 +36,7 @@ type TelemetryBuilder struct {
 	ExporterRemediationAuditRecords       metric.Int64Counter
 	ExporterRemediationBudgetRefusals     metric.Int64Counter
 	ExporterRemediationCallDelay          metric.Float64Histogram
+	ExporterRemediationCommands           metric.Int64Counter
 	ExporterRemediationConditionErrors    metric.Int64Counter
 	ExporterRemediationDeadLetters        metric.Int64ObservableGauge
 	ExporterRemediationDecisionDuration   metric.Float64Histogram
@@ -57,17 +58,22 @@ type TelemetryBuilder struct {
 	ExporterRemediationPrepareDuration    metric.Float64Histogram
 	ExporterRemediationProbes             metric.Int64Counter
 	ExporterRemediationQueuedEvents       metric.Int64ObservableGauge
+	ExporterRemediationQueuedRecords      metric.Int64ObservableGauge
 	ExporterRemediationReceivedDatapoints metric.Int64Counter
 	ExporterRemediationReceivedRecords    metric.Int64Counter
+	ExporterRemediationRecordedRecords    metric.Int64Counter
 	ExporterRemediationRefusedApprovals   metric.Int64Counter
 	ExporterRemediationRefusedDatapoints  metric.Int64Counter
 	ExporterRemediationRefusedPermits     metric.Int64Counter
 	ExporterRemediationRefusedRecords     metric.Int64Counter
 	ExporterRemediationRepeatedEvents     metric.Int64Counter
 	ExporterRemediationReplayedEvents     metric.Int64Counter
+	ExporterRemediationSilencedEvents     metric.Int64Counter
 	ExporterRemediationSkippedActions     metric.Int64Counter
 	ExporterRemediationStorageErrors      metric.Int64Counter
+	ExporterRemediationStoreErrors        metric.Int64Counter
 	ExporterRemediationTruncatedEvents    metric.Int64Counter
+	ExporterRemediationUnrecordedRecords  metric.Int64Counter
 	ExporterRemediationVerifications      metric.Int64ObservableGauge
 	ExporterRemediationWatchedSeries      metric.Int64ObservableGauge
 	ExporterRemediationWatchedSeriesLimit metric.Int64ObservableGauge
@@ -204,6 +210,21 @@ func (builder *TelemetryBuilder) RegisterExporterRemediationQueuedEventsCallback
 	return nil
 }
 
+// RegisterExporterRemediationQueuedRecordsCallback sets callback for observable ExporterRemediationQueuedRecords metric.
+func (builder *TelemetryBuilder) RegisterExporterRemediationQueuedRecordsCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ExporterRemediationQueuedRecords, obs: o})
+		return nil
+	}, builder.ExporterRemediationQueuedRecords)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
 // RegisterExporterRemediationVerificationsCallback sets callback for observable ExporterRemediationVerifications metric.
 func (builder *TelemetryBuilder) RegisterExporterRemediationVerificationsCallback(cb metric.Int64Callback) error {
 	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
@@ -325,6 +346,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithDescription("Time from when a step was due (its event was decided on, it was approved, or the step before it ended) to the permit for the first request of an attempt that changes something. [Development]"),
 		metric.WithUnit("s"),
 		metric.WithExplicitBucketBoundaries([]float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60, 600}...),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExporterRemediationCommands, err = builder.meter.Int64Counter(
+		"otelcol_exporter_remediation_commands",
+		metric.WithDescription("Commands of people that came by the incident store. [Development]"),
+		metric.WithUnit("{commands}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ExporterRemediationConditionErrors, err = builder.meter.Int64Counter(
@@ -455,6 +482,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{events}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ExporterRemediationQueuedRecords, err = builder.meter.Int64ObservableGauge(
+		"otelcol_exporter_remediation_queued_records",
+		metric.WithDescription("Records that wait for the incident store. [Development]"),
+		metric.WithUnit("{records}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ExporterRemediationReceivedDatapoints, err = builder.meter.Int64Counter(
 		"otelcol_exporter_remediation_received_datapoints",
 		metric.WithDescription("Data points that came in. [Development]"),
@@ -464,6 +497,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	builder.ExporterRemediationReceivedRecords, err = builder.meter.Int64Counter(
 		"otelcol_exporter_remediation_received_records",
 		metric.WithDescription("Log records that came in. [Development]"),
+		metric.WithUnit("{records}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExporterRemediationRecordedRecords, err = builder.meter.Int64Counter(
+		"otelcol_exporter_remediation_recorded_records",
+		metric.WithDescription("Records that the incident store took. [Development]"),
 		metric.WithUnit("{records}"),
 	)
 	errs = errors.Join(errs, err)
@@ -503,6 +542,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{events}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ExporterRemediationSilencedEvents, err = builder.meter.Int64Counter(
+		"otelcol_exporter_remediation_silenced_events",
+		metric.WithDescription("Events that were not told, since a silence of the incident store covers their incident. [Development]"),
+		metric.WithUnit("{events}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ExporterRemediationSkippedActions, err = builder.meter.Int64Counter(
 		"otelcol_exporter_remediation_skipped_actions",
 		metric.WithDescription("Actions that a guard stopped, whole playbooks and later steps. [Development]"),
@@ -515,10 +560,22 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{errors}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ExporterRemediationStoreErrors, err = builder.meter.Int64Counter(
+		"otelcol_exporter_remediation_store_errors",
+		metric.WithDescription("Calls to the incident store that failed. [Development]"),
+		metric.WithUnit("{errors}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ExporterRemediationTruncatedEvents, err = builder.meter.Int64Counter(
 		"otelcol_exporter_remediation_truncated_events",
 		metric.WithDescription("Events whose incident was shortened to fit max_body_size. [Development]"),
 		metric.WithUnit("{events}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExporterRemediationUnrecordedRecords, err = builder.meter.Int64Counter(
+		"otelcol_exporter_remediation_unrecorded_records",
+		metric.WithDescription("Records that never reach the incident store. [Development]"),
+		metric.WithUnit("{records}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ExporterRemediationVerifications, err = builder.meter.Int64ObservableGauge(

@@ -52,6 +52,10 @@ func TestSetupTelemetry(t *testing.T) {
 		observer.Observe(1)
 		return nil
 	}))
+	require.NoError(t, tb.RegisterExporterRemediationQueuedRecordsCallback(func(_ context.Context, observer metric.Int64Observer) error {
+		observer.Observe(1)
+		return nil
+	}))
 	require.NoError(t, tb.RegisterExporterRemediationVerificationsCallback(func(_ context.Context, observer metric.Int64Observer) error {
 		observer.Observe(1)
 		return nil
@@ -72,6 +76,7 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ExporterRemediationAuditRecords.Add(context.Background(), 1)
 	tb.ExporterRemediationBudgetRefusals.Add(context.Background(), 1)
 	tb.ExporterRemediationCallDelay.Record(context.Background(), 1)
+	tb.ExporterRemediationCommands.Add(context.Background(), 1)
 	tb.ExporterRemediationConditionErrors.Add(context.Background(), 1)
 	tb.ExporterRemediationDecisionDuration.Record(context.Background(), 1)
 	tb.ExporterRemediationDeliveredEvents.Add(context.Background(), 1)
@@ -87,15 +92,19 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ExporterRemediationProbes.Add(context.Background(), 1)
 	tb.ExporterRemediationReceivedDatapoints.Add(context.Background(), 1)
 	tb.ExporterRemediationReceivedRecords.Add(context.Background(), 1)
+	tb.ExporterRemediationRecordedRecords.Add(context.Background(), 1)
 	tb.ExporterRemediationRefusedApprovals.Add(context.Background(), 1)
 	tb.ExporterRemediationRefusedDatapoints.Add(context.Background(), 1)
 	tb.ExporterRemediationRefusedPermits.Add(context.Background(), 1)
 	tb.ExporterRemediationRefusedRecords.Add(context.Background(), 1)
 	tb.ExporterRemediationRepeatedEvents.Add(context.Background(), 1)
 	tb.ExporterRemediationReplayedEvents.Add(context.Background(), 1)
+	tb.ExporterRemediationSilencedEvents.Add(context.Background(), 1)
 	tb.ExporterRemediationSkippedActions.Add(context.Background(), 1)
 	tb.ExporterRemediationStorageErrors.Add(context.Background(), 1)
+	tb.ExporterRemediationStoreErrors.Add(context.Background(), 1)
 	tb.ExporterRemediationTruncatedEvents.Add(context.Background(), 1)
+	tb.ExporterRemediationUnrecordedRecords.Add(context.Background(), 1)
 	AssertEqualExporterRemediationActions(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
@@ -119,6 +128,9 @@ func TestSetupTelemetry(t *testing.T) {
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterRemediationCallDelay(t, testTel,
 		[]metricdata.HistogramDataPoint[float64]{{}}, metricdatatest.IgnoreValue(),
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualExporterRemediationCommands(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterRemediationConditionErrors(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
@@ -183,10 +195,16 @@ func TestSetupTelemetry(t *testing.T) {
 	AssertEqualExporterRemediationQueuedEvents(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
+	AssertEqualExporterRemediationQueuedRecords(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterRemediationReceivedDatapoints(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterRemediationReceivedRecords(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualExporterRemediationRecordedRecords(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterRemediationRefusedApprovals(t, testTel,
@@ -207,13 +225,22 @@ func TestSetupTelemetry(t *testing.T) {
 	AssertEqualExporterRemediationReplayedEvents(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
+	AssertEqualExporterRemediationSilencedEvents(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterRemediationSkippedActions(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterRemediationStorageErrors(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
+	AssertEqualExporterRemediationStoreErrors(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterRemediationTruncatedEvents(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualExporterRemediationUnrecordedRecords(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterRemediationVerifications(t, testTel,
