@@ -6,17 +6,23 @@ import (
 	"go.opentelemetry.io/collector/config/configoptional"
 
 	"github.com/paramedic-otel/paramedic/internal/notifier"
+	"github.com/paramedic-otel/paramedic/internal/notifier/alertmanager"
 	"github.com/paramedic-otel/paramedic/internal/notifier/cloudevent"
 	"github.com/paramedic-otel/paramedic/internal/notifier/driver"
+	"github.com/paramedic-otel/paramedic/internal/notifier/grafana"
 	"github.com/paramedic-otel/paramedic/internal/notifier/pagerduty"
 	"github.com/paramedic-otel/paramedic/internal/notifier/slack"
+	"github.com/paramedic-otel/paramedic/internal/notifier/teams"
 )
 
 // Drivers are the systems that a notifier can tell; exactly one is set. A new driver has a line here and one in all.
 type Drivers struct {
-	CloudEvent configoptional.Optional[cloudevent.Config] `mapstructure:"cloudevent"`
-	PagerDuty  configoptional.Optional[pagerduty.Config]  `mapstructure:"pagerduty"`
-	Slack      configoptional.Optional[slack.Config]      `mapstructure:"slack"`
+	CloudEvent   configoptional.Optional[cloudevent.Config]   `mapstructure:"cloudevent"`
+	PagerDuty    configoptional.Optional[pagerduty.Config]    `mapstructure:"pagerduty"`
+	Slack        configoptional.Optional[slack.Config]        `mapstructure:"slack"`
+	Teams        configoptional.Optional[teams.Config]        `mapstructure:"teams"`
+	Alertmanager configoptional.Optional[alertmanager.Config] `mapstructure:"alertmanager"`
+	Grafana      configoptional.Optional[grafana.Config]      `mapstructure:"grafana"`
 }
 
 // all lists the drivers in the order of the documentation.
@@ -25,6 +31,9 @@ func (d *Drivers) all() []driverOption {
 		option("cloudevent", &d.CloudEvent, cloudevent.DefaultConfig, cloudevent.New, cloudevent.Traits),
 		option("pagerduty", &d.PagerDuty, pagerduty.DefaultConfig, pagerduty.New, pagerduty.Traits),
 		option("slack", &d.Slack, slack.DefaultConfig, slack.New, slack.Traits),
+		option("teams", &d.Teams, teams.DefaultConfig, teams.New, teams.Traits),
+		option("alertmanager", &d.Alertmanager, alertmanager.DefaultConfig, alertmanager.New, alertmanager.Traits),
+		option("grafana", &d.Grafana, grafana.DefaultConfig, grafana.New, grafana.Traits),
 	}
 }
 
