@@ -106,14 +106,16 @@ func (a *API) showLink(w http.ResponseWriter, c *call, word approvallink.Word) {
 		a.showRefusal(w, a.asRefusal(c.Request, err))
 		return
 	}
-	p := linkPage{Title: "Approve this?", Verb: "Approve", Deny: word.Verdict == semconv.ApprovalDenied, Person: c.by, Expires: moment(word.Expires), Incident: intent.Incident}
+	p := linkPage{Title: "Approve this?", Verb: "Approve", Deny: word.Verdict == semconv.ApprovalDenied, Person: c.by, Expires: moment(word.Expires), Incident: notifier.Line(intent.Incident, maxComment)}
 	if p.Deny {
 		p.Title, p.Verb = "Deny this?", "Deny"
 	}
 	r := &intent.Remediation
 	p.Facts = factsOf(intent)
 	if r.Plan != nil {
-		p.Objects = r.Plan.Objects[:min(len(r.Plan.Objects), 20)]
+		for _, object := range r.Plan.Objects[:min(len(r.Plan.Objects), maxObjects)] {
+			p.Objects = append(p.Objects, notifier.Line(object, maxComment))
+		}
 	}
 	switch {
 	case r.Outcome != string(playbook.Awaiting):
@@ -125,6 +127,9 @@ func (a *API) showLink(w http.ResponseWriter, c *call, word approvallink.Word) {
 	}
 	a.show(w, http.StatusOK, p)
 }
+
+// maxObjects bounds what is named of a plan.
+const maxObjects = 20
 
 // factsOf says what would be done, for the page.
 func factsOf(intent *incidentstore.Intent) []fact {

@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -200,8 +201,10 @@ func (o *observed) linkFates() (f []LinkFate) {
 // flaky is a store that fails when it is told to.
 type flaky struct {
 	incidentstore.Memory
-	mu  sync.Mutex
-	err error
+	// flood gives the same changes again and again.
+	flood atomic.Bool
+	mu    sync.Mutex
+	err   error
 }
 
 func (f *flaky) fail(err error) { f.mu.Lock(); defer f.mu.Unlock(); f.err = err }
@@ -231,6 +234,13 @@ func (f *flaky) NoteCall(ctx context.Context, at time.Time, e auditchain.Entry) 
 func (f *flaky) Changes(ctx context.Context, after int64, limit int) ([]incidentstore.Change, error) {
 	if err := f.failing(); err != nil {
 		return nil, err
+	}
+	if f.flood.Load() {
+		out := make([]incidentstore.Change, limit)
+		for i := range out {
+			out[i] = incidentstore.Change{Number: after + int64(i) + 1, Kind: "incident", ID: strings.Repeat("x", 200)}
+		}
+		return out, ctx.Err()
 	}
 	return f.Memory.Changes(ctx, after, limit)
 }
@@ -456,6 +466,8 @@ func (r *rig) executor(answer func(incidentstore.Command) incidentstore.Command)
 		running.Wait()
 	})
 }
+
+func pauseNow() incidentstore.Pause { return incidentstore.Pause{By: "ann", At: time.Now()} }
 
 func done(result string) func(incidentstore.Command) incidentstore.Command {
 	return func(c incidentstore.Command) incidentstore.Command {

@@ -38,12 +38,12 @@ func TestFeedback(t *testing.T) {
 	a = r.ask("ann", http.MethodPost, "/v1/incidents/i-1/feedback", `{"verdict": "false_alarm"}`)
 	require.Len(t, a.body["feedback"], 1, "the latest word of a person counts")
 	for body, want := range map[string]string{
-		``:                         "verdict must be",
-		`{"verdict": "perhaps"}`:   "verdict must be",
-		`{"verdict": "right_cause", "cause": {"type": "service", "name": "x"}}`: "cause and cause_kind must be unset with right_cause",
-		`{"verdict": "wrong_cause", "cause": {"type": "", "name": "x"}}`:        "cause must have a type",
+		``:                       "verdict must be",
+		`{"verdict": "perhaps"}`: "verdict must be",
+		`{"verdict": "right_cause", "cause": {"type": "service", "name": "x"}}`:        "cause and cause_kind must be unset with right_cause",
+		`{"verdict": "wrong_cause", "cause": {"type": "", "name": "x"}}`:               "cause must have a type",
 		`{"verdict": "wrong_cause", "cause": {"type": "service", "name": "a\u0000b"}}`: "cause must have a type",
-		`{"verdict": "wrong_cause", "cause_kind": "gremlins"}`: "cause_kind must be one of",
+		`{"verdict": "wrong_cause", "cause_kind": "gremlins"}`:                         "cause_kind must be one of",
 	} {
 		a := r.ask("ann", http.MethodPost, "/v1/incidents/i-1/feedback", body)
 		assert.Equal(t, http.StatusBadRequest, a.status, body)
@@ -74,21 +74,21 @@ func TestSilences(t *testing.T) {
 	globs, err := json.Marshal(strings.Split(strings.Repeat("a,", 101)+"a", ","))
 	require.NoError(t, err)
 	for body, code := range map[string]string{
-		`{"kind": "nap", "duration": "1h", "comment": "x"}`:      "kind",
-		`{"kind": "silence", "comment": "x"}`:                    "end",
-		`{"kind": "silence", "duration": "1h"}`:                  "comment",
-		`{"kind": "silence", "duration": "25h", "comment": "x"}`: "end",
-		`{"kind": "silence", "duration": "-1h", "comment": "x"}`: "end",
-		`{"kind": "silence", "duration": "soon", "comment": "x"}`: "end",
-		`{"kind": "silence", "duration": "1h", "end": "2026-01-01T00:00:00Z", "comment": "x"}`: "end",
-		`{"kind": "silence", "end": "2026-01-01T00:00:00Z", "comment": "x"}`:                   "end",
-		`{"kind": "silence", "end": "9999-01-01T00:00:00Z", "comment": "x"}`:                   "end",
+		`{"kind": "nap", "duration": "1h", "comment": "x"}`:                                                                 "kind",
+		`{"kind": "silence", "comment": "x"}`:                                                                               "end",
+		`{"kind": "silence", "duration": "1h"}`:                                                                             "comment",
+		`{"kind": "silence", "duration": "25h", "comment": "x"}`:                                                            "end",
+		`{"kind": "silence", "duration": "-1h", "comment": "x"}`:                                                            "end",
+		`{"kind": "silence", "duration": "soon", "comment": "x"}`:                                                           "end",
+		`{"kind": "silence", "duration": "1h", "end": "2026-01-01T00:00:00Z", "comment": "x"}`:                              "end",
+		`{"kind": "silence", "end": "2026-01-01T00:00:00Z", "comment": "x"}`:                                                "end",
+		`{"kind": "silence", "end": "9999-01-01T00:00:00Z", "comment": "x"}`:                                                "end",
 		`{"kind": "silence", "start": "2020-01-01T00:00:00Z", "end": "` + later.Format(time.RFC3339) + `", "comment": "x"}`: "start",
-		`{"kind": "silence", "duration": "1h", "comment": "x", "services": ["[a"]}`:                     "services",
-		`{"kind": "silence", "duration": "1h", "comment": "x", "services": [""]}`:                       "services",
-		`{"kind": "silence", "duration": "1h", "comment": "x", "services": ` + string(globs) + `}`:       "services",
-		`{"kind": "silence", "duration": "1h", "comment": "x", "cause_kinds": ["gremlins"]}`:            "cause_kinds",
-		`{"kind": "silence", "duration": "1h", "comment": "x", "max_severity": "huge"}`:                 "max_severity",
+		`{"kind": "silence", "duration": "1h", "comment": "x", "services": ["[a"]}`:                                         "services",
+		`{"kind": "silence", "duration": "1h", "comment": "x", "services": [""]}`:                                           "services",
+		`{"kind": "silence", "duration": "1h", "comment": "x", "services": ` + string(globs) + `}`:                          "services",
+		`{"kind": "silence", "duration": "1h", "comment": "x", "cause_kinds": ["gremlins"]}`:                                "cause_kinds",
+		`{"kind": "silence", "duration": "1h", "comment": "x", "max_severity": "huge"}`:                                     "max_severity",
 		`{"kind": "silence", "duration": "1h", "comment": "x", "cause_kinds": ["cpu"` + strings.Repeat(`,"cpu"`, 20) + `]}`: "cause_kinds",
 	} {
 		a := r.ask("ann", http.MethodPost, "/v1/silences", body)
