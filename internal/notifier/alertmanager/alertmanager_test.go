@@ -372,3 +372,10 @@ func TestValidate(t *testing.T) {
 	assert.Equal(t, c.Replicas, c.Endpoints())
 	var _ driver.Config = &c
 }
+
+func TestReadme(t *testing.T) {
+	notifiertest.Readme(t, "alertmanager", map[string]string{}, func() driver.Config {
+		c := DefaultConfig()
+		return &c
+	})
+}

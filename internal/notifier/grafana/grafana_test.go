@@ -303,3 +303,10 @@ func TestValidate(t *testing.T) {
 	require.NoError(t, c.Validate())
 	var _ driver.Config = &c
 }
+
+func TestReadme(t *testing.T) {
+	notifiertest.Readme(t, "grafana", map[string]string{"GRAFANA_TOKEN": testToken}, func() driver.Config {
+		c := DefaultConfig()
+		return &c
+	})
+}

@@ -349,3 +349,10 @@ func TestValidate(t *testing.T) {
 	}
 	var _ driver.Config = &Config{}
 }
+
+func TestReadme(t *testing.T) {
+	notifiertest.Readme(t, "slack", map[string]string{"SLACK_BOT_TOKEN": testToken, "SLACK_WEBHOOK_URL": "https://hooks.slack.com/services/T/B/x"}, func() driver.Config {
+		c := DefaultConfig()
+		return &c
+	})
+}

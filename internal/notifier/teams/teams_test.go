@@ -259,3 +259,10 @@ func TestValidate(t *testing.T) {
 	require.NoError(t, c.Validate())
 	var _ driver.Config = &c
 }
+
+func TestReadme(t *testing.T) {
+	notifiertest.Readme(t, "teams", map[string]string{"TEAMS_WORKFLOW_URL": "https://prod-1.westeurope.logic.azure.com/workflows/x?sig=y"}, func() driver.Config {
+		c := DefaultConfig()
+		return &c
+	})
+}
