@@ -9,19 +9,26 @@ import (
 	"time"
 )
 
-// Call sends v as JSON, or no body if it is nil, and judges the answer by the rules of HTTP. The response, whose body is read, comes
-// also with the error of [Judge], so that a driver can tell more by its headers.
-func Call(ctx context.Context, client *http.Client, method, url string, header http.Header, v any, now time.Time) (*http.Response, []byte, error) {
+// Reply is an answer that was read; its zero value is that of a request without one.
+type Reply struct {
+	Status int
+	Header http.Header
+	Body   []byte
+}
+
+// Call sends v as JSON, or no body if it is nil, and judges the answer by the rules of HTTP. The reply comes also with the error of
+// [Judge], so that a driver can tell more by its headers.
+func Call(ctx context.Context, client *http.Client, method, url string, header http.Header, v any, now time.Time) (Reply, error) {
 	var body []byte
 	if v != nil {
 		var err error
 		if body, err = json.Marshal(v); err != nil {
-			return nil, nil, &Refused{Reason: fmt.Sprintf("encode request: %v", err)}
+			return Reply{}, &Refused{Reason: fmt.Sprintf("encode request: %v", err)}
 		}
 	}
 	req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
 	if err != nil {
-		return nil, nil, &Refused{Reason: fmt.Sprintf("make request: %v", WithoutURL(err))}
+		return Reply{}, &Refused{Reason: fmt.Sprintf("make request: %v", WithoutURL(err))}
 	}
 	for name, values := range header {
 		req.Header[name] = values
@@ -30,15 +37,15 @@ func Call(ctx context.Context, client *http.Client, method, url string, header h
 	if v != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	resp, answer, err := Exchange(client, req)
+	resp, answer, err := Exchange(client, req) //nolint:bodyclose // Exchange closes it
 	if err != nil {
-		return nil, nil, err
+		return Reply{}, err
 	}
-	return resp, answer, Judge(resp, answer, now)
+	return Reply{Status: resp.StatusCode, Header: resp.Header, Body: answer}, Judge(resp, answer, now)
 }
 
 // Unclear is the error of an answer that should say that a message was taken, and says something else: what it was that answered is
 // not the system, or is not well.
-func Unclear(status int, answer []byte) error {
-	return &Busy{Status: status, Reason: "not what the system documents: " + Quote(answer)}
+func Unclear(r Reply) error {
+	return &Busy{Status: r.Status, Reason: "not what the system documents: " + Quote(r.Body)}
 }

@@ -92,7 +92,7 @@ var (
 
 // Validate checks what can be known without connecting.
 func (c *Config) Validate() error {
-	errs := []error{c.Client.Check("authorization")}
+	errs := []error{c.Check("authorization")}
 	if c.APIKey == "" || strings.ContainsFunc(string(c.APIKey), func(r rune) bool { return r <= ' ' || r > '~' }) {
 		errs = append(errs, errors.New("api_key must be the key of an API integration, without spaces; copy it from the integration's page"))
 	}

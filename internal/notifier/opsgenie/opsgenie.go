@@ -173,15 +173,15 @@ func (d *destination) submit(ctx context.Context, r *request, m *notifier.Messag
 		}
 		u += "/" + url.PathEscape(identifier) + r.path + "?identifierType=" + kind
 	}
-	resp, answer, err := notifier.Call(ctx, d.client, r.method, u, d.header, r.body, m.Now)
+	reply, err := notifier.Call(ctx, d.client, r.method, u, d.header, r.body, m.Now)
 	if err != nil {
-		return "", d.mend(resp, err)
+		return "", d.mend(reply, err)
 	}
 	var said struct {
 		RequestID string `json:"requestId"`
 	}
-	if json.Unmarshal(answer, &said) != nil || said.RequestID == "" {
-		return "", d.mend(resp, notifier.Unclear(resp.StatusCode, answer))
+	if json.Unmarshal(reply.Body, &said) != nil || said.RequestID == "" {
+		return "", d.mend(reply, notifier.Unclear(reply))
 	}
 	return said.RequestID, nil
 }
@@ -198,21 +198,21 @@ type outcome struct {
 func (o *outcome) done() bool { return o.Success || o.IsSuccess }
 
 func (d *destination) status(ctx context.Context, id string, now time.Time) (*outcome, error) {
-	resp, answer, err := notifier.Call(ctx, d.client, http.MethodGet, d.url+"/requests/"+url.PathEscape(id), d.header, nil, now)
+	reply, err := notifier.Call(ctx, d.client, http.MethodGet, d.url+"/requests/"+url.PathEscape(id), d.header, nil, now)
 	if err != nil {
-		return nil, d.mend(resp, err)
+		return nil, d.mend(reply, err)
 	}
 	var said struct {
 		Data *outcome `json:"data"`
 	}
-	if json.Unmarshal(answer, &said) != nil || said.Data == nil {
-		return nil, d.mend(resp, notifier.Unclear(resp.StatusCode, answer))
+	if json.Unmarshal(reply.Body, &said) != nil || said.Data == nil {
+		return nil, d.mend(reply, notifier.Unclear(reply))
 	}
 	return said.Data, nil
 }
 
 // mend adds what these systems mean by an answer to what HTTP does, and hides the key, which an answer might quote.
-func (d *destination) mend(resp *http.Response, err error) error {
+func (d *destination) mend(reply notifier.Reply, err error) error {
 	var busy *notifier.Busy
 	var refused *notifier.Refused
 	hide := func(s string) string { return strings.ReplaceAll(s, string(d.cfg.APIKey), "[api_key]") }
@@ -222,9 +222,7 @@ func (d *destination) mend(resp *http.Response, err error) error {
 		if busy.Status == http.StatusNotImplemented {
 			return &notifier.Refused{Status: busy.Status, Reason: busy.Reason}
 		}
-		if resp != nil {
-			busy.After = max(busy.After, notifier.RetryAfter(resp.Header.Get("X-RateLimit-Period-In-Sec"), time.Time{}))
-		}
+		busy.After = max(busy.After, notifier.RetryAfter(reply.Header.Get("X-RateLimit-Period-In-Sec"), time.Time{}))
 	case errors.As(err, &refused):
 		refused.Reason = hide(refused.Reason)
 	}

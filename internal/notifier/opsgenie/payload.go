@@ -1,9 +1,7 @@
 package opsgenie
 
 import (
-	"strconv"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/paramedic-otel/paramedic/internal/notifier"
@@ -97,46 +95,16 @@ func (d *destination) tags(m *notifier.Message) []string {
 	return tags
 }
 
-// details are the fields that rules can look at, the most useful first, as many as fit.
+// details are the fields that rules can look at, as many as fit.
 func details(m *notifier.Message) map[string]string {
 	out := map[string]string{}
 	room := maxDetails
-	add := func(name, value string) {
-		value = text(notifier.Line(value, maxDetail), maxDetail)
-		need := utf8.RuneCountInString(name) + utf8.RuneCountInString(value)
-		if value == "" || need > room {
-			return
-		}
-		out[name] = value
-		room -= need
-	}
-	add("event", string(m.Type))
-	add("cluster", m.Cluster)
-	add("owner", m.Owner)
-	inc := m.Incident
-	if inc == nil {
-		return out
-	}
-	add("incident_id", inc.ID)
-	add("url", m.Links.Incident)
-	add("severity", string(inc.Severity))
-	add("revision", strconv.FormatInt(inc.Revision, 10))
-	add("occurrence", strconv.Itoa(m.Occurrence))
-	if inc.StartedAt != nil {
-		add("started_at", inc.StartedAt.UTC().Format(time.RFC3339))
-	}
-	if len(inc.Causes) > 0 {
-		c := &inc.Causes[0]
-		add("cause", c.Entity.Name)
-		add("cause_kind", string(c.Kind))
-		add("confidence", strconv.FormatFloat(c.Confidence, 'f', 2, 64))
-		if c.Change != nil {
-			add("change", brief.Change(c.Change))
-		}
-		if len(c.Evidence) > 0 {
-			add("evidence", brief.Evidence(&c.Evidence[0]))
+	for _, f := range brief.Fields(m, maxDetail) {
+		value := text(f.Value, maxDetail)
+		if need := utf8.RuneCountInString(f.Name) + utf8.RuneCountInString(value); need <= room {
+			out[f.Name] = value
+			room -= need
 		}
 	}
-	add("impact", brief.Impact(inc))
 	return out
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -86,7 +87,7 @@ func (s *system) answer(q *notifiertest.Request) notifiertest.Answer {
 	if !strings.HasPrefix(q.Path, "/v2/alerts") {
 		return notifiertest.Violation("no such resource")
 	}
-	if q.Method == "GET" && len(path) == 3 && path[1] == "requests" {
+	if q.Method == http.MethodGet && len(path) == 3 && path[1] == "requests" {
 		return s.status(path[2])
 	}
 	if q.Header.Get("Content-Type") != "application/json" {
@@ -102,7 +103,7 @@ func (s *system) answer(q *notifiertest.Request) notifiertest.Answer {
 		return notifiertest.Violation("%s", v)
 	}
 	var st *status
-	if len(path) == 1 && path[0] == "" && q.Method == "POST" {
+	if len(path) == 1 && path[0] == "" && q.Method == http.MethodPost {
 		if b.Message == nil || *b.Message == "" {
 			return notifiertest.Violation("message can not be empty")
 		}

@@ -72,7 +72,7 @@ var knownSeverities = []string{"critical", "error", "warning", "info"}
 
 // Validate checks what can be known without connecting.
 func (c *Config) Validate() error {
-	errs := []error{c.Client.Check()}
+	errs := []error{c.Check()}
 	if len(c.RoutingKey) != keyLength || strings.ContainsFunc(string(c.RoutingKey), func(r rune) bool { return r <= ' ' || r > '~' }) {
 		errs = append(errs, fmt.Errorf("routing_key must be an integration key of %d characters, got %d; copy it from the service's integration Events API v2",
 			keyLength, len(c.RoutingKey)))

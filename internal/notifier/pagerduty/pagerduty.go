@@ -158,7 +158,7 @@ func (d *destination) alert(m *notifier.Message, before string) (event *pd.V2Eve
 
 // send makes one request, and wants the answer that PagerDuty documents: a proxy may say 200 to anything.
 func (d *destination) send(ctx context.Context, path string, event any, now time.Time) error {
-	resp, answer, err := notifier.Call(ctx, d.client, http.MethodPost, d.url+path, nil, event, now)
+	reply, err := notifier.Call(ctx, d.client, http.MethodPost, d.url+path, nil, event, now)
 	var busy *notifier.Busy
 	if errors.As(err, &busy) && busy.Status == http.StatusTooManyRequests && busy.After == 0 {
 		busy.After = retryAfter
@@ -169,8 +169,8 @@ func (d *destination) send(ctx context.Context, path string, event any, now time
 	var said struct {
 		Status string `json:"status"`
 	}
-	if json.Unmarshal(answer, &said) != nil || said.Status != "success" {
-		return d.hide(notifier.Unclear(resp.StatusCode, answer))
+	if json.Unmarshal(reply.Body, &said) != nil || said.Status != "success" {
+		return d.hide(notifier.Unclear(reply))
 	}
 	return nil
 }

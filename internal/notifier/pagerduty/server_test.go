@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -60,7 +61,7 @@ func (p *pagerDuty) answer(q *notifiertest.Request) notifiertest.Answer {
 	if p.requests++; p.requests > p.perMinute {
 		return notifiertest.JSON(429, `{"status":"throttle exceeded","message":"Requests for this integration are arriving too quickly."}`)
 	}
-	if q.Method != "POST" || q.Path != "/v2/enqueue" && q.Path != "/v2/change/enqueue" {
+	if q.Method != http.MethodPost || q.Path != "/v2/enqueue" && q.Path != "/v2/change/enqueue" {
 		return notifiertest.Violation("no such endpoint")
 	}
 	if q.Header.Get("Content-Type") != "application/json" {
