@@ -163,9 +163,9 @@ func (a *alertmanager) post(ctx context.Context, alerts []alert) error {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			resp, answer, err := notifier.Call(ctx, a.client, http.MethodPost, url, nil, alerts, time.Now())
-			if err == nil && bytes.HasPrefix(bytes.TrimSpace(answer), []byte("<")) {
-				err = notifier.Unclear(resp.StatusCode, answer) // the page of something in between
+			reply, err := notifier.Call(ctx, a.client, http.MethodPost, url, nil, alerts, time.Now())
+			if err == nil && bytes.HasPrefix(bytes.TrimSpace(reply.Body), []byte("<")) {
+				err = notifier.Unclear(reply) // the page of something in between
 			}
 			errs[i] = err
 		}()

@@ -110,7 +110,7 @@ func (g *grafana) Deliver(ctx context.Context, m *notifier.Message) (notifier.Me
 		id = ""
 	}
 	if id != "" {
-		_, _, err := g.call(ctx, http.MethodPatch, "/"+url.PathEscape(id), a.change())
+		_, err := g.call(ctx, http.MethodPatch, "/"+url.PathEscape(id), a.change())
 		if !isMissing(err) {
 			return nil, err
 		}
@@ -129,7 +129,7 @@ func (g *grafana) Deliver(ctx context.Context, m *notifier.Message) (notifier.Me
 	if !isIncident(m) {
 		return nil, nil // an earlier attempt arrived
 	}
-	_, _, err = g.call(ctx, http.MethodPatch, "/"+url.PathEscape(id), a.change())
+	_, err = g.call(ctx, http.MethodPatch, "/"+url.PathEscape(id), a.change())
 	if isMissing(err) {
 		err = &notifier.Busy{Status: http.StatusNotFound, Reason: "the annotation went away while it was changed"}
 	}
@@ -143,15 +143,15 @@ func isMissing(err error) bool {
 
 // search returns the id of the annotation that has a tag; "" when there is none.
 func (g *grafana) search(ctx context.Context, tag string) (string, error) {
-	resp, answer, err := g.call(ctx, http.MethodGet, "?"+url.Values{"tags": {tag}, "type": {"annotation"}, "limit": {"1"}}.Encode(), nil)
+	reply, err := g.call(ctx, http.MethodGet, "?"+url.Values{"tags": {tag}, "type": {"annotation"}, "limit": {"1"}}.Encode(), nil)
 	if err != nil {
 		return "", err
 	}
 	var found []struct {
 		ID json.Number `json:"id"`
 	}
-	if err := json.Unmarshal(answer, &found); err != nil {
-		return "", notifier.Unclear(resp.StatusCode, answer)
+	if err := json.Unmarshal(reply.Body, &found); err != nil {
+		return "", notifier.Unclear(reply)
 	}
 	for _, a := range found {
 		if id, err := a.ID.Int64(); err == nil && id > 0 {
@@ -163,20 +163,19 @@ func (g *grafana) search(ctx context.Context, tag string) (string, error) {
 
 // create makes an annotation and returns its id.
 func (g *grafana) create(ctx context.Context, a *annotation) (string, error) {
-	resp, answer, err := g.call(ctx, http.MethodPost, "", a)
+	reply, err := g.call(ctx, http.MethodPost, "", a)
 	if err != nil {
 		return "", err
 	}
 	var made struct {
 		ID int64 `json:"id"`
 	}
-	if err := json.Unmarshal(answer, &made); err != nil || made.ID <= 0 {
-		return "", notifier.Unclear(resp.StatusCode, answer) // it will be found when it is there
+	if err := json.Unmarshal(reply.Body, &made); err != nil || made.ID <= 0 {
+		return "", notifier.Unclear(reply) // it will be found when it is there
 	}
 	return strconv.FormatInt(made.ID, 10), nil
 }
 
-func (g *grafana) call(ctx context.Context, method, below string, v any) (*http.Response, []byte, error) {
-	resp, answer, err := notifier.Call(ctx, g.client, method, g.url+below, g.header, v, time.Now())
-	return resp, answer, err
+func (g *grafana) call(ctx context.Context, method, below string, v any) (notifier.Reply, error) {
+	return notifier.Call(ctx, g.client, method, g.url+below, g.header, v, time.Now())
 }

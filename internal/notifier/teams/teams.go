@@ -102,17 +102,18 @@ func (t *teams) post(ctx context.Context, m *notifier.Message, level int) error 
 	if err := t.limit.Wait(ctx); err != nil {
 		return fmt.Errorf("wait to post to teams: %w", err)
 	}
-	resp, answer, err := notifier.Call(ctx, t.client, http.MethodPost, t.url, nil, json.RawMessage(body), time.Now())
+	reply, err := notifier.Call(ctx, t.client, http.MethodPost, t.url, nil, json.RawMessage(body), time.Now())
 	if err != nil {
 		return err
 	}
-	return judgeText(resp, answer)
+	return judgeText(reply)
 }
 
 var httpError = regexp.MustCompile(`HTTP error (\d{3})`)
 
 // judgeText reads the error that stands in an answer that says it is none.
-func judgeText(resp *http.Response, answer []byte) error {
+func judgeText(reply notifier.Reply) error {
+	answer := reply.Body
 	if !bytes.Contains(bytes.ToLower(answer), []byte("message delivery failed")) {
 		return nil
 	}
@@ -120,9 +121,9 @@ func judgeText(resp *http.Response, answer []byte) error {
 	if found := httpError.FindSubmatch(answer); found != nil {
 		status, _ = strconv.Atoi(string(found[1])) // three digits
 	}
-	said := &http.Response{StatusCode: status, Header: resp.Header}
+	said := &http.Response{StatusCode: status, Header: reply.Header}
 	if err := notifier.Judge(said, answer, time.Now()); err != nil {
 		return err
 	}
-	return &notifier.Busy{Status: resp.StatusCode, Reason: strings.TrimSpace(notifier.Quote(answer))}
+	return &notifier.Busy{Status: reply.Status, Reason: strings.TrimSpace(notifier.Quote(answer))}
 }
