@@ -129,6 +129,18 @@ func decodeFeatures(b []byte) []feature {
 	return fs
 }
 
+// withEarlier adds what an incident was known by before: a leak that ends in full processors is still known by the memory with which it
+// began. How far it reaches now is all that counts of that.
+func withEarlier(fs, earlier []feature) []feature {
+	for _, f := range earlier {
+		if c := f.class(); c != classReach && c != classOther && len(fs) < maxFeatures && !slices.Contains(fs, f) {
+			fs = append(fs, f)
+		}
+	}
+	slices.Sort(fs)
+	return fs
+}
+
 // recordFeatures stores what an incident is known by.
 func (t *tx) recordFeatures(num, started int64, fs []feature) error {
 	var old []byte
@@ -136,6 +148,7 @@ func (t *tx) recordFeatures(num, started int64, fs []feature) error {
 		return err
 	}
 	known := decodeFeatures(old)
+	fs = withEarlier(fs, known)
 	for _, f := range known {
 		if _, there := slices.BinarySearch(fs, f); !there {
 			if _, err := t.exec("DELETE FROM features WHERE feature = ? AND incident = ?", int64(f), num); err != nil {
