@@ -263,17 +263,26 @@ func (t *tx) statement(query string) *sql.Stmt {
 	return own
 }
 
-// keep prepares the statements that a transaction missed.
+// keep prepares the statements that a transaction missed. To prepare waits for the connection, whose holder may wait for statementsMu.
 func (s *Store) keep(ctx context.Context, missed []string) {
-	s.statementsMu.Lock()
-	defer s.statementsMu.Unlock()
 	for _, query := range missed {
-		if s.statements[query] != nil || len(s.statements) >= maxStatements {
+		s.statementsMu.Lock()
+		known := s.statements[query] != nil || len(s.statements) >= maxStatements
+		s.statementsMu.Unlock()
+		if known {
 			continue
 		}
-		// Without it, the statement is compiled each time.
-		if statement, err := s.write.PrepareContext(ctx, query); err == nil {
-			s.statements[query] = statement
+		statement, err := s.write.PrepareContext(ctx, query)
+		if err != nil {
+			return // without it, the statement is compiled each time
+		}
+		s.statementsMu.Lock()
+		if s.statements[query] == nil {
+			s.statements[query], statement = statement, nil
+		}
+		s.statementsMu.Unlock()
+		if statement != nil {
+			_ = statement.Close() // another was faster
 		}
 	}
 }
