@@ -31,11 +31,14 @@ func (e Entity) String() string { return string(e.Type) + ":" + e.Name }
 
 // Resource attributes from which entities are derived and by which actions find their target.
 const (
-	AttrServiceName         = "service.name"
-	AttrServiceNamespace    = "service.namespace"
-	AttrServiceVersion      = "service.version"
-	AttrServiceInstanceID   = "service.instance.id"
-	AttrServiceCriticality  = "service.criticality"
+	AttrServiceName        = "service.name"
+	AttrServiceNamespace   = "service.namespace"
+	AttrServiceVersion     = "service.version"
+	AttrServiceInstanceID  = "service.instance.id"
+	AttrServiceCriticality = "service.criticality"
+	// AttrServiceOwner and AttrTeam name the team that a service belongs to.
+	AttrServiceOwner        = "service.owner"
+	AttrTeam                = "team"
 	AttrK8sNamespaceName    = "k8s.namespace.name"
 	AttrK8sDeploymentName   = "k8s.deployment.name"
 	AttrK8sStatefulSetName  = "k8s.statefulset.name"

@@ -52,7 +52,7 @@ func TestOneWrongClockAmongMany(t *testing.T) {
 
 // TestLongNamesAreNotKept brings names of which only the beginning is used: the rest takes no memory.
 func TestLongNamesAreNotKept(t *testing.T) {
-	const times, long = 40, 1 << 18
+	const times, long = 60, 1 << 18
 	assert.Less(t, heldByNames(t, times, long)-heldByNames(t, times, maxNameBytes), float64(times*long)/2, "one long name a time")
 }
 

@@ -17,6 +17,7 @@ const maxNameBytes = 256
 // actionAttributes are the resource attributes by which an action finds its target.
 var actionAttributes = []string{
 	semconv.AttrServiceName, semconv.AttrServiceNamespace, semconv.AttrServiceVersion, semconv.AttrServiceCriticality,
+	semconv.AttrServiceOwner, semconv.AttrTeam,
 	semconv.AttrK8sClusterName, semconv.AttrK8sNamespaceName, semconv.AttrK8sDeploymentName,
 	semconv.AttrK8sStatefulSetName, semconv.AttrK8sDaemonSetName, semconv.AttrK8sPodName, semconv.AttrK8sPodUID,
 	semconv.AttrK8sNodeName, semconv.AttrK8sContainerName, semconv.AttrContainerName, semconv.AttrHostName,

@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/collector/config/configretry"
 
 	"github.com/paramedic-otel/paramedic/internal/timewindow"
+	"github.com/paramedic-otel/paramedic/semconv"
 )
 
 const (
@@ -31,6 +32,10 @@ type Config struct {
 	Webhooks map[string]WebhookConfig `mapstructure:"webhooks"`
 	// Notifiers are other systems that are told of events, by name.
 	Notifiers map[string]NotifierConfig `mapstructure:"notifiers"`
+	// Routes choose the destinations of an incident when it opens; without any, and for what none is for, it is told to all.
+	Routes []RouteConfig `mapstructure:"routes"`
+	// OwnerAttributes are resource attributes of the first cause; the first that is there names the team that it belongs to.
+	OwnerAttributes []string `mapstructure:"owner_attributes"`
 	// Cluster names where this exporter watches, in messages and in the keys by which notifiers know an incident again.
 	Cluster string `mapstructure:"cluster"`
 	// Playbooks are asked in order; the first whose guards allow it acts.
@@ -89,27 +94,28 @@ type Config struct {
 
 func createDefaultConfig() component.Config {
 	return &Config{
-		Source:       "/paramedic",
-		Budget:       defaultBudget(),
-		Breakers:     defaultBreakers(),
-		Storm:        defaultStorm(),
-		Learning:     defaultLearning(),
-		KillSwitch:   KillSwitchConfig{Environment: "PARAMEDIC_KILL_SWITCH"},
-		API:          configoptional.Default(defaultAPI()),
-		Approvals:    defaultApprovals(),
-		Audit:        defaultAudit(),
-		DeadLetters:  DeadLettersConfig{MaxEvents: 1000, MaxAge: 7 * 24 * time.Hour},
-		MaxEventAge:  5 * time.Minute,
-		MaxEventLead: 5 * time.Minute,
-		Verification: defaultVerification(),
-		Kubernetes:   configoptional.Default(defaultKubernetes()),
-		Store:        defaultStore(),
-		Coordination: CoordinationCluster,
-		QueueSize:    1000,
-		RetryConfig:  defaultRetry(),
-		MaxBodySize:  64 << 10,
-		MaxIncidents: 1000,
-		ForgetAfter:  24 * time.Hour,
+		Source:          "/paramedic",
+		OwnerAttributes: []string{semconv.AttrServiceOwner, semconv.AttrTeam},
+		Budget:          defaultBudget(),
+		Breakers:        defaultBreakers(),
+		Storm:           defaultStorm(),
+		Learning:        defaultLearning(),
+		KillSwitch:      KillSwitchConfig{Environment: "PARAMEDIC_KILL_SWITCH"},
+		API:             configoptional.Default(defaultAPI()),
+		Approvals:       defaultApprovals(),
+		Audit:           defaultAudit(),
+		DeadLetters:     DeadLettersConfig{MaxEvents: 1000, MaxAge: 7 * 24 * time.Hour},
+		MaxEventAge:     5 * time.Minute,
+		MaxEventLead:    5 * time.Minute,
+		Verification:    defaultVerification(),
+		Kubernetes:      configoptional.Default(defaultKubernetes()),
+		Store:           defaultStore(),
+		Coordination:    CoordinationCluster,
+		QueueSize:       1000,
+		RetryConfig:     defaultRetry(),
+		MaxBodySize:     64 << 10,
+		MaxIncidents:    1000,
+		ForgetAfter:     24 * time.Hour,
 	}
 }
 
@@ -158,6 +164,7 @@ func (c *Config) Validate() error {
 	if c.MaxIncidents < 1 || c.MaxIncidents > 100_000 {
 		errs = append(errs, fmt.Errorf("max_incidents must be between 1 and 100000, got %d; it bounds memory", c.MaxIncidents))
 	}
+	errs = append(errs, c.validateRoutes()...)
 	if err := c.validateWindows(); err != nil {
 		errs = append(errs, err)
 	}

@@ -94,6 +94,8 @@ type incoming struct {
 	matched []*book
 	// past is what the incident store knows of the incident's past; nil while it was not asked.
 	past *past
+	// held tells of each route whether its conditions hold.
+	held []bool
 }
 
 // read copies the incident events and the words of people out of a batch and asks the playbooks' conditions. The error speaks of refused ones.
@@ -125,7 +127,13 @@ func (e *remediationExporter) read(ctx context.Context, ld plog.Logs) (events []
 					errs = append(errs, err)
 					continue
 				}
-				events = append(events, incoming{IncidentEvent: ev, matched: matched})
+				held, err := e.heldRoutes(ctx, rl, sl, lr)
+				if err != nil {
+					condition++
+					errs = append(errs, err)
+					continue
+				}
+				events = append(events, incoming{IncidentEvent: ev, matched: matched, held: held})
 			}
 		}
 	}
@@ -187,6 +195,16 @@ func (e *remediationExporter) match(
 	return matched, nil
 }
 
+// heldRoutes asks the conditions of the routes.
+func (e *remediationExporter) heldRoutes(ctx context.Context, rl plog.ResourceLogs, sl plog.ScopeLogs, lr plog.LogRecord) ([]bool, error) {
+	if len(e.routes) == 0 {
+		return nil, nil
+	}
+	tctx := ottllog.NewTransformContextPtr(rl, sl, lr)
+	defer tctx.Close()
+	return e.routesHold(ctx, tctx)
+}
+
 // isFor reports whether the playbook is for causes of this kind.
 func (c *PlaybookConfig) isFor(kind semconv.CauseKind) bool {
 	return len(c.CauseKinds) == 0 || slices.Contains(c.CauseKinds, kind)
@@ -234,8 +252,19 @@ func (e *remediationExporter) decide(ctx context.Context, ev *incoming, now time
 	if e.incidents != nil {
 		e.record(incidentRecord(&ev.IncidentEvent))
 	}
+	if verdict == playbook.New {
+		e.route(ctx, ev, &m, now)
+	}
+	if ev.Name == semconv.EventIncidentOpened {
+		m.Acknowledged, m.Acknowledgment = "", nil // who took it on when it was there before did not take this on
+	}
 	if err := e.notify(ctx, ev, &m, silence, now); err != nil {
 		return err
+	}
+	if verdict == playbook.New && ev.Name != semconv.EventIncidentResolved || ev.Name == semconv.EventIncidentOpened {
+		if err := e.escalate(ctx, ev, &m, now); err != nil {
+			return err
+		}
 	}
 	if err := m.store(held); err != nil {
 		return err
@@ -283,7 +312,8 @@ func (e *remediationExporter) notify(ctx context.Context, ev *incoming, m *memo,
 	inc := &ev.Incident
 	typ := incidentEventType(ev.Name)
 	for _, h := range e.destinations {
-		if !h.wants(typ) || !m.concerns(h.name) || e.withheld(ctx, h, inc.ID, typ, silence, m) {
+		concerned := m.concerns(h.name) || h.box.holds(inc.ID, func(q *queued) bool { return q.escalates(now) })
+		if !h.wants(typ) || !concerned || e.withheld(ctx, h, inc.ID, typ, silence, m) {
 			continue
 		}
 		if ev.Name == semconv.EventIncidentResolved && h.wants(semconv.EventTypeIncidentOpened) && !e.told(h, inc.ID, m) {

@@ -309,6 +309,7 @@ func (e *remediationExporter) delivered(ctx context.Context, h *destination, j *
 		return
 	}
 	e.repeatFrom(h, j, now)
+	e.reached(h, d)
 	switch d.Type {
 	case semconv.EventTypeIncidentOpened, semconv.EventTypeIncidentUpdated:
 		// It may be that only this one got through.
@@ -403,9 +404,16 @@ func (e *remediationExporter) prune(ctx context.Context, now time.Time) {
 	for _, h := range e.destinations {
 		for i := 0; i < h.box.len(); {
 			q := h.box.items[i]
-			if !q.shared() || now.Sub(q.Queued) < standbyRetention || q.NotBefore.After(now) {
+			since := q.Queued
+			if q.NotBefore.After(since) {
+				since = q.NotBefore
+			}
+			if !q.shared() || now.Sub(since) < standbyRetention {
 				i++
 				continue
+			}
+			if !e.unneeded(&q.delivery) {
+				e.reached(h, &q.delivery) // by the replica that leads
 			}
 			e.dequeue(h, q)
 			e.lose(ctx, lostStandby)

@@ -35,6 +35,7 @@ type remediationExporter struct {
 	telemetry *instruments
 	books     []*book
 	windows   *timewindow.Set
+	routes    []route
 	watch     *watcher
 	// fed is set when a metrics pipeline leads here.
 	fed bool
@@ -116,6 +117,9 @@ func newRemediationExporter(ctx context.Context, set exporter.Settings, cfg *Con
 	e.desk = e
 	if cfg.IncidentStore != nil {
 		e.incidents = newStore(cfg, set.ID)
+	}
+	if e.routes, err = newRoutes(cfg, set.TelemetrySettings); err != nil {
+		return nil, errors.Join(err, e.telemetry.shutdown())
 	}
 	byName := map[string]*destination{}
 	e.destinations = newDestinations(set, cfg)

@@ -48,6 +48,11 @@ func (d *delivery) shared() bool {
 	}
 }
 
+// escalates reports whether it is an escalation that may be on its way already.
+func (d *delivery) escalates(now time.Time) bool {
+	return !d.NotBefore.IsZero() && !d.NotBefore.After(now)
+}
+
 // queued is a delivery in its queue.
 type queued struct {
 	delivery

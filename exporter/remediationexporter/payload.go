@@ -178,10 +178,11 @@ type memo struct {
 	Cluster string `json:"cluster,omitempty"`
 	// Acknowledged is the person who has taken it on.
 	Acknowledged string `json:"acknowledged,omitempty"`
-	// Routed says that routes have chosen the destinations, which are Notify; Escalate are those that are told later.
-	Routed   bool     `json:"routed,omitempty"`
-	Notify   []string `json:"notify,omitempty"`
-	Escalate []string `json:"escalate,omitempty"`
+	// Routed says that routes have chosen the destinations, which are Notify; Escalate are those that are told so
+	// much later, unless somebody takes it on.
+	Routed   bool                     `json:"routed,omitempty"`
+	Notify   []string                 `json:"notify,omitempty"`
+	Escalate map[string]time.Duration `json:"escalate,omitempty"`
 	// Requesters are the people who asked for an undo or a replay in this incident.
 	Requesters []string `json:"requesters,omitempty"`
 	// What follows is kept with an incident store only. Trouble decides which silences cover the incident, SilencedBy is the last that

@@ -110,6 +110,7 @@ func TestReadmeDefaults(t *testing.T) {
 	for title, settings := range map[string]map[string]string{
 		"":           settingsOf(t, *cfg),
 		"A webhook":  {"timeout": "`" + own.Timeout.String() + "`", "secrets": "none", "events": fmt.Sprintf("`%v`", own.Events), "allow_private_ranges": "`false`", "max_events_per_minute": fmt.Sprintf("`%d`", own.MaxEventsPerMinute)},
+		"A route":    settingsOf(t, routeDefaults(t)),
 		"A notifier": {"timeout": "`" + defaultAttemptTimeout.String() + "`", "allow_private_ranges": "`false`"},
 		"The API": {
 			"endpoint": "`127.0.0.1:8099`", "identity": "none", "operators": "none", "max_connections": "`64`", "max_request_body_size": "`16384`",
@@ -137,6 +138,12 @@ func TestReadmeDefaults(t *testing.T) {
 	for _, name := range referenceNames() {
 		assert.Contains(t, text, strings.TrimPrefix(name, "cause.resource."))
 	}
+}
+
+func routeDefaults(t *testing.T) RouteConfig {
+	c := RouteConfig{}
+	require.NoError(t, c.Unmarshal(confmap.New()))
+	return c
 }
 
 // settingsOf returns the settings of a configuration with their defaults, as the README writes them.

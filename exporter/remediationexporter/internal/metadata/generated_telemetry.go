@@ -74,6 +74,7 @@ type TelemetryBuilder struct {
 	ExporterRemediationStoreErrors        metric.Int64Counter
 	ExporterRemediationTruncatedEvents    metric.Int64Counter
 	ExporterRemediationUnrecordedRecords  metric.Int64Counter
+	ExporterRemediationUnroutedIncidents  metric.Int64Counter
 	ExporterRemediationVerifications      metric.Int64ObservableGauge
 	ExporterRemediationWatchedSeries      metric.Int64ObservableGauge
 	ExporterRemediationWatchedSeriesLimit metric.Int64ObservableGauge
@@ -576,6 +577,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_exporter_remediation_unrecorded_records",
 		metric.WithDescription("Records that never reach the incident store. [Development]"),
 		metric.WithUnit("{records}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExporterRemediationUnroutedIncidents, err = builder.meter.Int64Counter(
+		"otelcol_exporter_remediation_unrouted_incidents",
+		metric.WithDescription("Incidents that no route is for, and of which every destination was told. [Development]"),
+		metric.WithUnit("{incidents}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ExporterRemediationVerifications, err = builder.meter.Int64ObservableGauge(

@@ -105,6 +105,7 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ExporterRemediationStoreErrors.Add(context.Background(), 1)
 	tb.ExporterRemediationTruncatedEvents.Add(context.Background(), 1)
 	tb.ExporterRemediationUnrecordedRecords.Add(context.Background(), 1)
+	tb.ExporterRemediationUnroutedIncidents.Add(context.Background(), 1)
 	AssertEqualExporterRemediationActions(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
@@ -241,6 +242,9 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterRemediationUnrecordedRecords(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualExporterRemediationUnroutedIncidents(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterRemediationVerifications(t, testTel,
