@@ -276,6 +276,9 @@ func (e *remediationExporter) loadStore(ctx context.Context) error {
 			reflect.ValueOf(into).Elem().SetZero()
 		}
 	}
+	if by := s.paused(time.Now()); by != "" {
+		e.world.Paused = by // it was told of when it was thrown
+	}
 	e.loadAcknowledged()
 	return nil
 }

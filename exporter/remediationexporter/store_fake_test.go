@@ -309,16 +309,16 @@ func (m *fakeMemory) Claim(_ context.Context, c incidentstore.Claim) (incidentst
 	}
 	switch held := m.claims[c.Key]; {
 	case held == nil && len(m.claims) >= c.Total:
-		return incidentstore.ClaimOutcome{Reason: claimBudget, Detail: "enough was done"}, nil
+		return incidentstore.ClaimOutcome{Reason: incidentstore.ClaimBudget, Detail: "enough was done"}, nil
 	case held == nil:
 		m.claims[c.Key] = &fakeClaim{Claim: c}
 		return incidentstore.ClaimOutcome{Granted: true}, nil
 	case held.done:
-		return incidentstore.ClaimOutcome{Reason: claimDone, Detail: held.Owner + " did it"}, nil
+		return incidentstore.ClaimOutcome{Reason: incidentstore.ClaimDone, Detail: held.Owner + " did it"}, nil
 	case held.Owner == c.Owner:
 		return incidentstore.ClaimOutcome{Granted: true, Again: true}, nil
 	default:
-		return incidentstore.ClaimOutcome{Reason: claimHeld, Detail: held.Owner + " is at it"}, nil
+		return incidentstore.ClaimOutcome{Reason: incidentstore.ClaimHeld, Detail: held.Owner + " is at it"}, nil
 	}
 }
 

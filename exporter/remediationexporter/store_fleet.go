@@ -16,14 +16,6 @@ type storeFleet struct{ e *remediationExporter }
 // claimWindow bounds for how long the fleet counts what was done.
 const claimWindow = 24 * time.Hour
 
-// The answers of the store to a claim that it does not grant.
-const (
-	claimHeld     = "held"
-	claimCooldown = "cooldown"
-	claimBudget   = "budget"
-	claimDone     = "done"
-)
-
 // Reserve implements coordinator. An error means that nobody knows whether we may act, so that we do not.
 func (f *storeFleet) Reserve(ctx context.Context, c kubeaction.Claim) (kubeaction.Outcome, error) {
 	if p := kubeaction.PermitFrom(ctx); p != nil {
@@ -61,13 +53,13 @@ func claimVerdict(out *incidentstore.ClaimOutcome, now time.Time) (kubeaction.Ou
 		o.Verdict = kubeaction.Resumed
 	case out.Granted:
 		o.Verdict = kubeaction.Granted
-	case out.Reason == claimHeld:
+	case out.Reason == incidentstore.ClaimHeld:
 		o.Verdict = kubeaction.Busy
-	case out.Reason == claimCooldown:
+	case out.Reason == incidentstore.ClaimCooldown:
 		o.Verdict = kubeaction.Cooldown
-	case out.Reason == claimBudget:
+	case out.Reason == incidentstore.ClaimBudget:
 		o.Verdict = kubeaction.OverBudget
-	case out.Reason == claimDone:
+	case out.Reason == incidentstore.ClaimDone:
 		o.Verdict = kubeaction.AlreadyDone
 	default:
 		return o, fmt.Errorf("claim in the incident store: it was refused for %.40q, which is not known here", out.Reason)

@@ -102,6 +102,7 @@ func newInstruments(set component.TelemetrySettings) (*instruments, error) {
 	for _, r := range kubeaction.Reasons {
 		skips = append(skips, string(r))
 	}
+	skips = append(skips, string(kubeaction.OverBudget), string(kubeaction.Full))
 	return &instruments{
 		TelemetryBuilder: b,
 		outcomes: newOptions("outcome", outcomeStarted, outcomePlanned, string(playbook.Proposed), string(playbook.Suggested),
