@@ -15,7 +15,7 @@ type Size struct {
 	Text int
 }
 
-// Sizes go from generous to what is small in any case: at most about 50 kB, 6 kB and 1 kB of JSON for text of one byte a rune.
+// Sizes go from generous to what is small in any case: at most 50, 7 and 2.5 kB of JSON for text of one byte a rune.
 var Sizes = []Size{{10, 5, 20, 400}, {3, 2, 5, 200}, {1, 1, 2, 80}}
 
 // Details is what is known of an incident, bounded, for systems that take fields of any form.
