@@ -7,43 +7,42 @@ import (
 
 	"github.com/paramedic-otel/paramedic/internal/notifier"
 	"github.com/paramedic-otel/paramedic/internal/notifier/alertmanager"
+	"github.com/paramedic-otel/paramedic/internal/notifier/cdevents"
 	"github.com/paramedic-otel/paramedic/internal/notifier/cloudevent"
 	"github.com/paramedic-otel/paramedic/internal/notifier/driver"
 	"github.com/paramedic-otel/paramedic/internal/notifier/grafana"
 	"github.com/paramedic-otel/paramedic/internal/notifier/opsgenie"
 	"github.com/paramedic-otel/paramedic/internal/notifier/pagerduty"
-	"github.com/paramedic-otel/paramedic/internal/notifier/servicenow"
 	"github.com/paramedic-otel/paramedic/internal/notifier/slack"
 	"github.com/paramedic-otel/paramedic/internal/notifier/teams"
+	"github.com/paramedic-otel/paramedic/internal/notifier/template"
 )
 
 // Drivers are the systems that a notifier can tell; exactly one is set. A new driver has a line here and one in all.
 type Drivers struct {
-	CloudEvent          configoptional.Optional[cloudevent.Config]          `mapstructure:"cloudevent"`
-	PagerDuty           configoptional.Optional[pagerduty.Config]           `mapstructure:"pagerduty"`
-	Slack               configoptional.Optional[slack.Config]               `mapstructure:"slack"`
-	Teams               configoptional.Optional[teams.Config]               `mapstructure:"teams"`
-	Alertmanager        configoptional.Optional[alertmanager.Config]        `mapstructure:"alertmanager"`
-	Grafana             configoptional.Optional[grafana.Config]             `mapstructure:"grafana"`
-	Opsgenie            configoptional.Optional[opsgenie.Config]            `mapstructure:"opsgenie"`
-	JSMOps              configoptional.Optional[opsgenie.Config]            `mapstructure:"jsm_ops"`
-	ServiceNowEvents    configoptional.Optional[servicenow.EventsConfig]    `mapstructure:"servicenow_events"`
-	ServiceNowIncidents configoptional.Optional[servicenow.IncidentsConfig] `mapstructure:"servicenow_incidents"`
+	Alertmanager configoptional.Optional[alertmanager.Config] `mapstructure:"alertmanager"`
+	CDEvents     configoptional.Optional[cdevents.Config]     `mapstructure:"cdevents"`
+	CloudEvent   configoptional.Optional[cloudevent.Config]   `mapstructure:"cloudevent"`
+	Grafana      configoptional.Optional[grafana.Config]      `mapstructure:"grafana"`
+	Opsgenie     configoptional.Optional[opsgenie.Config]     `mapstructure:"opsgenie"`
+	PagerDuty    configoptional.Optional[pagerduty.Config]    `mapstructure:"pagerduty"`
+	Slack        configoptional.Optional[slack.Config]        `mapstructure:"slack"`
+	Teams        configoptional.Optional[teams.Config]        `mapstructure:"teams"`
+	Template     configoptional.Optional[template.Config]     `mapstructure:"template"`
 }
 
 // all lists the drivers in the order of the documentation.
 func (d *Drivers) all() []driverOption {
 	return []driverOption{
+		option("alertmanager", &d.Alertmanager, alertmanager.DefaultConfig, alertmanager.New, alertmanager.Traits),
+		option("cdevents", &d.CDEvents, cdevents.DefaultConfig, cdevents.New, cdevents.Traits),
 		option("cloudevent", &d.CloudEvent, cloudevent.DefaultConfig, cloudevent.New, cloudevent.Traits),
-		option("pagerduty", &d.PagerDuty, pagerduty.DefaultConfig, pagerduty.New, pagerduty.Traits),
+		option("grafana", &d.Grafana, grafana.DefaultConfig, grafana.New, grafana.Traits),
 		option("opsgenie", &d.Opsgenie, opsgenie.DefaultConfig, opsgenie.New, opsgenie.Traits),
-		option("jsm_ops", &d.JSMOps, opsgenie.DefaultJSMConfig, opsgenie.New, opsgenie.Traits),
-		option("servicenow_events", &d.ServiceNowEvents, servicenow.DefaultEventsConfig, servicenow.NewEvents, servicenow.EventsTraits),
-		option("servicenow_incidents", &d.ServiceNowIncidents, servicenow.DefaultIncidentsConfig, servicenow.NewIncidents, servicenow.IncidentsTraits),
+		option("pagerduty", &d.PagerDuty, pagerduty.DefaultConfig, pagerduty.New, pagerduty.Traits),
 		option("slack", &d.Slack, slack.DefaultConfig, slack.New, slack.Traits),
 		option("teams", &d.Teams, teams.DefaultConfig, teams.New, teams.Traits),
-		option("alertmanager", &d.Alertmanager, alertmanager.DefaultConfig, alertmanager.New, alertmanager.Traits),
-		option("grafana", &d.Grafana, grafana.DefaultConfig, grafana.New, grafana.Traits),
+		option("template", &d.Template, template.DefaultConfig, template.New, template.Traits),
 	}
 }
 

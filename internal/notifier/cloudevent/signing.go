@@ -95,8 +95,8 @@ func (s *Signing) Validate() error {
 	return errors.Join(errs...)
 }
 
-// headers are the names of those that a signed message has.
-func (s *Signing) headers() []string {
+// OwnHeaders are the names of those that a signed message has.
+func (s *Signing) OwnHeaders() []string {
 	return []string{standardwebhooks.HeaderID, standardwebhooks.HeaderTimestamp, standardwebhooks.HeaderSignature, headerGitHub, s.grafanaHeader(), s.TimestampHeader}
 }
 
