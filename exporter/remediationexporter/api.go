@@ -18,9 +18,9 @@ import (
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/config/confighttp"
 	"go.uber.org/zap"
-	"golang.org/x/net/netutil"
 
 	"github.com/paramedic-otel/paramedic/internal/auditchain"
+	"github.com/paramedic-otel/paramedic/internal/boundedlistener"
 	"github.com/paramedic-otel/paramedic/internal/playbook"
 	"github.com/paramedic-otel/paramedic/semconv"
 )
@@ -93,14 +93,14 @@ func (a *api) start(ctx context.Context, host component.Host) error {
 		return fmt.Errorf("api: %w", err)
 	}
 	srv.MaxHeaderBytes = maxHeader
-	listener, err := server.ToListener(ctx)
+	listener, err := boundedlistener.Listen(ctx, &server, a.cfg.MaxConnections)
 	if err != nil {
-		return fmt.Errorf("api: listen on %s: %w", server.NetAddr.Endpoint, err)
+		return fmt.Errorf("api: %w", err)
 	}
 	a.srv = srv
 	a.e.apiAddress = listener.Addr().String()
 	a.e.running.Go(func() {
-		if err := srv.Serve(netutil.LimitListener(listener, a.cfg.MaxConnections)); !errors.Is(err, http.ErrServerClosed) {
+		if err := srv.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			a.e.logger.Error("api has stopped", zap.Error(err))
 		}
 	})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/google/uuid"
@@ -105,6 +106,11 @@ func (e *incidentStore) open(ctx context.Context) error {
 	defer cancel()
 	settings := e.cfg.settings()
 	settings.Counted = e.telemetry.lost
+	if settings.Driver == incidentstore.SQLite && settings.Path != ":memory:" {
+		if err := os.MkdirAll(filepath.Dir(settings.Path), 0o700); err != nil {
+			return fmt.Errorf("database::path: %w", err)
+		}
+	}
 	for attempt := 0; ; attempt++ {
 		store, err := incidentstore.Open(ctx, settings)
 		if err == nil {

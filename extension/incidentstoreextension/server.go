@@ -12,9 +12,9 @@ import (
 	"go.opentelemetry.io/collector/config/confighttp"
 	"go.opentelemetry.io/collector/config/configoptional"
 	"go.uber.org/zap"
-	"golang.org/x/net/netutil"
 
 	"github.com/paramedic-otel/paramedic/extension/incidentstoreextension/internal/restapi"
+	"github.com/paramedic-otel/paramedic/internal/boundedlistener"
 )
 
 const maxHeader = 16 << 10
@@ -59,13 +59,13 @@ func startServer(ctx context.Context, host component.Host, e *incidentStore) (*s
 	}
 	s.srv.Handler = s
 	s.srv.MaxHeaderBytes = maxHeader
-	listener, err := cfg.ToListener(ctx)
+	listener, err := boundedlistener.Listen(ctx, &cfg.ServerConfig, cfg.MaxConnections)
 	if err != nil {
-		return nil, fmt.Errorf("api: listen on %s: %w", cfg.NetAddr.Endpoint, err)
+		return nil, fmt.Errorf("api: %w", err)
 	}
 	e.address = listener.Addr().String()
 	s.running.Go(func() {
-		if err := s.srv.Serve(netutil.LimitListener(listener, cfg.MaxConnections)); !errors.Is(err, http.ErrServerClosed) {
+		if err := s.srv.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			e.logger.Error("api has stopped", zap.Error(err))
 		}
 	})
