@@ -143,8 +143,11 @@ type Incident struct {
 	// EntryPoints are the services at which users feel the incident.
 	EntryPoints []string
 	Impact      Impact
-	Timeline    []TimelineEntry
-	Changes     []Change
+	// Graph holds the edges of the service graph around the causes and the symptoms, the most important first, at most
+	// [MaxGraphEdges].
+	Graph    []GraphEdge
+	Timeline []TimelineEntry
+	Changes  []Change
 	// Reopened counts how often the incident went on after it was held to be resolved.
 	Reopened int64
 	// MergedInto is the ID of the incident that goes on with this one's symptoms, SplitFrom that of the incident that

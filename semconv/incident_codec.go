@@ -97,6 +97,7 @@ func (e IncidentEvent) Encode(lr plog.LogRecord) {
 		m.PutStr(keyText, t.Text)
 	}
 	inc.Impact.encode(body.PutEmptyMap(bodyImpact))
+	inc.encodeGraph(body)
 	changes := body.PutEmptySlice(bodyChanges)
 	for _, c := range inc.Changes {
 		c.encode(changes.AppendEmpty().SetEmptyMap())
@@ -174,6 +175,7 @@ func DecodeIncidentEvent(lr plog.LogRecord) (IncidentEvent, error) {
 		inc.Timeline = append(inc.Timeline, TimelineEntry{Time: d.time(m, keyTime), Text: d.str(m, keyText)})
 	}
 	inc.Impact = d.impact(attrs, d.child(body, bodyImpact))
+	inc.Graph = d.graph(body)
 	d.life(attrs, body, inc)
 	for m := range d.maps(body, bodyChanges) {
 		inc.Changes = append(inc.Changes, d.change(m))

@@ -44,6 +44,10 @@ func fullEvent() IncidentEvent {
 			Decisions: []Decision{{
 				Time: at, Incident: "0b", Subject: "service:shop/payment", Verdict: "joined", Reason: "near", Detail: "one call away",
 			}, {Time: at, Subject: "x", Verdict: "waits", Reason: "unsure"}},
+			Graph: []GraphEdge{
+				{Client: "shop/checkout", Server: "shop/payment", RequestsPerSecond: 12.5, FailureRatio: 0.4, MeanDuration: 1.2, Abnormal: true},
+				{Client: "shop/payment", Server: "bank", ConnectionType: ConnectionVirtual, RequestsPerSecond: 1},
+			},
 			Timeline: []TimelineEntry{{Time: at, Text: "duration of checkout to payment rises"}},
 			Changes:  []Change{{Time: at.Add(-time.Minute), Entity: Entity{EntityService, "shop/payment"}, Summary: "version 1.4 to 1.5", Kind: ChangeVersion}},
 		},
@@ -220,4 +224,27 @@ func FuzzIncidentEvent(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestGraphIsBounded reads no more edges than an incident may have, and none that is wrong.
+func TestGraphIsBounded(t *testing.T) {
+	e := fullEvent()
+	for range 2 * MaxGraphEdges {
+		e.Incident.Graph = append(e.Incident.Graph, e.Incident.Graph[0])
+	}
+	lr := plog.NewLogRecord()
+	e.Encode(lr)
+	got, err := DecodeIncidentEvent(lr)
+	require.NoError(t, err)
+	assert.Len(t, got.Incident.Graph, MaxGraphEdges)
+
+	e.Incident.Graph = []GraphEdge{{RequestsPerSecond: -1, FailureRatio: 2, MeanDuration: math.NaN()}}
+	lr = plog.NewLogRecord()
+	e.Encode(lr)
+	v, _ := lr.Body().Map().Get("graph")
+	v.Slice().At(0).Map().PutStr("abnormal", "yes")
+	_, err = DecodeIncidentEvent(lr)
+	for _, want := range []string{"requests_per_second", "failure_ratio", "mean_duration_seconds", "abnormal"} {
+		assert.ErrorContains(t, err, want)
+	}
 }

@@ -64,6 +64,7 @@ func (e *engine) diagnose(i *incident, now time.Time) {
 		state.Causes = append(state.Causes, e.describeCause(i, c, buckets))
 	}
 	e.describeImpact(i)
+	e.describeGraph(i, buckets)
 	state.Title = title(state)
 	state.Fingerprint = fingerprint(state.Cause())
 	if i.named.IsZero() && state.Cause().Confidence >= sureEnough {
@@ -138,6 +139,7 @@ func (e *engine) rank(i *incident, buckets int) []rootcause.Candidate {
 	var edges []rootcause.Edge
 	onsetBucket := e.bucketOf(i.since)
 	i.flow = flow{}
+	e.around = e.around[:0]
 	e.edges.Edges(func(k edgehealth.Key) {
 		client, server := entityOf(k.Client), entityOf(k.Server)
 		if !involved[client] && !involved[server] {
@@ -165,9 +167,11 @@ func (e *engine) rank(i *incident, buckets int) []rootcause.Candidate {
 			edge.ClientSeconds = max(0, edge.ClientSeconds-max(impact.WorstClientSeconds, unflagged*edge.ClientNoise))
 		}
 		edges = append(edges, e.cfg.Without.weighed(edge, impact.Requests))
-		if slow[k] || failing[k] || abnormal(&edge) {
+		troubled := slow[k] || failing[k] || abnormal(&edge)
+		if troubled {
 			i.flow.note(client, server, k.Client == entryNode)
 		}
+		e.around = append(e.around, aroundEdge{k, impact.Requests, troubled})
 	})
 	shared := e.machineEdges(i, edges)
 	edges = append(edges, shared...)

@@ -64,7 +64,9 @@ type engine struct {
 	relations *relations
 	changes   changes
 	// preceding are the changes of each entity that came before the incident which is diagnosed.
-	preceding  map[semconv.Entity]*change
+	preceding map[semconv.Entity]*change
+	// around are the edges that the ranking of that incident has looked at.
+	around     []aroundEdge
 	happenings *happenings
 	// peers are found when a bucket is judged and somebody asks for one.
 	peers     *peers

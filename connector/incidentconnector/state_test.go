@@ -30,7 +30,7 @@ var whereKept = map[string]string{
 	"resumption": "about the restart itself", "gaps": "life", "edges": "kindEdges", "flow": "kindServices, kindContexts",
 	"deltas": "kindSeries", "signals": "kindSignals", "directory": "kindDirectory",
 	"resources": "what was read lately and is read again with the next batch", "relations": "kindRelations",
-	"preceding": "found anew for each diagnosis", "happenings": "kindObjects", "objects": "kindObjects",
+	"preceding": "found anew for each diagnosis", "around": "found anew for each diagnosis", "happenings": "kindObjects", "objects": "kindObjects",
 	"details":  "kindDetails",
 	"peers":    "found anew for each bucket",
 	"patterns": "what waits for the end of one bucket",

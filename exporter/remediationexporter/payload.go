@@ -46,7 +46,7 @@ func newPlanData(p *playbook.Plan) *eventdata.Plan {
 
 // bounds are how much of an incident is put into an event.
 type bounds struct {
-	causes, evidence, resource, names, timeline, changes int
+	causes, evidence, resource, names, timeline, changes, graph int
 	// traces is how many examples each evidence keeps.
 	traces int
 	// text is in runes.
@@ -55,11 +55,11 @@ type bounds struct {
 
 // levels go from everything to what fits the smallest max_body_size in any case.
 var levels = []bounds{
-	{math.MaxInt, math.MaxInt, math.MaxInt, math.MaxInt, math.MaxInt, math.MaxInt, math.MaxInt, math.MaxInt},
-	{20, 20, 64, 200, 100, 50, semconv.MaxTraceIDs, 1024},
-	{10, 5, 32, 50, 20, 10, 3, 256},
-	{3, 2, 16, 10, 5, 3, 1, 128},
-	{1, 0, 0, 0, 0, 0, 0, 64},
+	{math.MaxInt, math.MaxInt, math.MaxInt, math.MaxInt, math.MaxInt, math.MaxInt, math.MaxInt, math.MaxInt, math.MaxInt},
+	{20, 20, 64, 200, 100, 50, semconv.MaxGraphEdges, semconv.MaxTraceIDs, 1024},
+	{10, 5, 32, 50, 20, 10, 20, 3, 256},
+	{3, 2, 16, 10, 5, 3, 5, 1, 128},
+	{1, 0, 0, 0, 0, 0, 0, 0, 64},
 }
 
 func newIncidentData(inc *semconv.Incident, b bounds) eventdata.Incident {
@@ -91,6 +91,12 @@ func newIncidentData(inc *semconv.Incident, b bounds) eventdata.Incident {
 			cd.Change = &change
 		}
 		out.Causes = append(out.Causes, cd)
+	}
+	for _, g := range head(inc.Graph, b.graph) {
+		out.Graph = append(out.Graph, eventdata.GraphEdge{
+			Client: clip(g.Client, b.text), Server: clip(g.Server, b.text), ConnectionType: clip(g.ConnectionType, b.text),
+			RequestsPerSecond: g.RequestsPerSecond, FailureRatio: g.FailureRatio, MeanDuration: g.MeanDuration, Abnormal: g.Abnormal,
+		})
 	}
 	for _, t := range head(inc.Timeline, b.timeline) {
 		out.Timeline = append(out.Timeline, eventdata.TimelineEntry{Time: moment(t.Time), Text: clip(t.Text, b.text)})

@@ -27,6 +27,7 @@ func detailed() semconv.Incident {
 	inc.Reopened, inc.MergedInto, inc.SplitFrom, inc.SilencedBy, inc.UnknownSince = 2, "i-2", "i-3", "release", t0
 	inc.Impact.Entities, inc.Impact.FailureRatio = 3, 0.25
 	inc.Impact.Upstream, inc.Impact.Downstream = []string{"shop/frontend"}, []string{"shop/cache"}
+	inc.Graph = []semconv.GraphEdge{{Client: "shop/checkout", Server: "bank", ConnectionType: "virtual_node", RequestsPerSecond: 12.5, FailureRatio: 0.25, MeanDuration: 1.2, Abnormal: true}}
 	inc.Impact.Objectives = []semconv.ObjectiveBurn{{Objective: "o", Service: "s", BurnRate: 14.5, BudgetConsumed: 1.5}}
 	return inc
 }
@@ -53,6 +54,10 @@ func TestPayload(t *testing.T) {
 		"upstream": []any{"shop/frontend"}, "downstream": []any{"shop/cache"},
 		"objectives": []any{map[string]any{"objective": "o", "service": "s", "burn_rate": 14.5, "budget_consumed": 1.5}},
 	}, got["impact"])
+	assert.Equal(t, []any{map[string]any{
+		"client": "shop/checkout", "server": "bank", "connection_type": "virtual_node", "requests_per_second": 12.5, "failure_ratio": 0.25,
+		"mean_duration_seconds": 1.2, "abnormal": true,
+	}}, got["graph"])
 	for name, want := range map[string]any{
 		"reopened": 2.0, "merged_into": "i-2", "split_from": "i-3", "silenced_by": "release", "unknown_since": "2026-03-01T10:15:03.12Z",
 	} {
@@ -67,7 +72,7 @@ func TestPayloadLeavesOut(t *testing.T) {
 	require.NoError(t, err)
 	for _, name := range []string{
 		"change", "trace_ids", "reopened", "merged_into", "split_from", "unknown_since", "silenced_by",
-		"entities", "failure_ratio", "upstream", "downstream", "objectives",
+		"entities", "failure_ratio", "upstream", "downstream", "objectives", "graph",
 	} {
 		assert.NotContains(t, string(body), `"`+name+`":`)
 	}

@@ -178,6 +178,18 @@ func (e *edge) impact(tl *excess.Timeline, exposure *excess.Counts, n int) Impac
 	return out
 }
 
+func (e *edge) carried(tl *excess.Timeline, n int) Calls {
+	out := Calls{Requests: e.sumAll(&e.requests, tl, n)}
+	out.FailureRatio = min(1, share(excess.Cell{Events: sumLast(&e.failures.Events, tl, n), Exposure: sumLast(&e.requests, tl, n)}))
+	for _, d := range []*durations{&e.server, &e.client} {
+		if requests := sumLast(&d.requests, tl, n); requests > 0 {
+			out.MeanSeconds = max(0, sumLast(&d.seconds, tl, n)/requests)
+			break
+		}
+	}
+	return out
+}
+
 func share(c excess.Cell) float64 {
 	if c.Exposure <= 0 {
 		return 0

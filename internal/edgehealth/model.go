@@ -282,6 +282,23 @@ func (m *Model) Impact(key Key, n int) Impact {
 	return e.impact(&m.timeline, m.exposure(e, &scratch), n)
 }
 
+// Calls is what an edge carried in some time.
+type Calls struct {
+	Requests float64
+	// FailureRatio is the share of failed requests, in [0, 1], and MeanSeconds how long one takes, as the callee saw it where it
+	// says so, else as the caller did.
+	FailureRatio, MeanSeconds float64
+}
+
+// Calls returns what an edge carried in the last n closed buckets.
+func (m *Model) Calls(key Key, n int) Calls {
+	e := m.edges[key]
+	if e == nil {
+		return Calls{}
+	}
+	return e.carried(&m.timeline, n)
+}
+
 // FirstSeen returns the bucket in which an edge was first seen.
 func (m *Model) FirstSeen(key Key) (int64, bool) {
 	e := m.edges[key]

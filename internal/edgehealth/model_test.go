@@ -119,6 +119,16 @@ func TestImpact(t *testing.T) {
 	assert.InDelta(t, 0, calm.Seconds, 1e-5)
 }
 
+func TestCalls(t *testing.T) {
+	m := learnt(t, 200)
+	play(m, 200, 5, map[Key]*Sample{entry: calls(20, 0, 0.05, 0), front: calls(20, 8, 0.12, 0.122)})
+	got := m.Calls(front, 5)
+	assert.InDelta(t, 100, got.Requests, 1e-9)
+	assert.InDelta(t, 0.4, got.FailureRatio, 1e-6)
+	assert.InDelta(t, 0.12, got.MeanSeconds, 1e-6, "as the callee saw it")
+	assert.Zero(t, m.Calls(Key{"no", "where"}, 5))
+}
+
 func TestFindingTellsNormalAndNow(t *testing.T) {
 	m := learnt(t, 200)
 	for _, f := range play(m, 200, 4, map[Key]*Sample{entry: calls(20, 0, 0.05, 0), front: calls(20, 10, 0.2, 0.202)}) {

@@ -27,8 +27,10 @@ type Incident struct {
 	Causes      []Cause                `json:"causes"`
 	EntryPoints []string               `json:"entry_points"`
 	Impact      Impact                 `json:"impact"`
-	Timeline    []TimelineEntry        `json:"timeline"`
-	Changes     []Change               `json:"changes"`
+	// Graph holds the edges of the service graph around the incident, the most important first.
+	Graph    []GraphEdge     `json:"graph,omitempty"`
+	Timeline []TimelineEntry `json:"timeline"`
+	Changes  []Change        `json:"changes"`
 	// What follows tells of turns of its life that only some incidents take.
 	Reopened     int64      `json:"reopened,omitempty"`
 	MergedInto   string     `json:"merged_into,omitempty"`
@@ -71,6 +73,18 @@ type Impact struct {
 	Upstream     []string    `json:"upstream,omitempty"`
 	Downstream   []string    `json:"downstream,omitempty"`
 	Objectives   []Objective `json:"objectives,omitempty"`
+}
+
+// GraphEdge is an edge of the service graph near an incident; see [semconv.GraphEdge].
+type GraphEdge struct {
+	Client            string  `json:"client"`
+	Server            string  `json:"server"`
+	ConnectionType    string  `json:"connection_type,omitempty"`
+	RequestsPerSecond float64 `json:"requests_per_second"`
+	FailureRatio      float64 `json:"failure_ratio"`
+	// MeanDuration is in seconds.
+	MeanDuration float64 `json:"mean_duration_seconds"`
+	Abnormal     bool    `json:"abnormal,omitempty"`
 }
 
 // Objective is a service level objective whose error budget burns.
