@@ -38,24 +38,15 @@ type Cluster struct {
 
 // Open connects to the API that a kubeconfig file describes. It must be that of a lab: whole namespaces are made and deleted.
 func Open(ctx context.Context, kubeconfig string) (*Cluster, error) {
-	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	config, client, err := configOf(kubeconfig)
 	if err != nil {
-		return nil, fmt.Errorf("read the kubeconfig: %w", err)
+		return nil, err
 	}
-	config.QPS, config.Burst = 200, 400
-	// Read at once, so that nothing watches the files.
-	if err := rest.LoadTLSFiles(config); err != nil {
-		return nil, fmt.Errorf("read the kubeconfig: %w", err)
-	}
-	config.CAFile, config.CertFile, config.KeyFile = "", "", ""
-	c := &Cluster{kubeconfig: kubeconfig}
-	if c.http, err = rest.HTTPClientFor(config); err != nil {
+	c := &Cluster{kubeconfig: kubeconfig, http: client}
+	if c.client, err = kubernetes.NewForConfigAndClient(config, client); err != nil {
 		return nil, fmt.Errorf("make a client: %w", err)
 	}
-	if c.client, err = kubernetes.NewForConfigAndClient(config, c.http); err != nil {
-		return nil, fmt.Errorf("make a client: %w", err)
-	}
-	if c.dynamic, err = dynamic.NewForConfigAndClient(config, c.http); err != nil {
+	if c.dynamic, err = dynamic.NewForConfigAndClient(config, client); err != nil {
 		return nil, fmt.Errorf("make a client: %w", err)
 	}
 	nodes, err := c.client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
@@ -75,6 +66,38 @@ func Open(ctx context.Context, kubeconfig string) (*Cluster, error) {
 	return c, nil
 }
 
+func configOf(kubeconfig string) (*rest.Config, *http.Client, error) {
+	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read the kubeconfig: %w", err)
+	}
+	config.QPS, config.Burst = 200, 400
+	// Read at once, so that nothing watches the files.
+	if err := rest.LoadTLSFiles(config); err != nil {
+		return nil, nil, fmt.Errorf("read the kubeconfig: %w", err)
+	}
+	config.CAFile, config.CertFile, config.KeyFile = "", "", ""
+	client, err := rest.HTTPClientFor(config)
+	if err != nil {
+		return nil, nil, fmt.Errorf("make a client: %w", err)
+	}
+	return config, client, nil
+}
+
+// WithClient calls do with a client of whoever a kubeconfig file is of.
+func WithClient(kubeconfig string, do func(kubernetes.Interface) error) error {
+	config, http, err := configOf(kubeconfig)
+	if err != nil {
+		return err
+	}
+	defer http.CloseIdleConnections()
+	client, err := kubernetes.NewForConfigAndClient(config, http)
+	if err != nil {
+		return fmt.Errorf("make a client: %w", err)
+	}
+	return do(client)
+}
+
 // Close closes the connections.
 func (c *Cluster) Close() { c.http.CloseIdleConnections() }
 
@@ -87,7 +110,7 @@ func (c *Cluster) Namespace(ctx context.Context, prefix string) (string, error) 
 	if err != nil {
 		return "", fmt.Errorf("make a namespace: %w", err)
 	}
-	return ns.Name, await(ctx, "the default service account of "+ns.Name, func(ctx context.Context) error {
+	return ns.Name, Await(ctx, "the default service account of "+ns.Name, func(ctx context.Context) error {
 		_, err := c.client.CoreV1().ServiceAccounts(ns.Name).Get(ctx, "default", metav1.GetOptions{})
 		return err
 	})
@@ -161,8 +184,8 @@ const (
 	pause    = 50 * time.Millisecond
 )
 
-// await waits until check returns nil, for a minute at most.
-func await(ctx context.Context, what string, check func(context.Context) error) error {
+// Await waits until check returns nil, for a minute at most.
+func Await(ctx context.Context, what string, check func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	tick := time.NewTicker(pause)

@@ -86,7 +86,7 @@ func (c *Cluster) Host(ctx context.Context, namespace string, simulation *shop.S
 		s.Close()
 		return nil, err
 	}
-	err := await(ctx, "the pods of the shop", func(context.Context) error { return s.complete() })
+	err := Await(ctx, "the pods of the shop", func(context.Context) error { return s.complete() })
 	if err != nil {
 		s.Close()
 		return nil, err
@@ -328,4 +328,46 @@ func (s *Shop) Release(ctx context.Context, service, version string) error {
 // Deployment returns a service that is one, as the API knows it.
 func (s *Shop) Deployment(ctx context.Context, service string) (*appsv1.Deployment, error) {
 	return s.cluster.client.AppsV1().Deployments(s.Namespace).Get(ctx, service, metav1.GetOptions{})
+}
+
+// Serves reports whether a pod of this version of a service gets requests.
+func (s *Shop) Serves(service, version string) bool {
+	for _, v := range s.services {
+		if v.Name != service {
+			continue
+		}
+		w, err := s.workload(v)
+		return err == nil && slices.ContainsFunc(w.Pods, func(p shop.Pod) bool { return p.Ready && p.Version == version })
+	}
+	return false
+}
+
+// Settled reports whether all workloads have rolled out what they should be: all pods are there, of the newest template and ready.
+func (s *Shop) Settled() bool {
+	for _, v := range s.services {
+		var want, updated, available, all int32
+		var current bool
+		if v.Stateful {
+			set, err := s.statefulSets.Get(v.Name)
+			if err != nil {
+				return false
+			}
+			st := set.Status
+			want, updated, available, all, current = *set.Spec.Replicas, st.UpdatedReplicas, st.AvailableReplicas, st.Replicas, st.ObservedGeneration >= set.Generation
+			if st.CurrentRevision == st.UpdateRevision {
+				updated = st.CurrentReplicas
+			}
+		} else {
+			d, err := s.deployments.Get(v.Name)
+			if err != nil {
+				return false
+			}
+			st := d.Status
+			want, updated, available, all, current = *d.Spec.Replicas, st.UpdatedReplicas, st.AvailableReplicas, st.Replicas, st.ObservedGeneration >= d.Generation
+		}
+		if !current || updated != want || available != want || all != want {
+			return false
+		}
+	}
+	return true
 }
