@@ -396,6 +396,48 @@ func TestPods(t *testing.T) {
 	w.stop()
 }
 
+// TestSeriesEndWithTheirPod has a pod's containers restart until the pod is replaced: its series says nothing more, and the
+// incident is over when the pod is. Without word of its deletion nobody knows for sure before stale_after.
+func TestSeriesEndWithTheirPod(t *testing.T) {
+	const fault, gone, end = 240, 252, 330
+	old := map[string]string{
+		semconv.AttrServiceName: "stock", semconv.AttrK8sNamespaceName: "shop", semconv.AttrK8sPodName: "stock-x", semconv.AttrK8sPodUID: "1",
+	}
+	deleted := func(uid string) []any {
+		return []any{watched(t, at(gone), "pods", "DELETED", map[string]any{"metadata": map[string]any{"name": "stock-x", "namespace": "shop", "uid": uid}})}
+	}
+	for name, tc := range map[string]struct {
+		word []any
+		// within is the number of buckets from the pod's end to the incident's.
+		least, most int
+	}{
+		"told":                    {deleted("1"), 12, 18},
+		"told without a UID":      {deleted(""), 12, 18},
+		"told of its predecessor": {deleted("0"), 36, 48},
+		"not told":                {nil, 36, 48},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, nil)
+			w.play(0, fault, calm)
+			w.play(fault, gone, func(i int) []any {
+				return append(stockFails(i), score(at(i), at(fault), old, "k8s.container.restarts", 1, 40, float64(i-fault)))
+			})
+			w.feed(tc.word...)
+			w.play(gone, end, calm)
+			i := w.one()
+			require.Equal(t, semconv.ResolutionRecovered, i.Resolution)
+			for _, e := range w.events() {
+				if e.Name == semconv.EventIncidentResolved {
+					took := int(e.Time.Sub(at(gone)) / step)
+					assert.GreaterOrEqual(t, took, tc.least)
+					assert.LessOrEqual(t, took, tc.most)
+				}
+			}
+			w.stop()
+		})
+	}
+}
+
 // FuzzKubernetes feeds arbitrary objects: whatever they say, it ends as bounded text.
 func FuzzKubernetes(f *testing.F) {
 	for _, object := range []map[string]any{

@@ -341,6 +341,7 @@ func (e *engine) judgeBucket(bucket int64) []semconv.IncidentEvent {
 		e.resources.forget(now.Add(-e.cfg.ChangeWindow))
 		e.clock.lags.forget(now.Add(-e.cfg.ChangeWindow))
 		e.relations.forget(now.Add(-e.cfg.ChangeWindow))
+		e.objects.forgetDeleted(now.Add(-e.cfg.StaleAfter - e.cfg.Bucket))
 		e.objectives.forget(now)
 	}
 	e.changes.forget(now.Add(-e.cfg.ChangeWindow - e.cfg.GroupWindow))

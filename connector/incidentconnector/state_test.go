@@ -70,8 +70,11 @@ var containers = map[reflect.Type]map[string]string{
 		"versions": "kindDirectory", "records": "kindDirectory", "errors": "kindDirectory",
 		"traced": "made of the callers in kindEdges, and of the next points", "changes": "counts what the names mean from the start on",
 	},
-	reflect.TypeFor[relations]():  {"limit": "configuration", "links": "kindRelations", "count": "counted again"},
-	reflect.TypeFor[objects]():    {"limit": "configuration", "workloads": "kindObjects", "configMaps": "kindObjects", "replicaSets": "kindObjects"},
+	reflect.TypeFor[relations](): {"limit": "configuration", "links": "kindRelations", "count": "counted again"},
+	reflect.TypeFor[objects](): {
+		"limit": "configuration", "workloads": "kindObjects", "configMaps": "kindObjects", "replicaSets": "kindObjects",
+		"deleted": "only ends an incident sooner than stale_after does",
+	},
 	reflect.TypeFor[happenings](): {"limit": "configuration", "seen": "kindObjects", "held": "kindObjects"},
 	reflect.TypeFor[details]():    {"limit": "configuration", "edges": "kindDetails"},
 	reflect.TypeFor[changes]():    {"limit": "configuration", "list": "life"},

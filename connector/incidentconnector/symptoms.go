@@ -225,8 +225,9 @@ func (e *engine) noteSignals(now time.Time) {
 		}
 		sk := key.symptom(s.subject)
 		known := e.symptoms[sk]
-		if s.run == 0 || e.gaps.elapsed(s.last, now) > e.cfg.StaleAfter {
-			if known != nil && s.run == 0 {
+		outlived := e.outlived(s, now)
+		if s.run == 0 || outlived || e.gaps.elapsed(s.last, now) > e.cfg.StaleAfter {
+			if known != nil && (s.run == 0 || outlived) {
 				e.quiet(known, now)
 			}
 			delete(e.signals.held, key)

@@ -2,6 +2,7 @@ package incidentconnector
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -26,6 +27,14 @@ type objects struct {
 	configMaps map[string][16]byte
 	// replicaSets are the names of each deployment's that were seen, the newest last.
 	replicaSets map[semconv.Entity][]string
+	// deleted holds the pods that are gone, for as long as their series may still be held.
+	deleted map[semconv.Entity]deletedPod
+}
+
+// deletedPod tells a pod that is gone from a later one of the same name.
+type deletedPod struct {
+	at  time.Time
+	uid string
 }
 
 // workload is a deployment, a stateful set or a daemon set.
@@ -41,10 +50,17 @@ type workload struct {
 }
 
 func newObjects(limit int) *objects {
-	return &objects{limit: limit, workloads: map[semconv.Entity]*workload{}, configMaps: map[string][16]byte{}, replicaSets: map[semconv.Entity][]string{}}
+	return &objects{limit: limit, workloads: map[semconv.Entity]*workload{}, configMaps: map[string][16]byte{}, replicaSets: map[semconv.Entity][]string{}, deleted: map[semconv.Entity]deletedPod{}}
 }
 
-func (o *objects) len() int { return len(o.workloads) + len(o.configMaps) + len(o.replicaSets) }
+func (o *objects) len() int {
+	return len(o.workloads) + len(o.configMaps) + len(o.replicaSets) + len(o.deleted)
+}
+
+// forgetDeleted drops the pods that were gone before a time.
+func (o *objects) forgetDeleted(before time.Time) {
+	maps.DeleteFunc(o.deleted, func(_ semconv.Entity, d deletedPod) bool { return d.at.Before(before) })
+}
 
 // newReplicaSet reports whether a replica set of a deployment is another one than those that were seen before.
 func (o *objects) newReplicaSet(deployment semconv.Entity, name string) bool {
@@ -237,10 +253,11 @@ func namespaceOf(entity semconv.Entity) string {
 
 // observePod learns from a pod where it runs and what became of its containers.
 func (e *engine) observePod(at time.Time, object kubeObject) {
+	pod := semconv.Entity{Type: semconv.EntityPod, Name: serviceName(object.namespace, object.name)}
 	if object.deleted {
+		e.notePodDeleted(at, pod, object)
 		return
 	}
-	pod := semconv.Entity{Type: semconv.EntityPod, Name: serviceName(object.namespace, object.name)}
 	relate := func(other semconv.Entity) {
 		if !e.relations.see(pod, other, at) {
 			e.refusals.limit++
@@ -283,4 +300,30 @@ func (e *engine) observePod(at time.Time, object kubeObject) {
 		waiting, _ := childOf(state, "waiting")
 		tell("waiting", str(waiting, "reason"), str(waiting, "message"), restarts+1, time.Time{})
 	})
+}
+
+// notePodDeleted notes that a pod is gone, and whatever is wrong with it.
+func (e *engine) notePodDeleted(at time.Time, pod semconv.Entity, object kubeObject) {
+	if _, known := e.objects.deleted[pod]; !known && e.objects.len() >= e.objects.limit {
+		e.refusals.limit++
+		return
+	}
+	metadata, _ := childOf(object.body, "metadata")
+	e.objects.deleted[pod] = deletedPod{at: at, uid: bounded(str(metadata, "uid"))}
+}
+
+// outlived reports whether a series is of a pod that Kubernetes says is gone, and has ended with it: nobody will say that it
+// is as usual again. What is sent last may come, or be measured, a bucket after the pod's end.
+func (e *engine) outlived(s *signal, now time.Time) bool {
+	name := s.resource[semconv.AttrK8sPodName]
+	if name == "" || len(e.objects.deleted) == 0 {
+		return false
+	}
+	pod := semconv.Entity{Type: semconv.EntityPod, Name: serviceName(s.resource[semconv.AttrK8sNamespaceName], name)}
+	d, ok := e.objects.deleted[pod]
+	if uid := s.resource[semconv.AttrK8sPodUID]; !ok || uid != "" && d.uid != "" && uid != d.uid {
+		return false
+	}
+	end := d.at.Add(e.cfg.Bucket)
+	return !s.last.After(end) && !now.Before(end)
 }

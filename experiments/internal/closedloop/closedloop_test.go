@@ -1,8 +1,10 @@
 package closedloop
 
 import (
+	"context"
 	"encoding/json"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,31 +18,46 @@ import (
 func TestMain(m *testing.M) { kubetest.Main(m, kubetest.Options{}) }
 
 func TestKubernetesCase(t *testing.T) {
-	kind := os.Getenv("CASE")
-	if kind == "" {
-		kind = "crash"
+	kinds := os.Getenv("CASES")
+	if kinds == "" {
+		kinds = "crash"
 	}
 	lab := kubetest.Shared(t)
 	c, err := cluster.Open(t.Context(), lab.Kubeconfig)
 	require.NoError(t, err)
-	defer c.Close()
-	f, err := shop.ParseFault(kind)
-	require.NoError(t, err)
-	begin := time.Now()
-	tr := &trial{
-		stage: &stage{setup: setup{seed: 1, rate: 20, learn: 10 * time.Minute, playbooks: playbooks}, cluster: c}, fault: f.Fault,
-		log: func(f string, a ...any) { t.Logf("%6.1f "+f, append([]any{time.Since(begin).Seconds()}, a...)...) },
+	for _, kind := range strings.Split(kinds, ",") {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			f, err := shop.ParseFault(strings.TrimPrefix(kind, "!"))
+			f.Lasting = strings.HasPrefix(kind, "!")
+			require.NoError(t, err)
+			begin := time.Now()
+			tr := &trial{
+				stage: &stage{setup: setup{seed: 1, rate: 20, learn: 10 * time.Minute, playbooks: playbooks}, cluster: c}, fault: f.Fault,
+				log: func(f string, a ...any) {
+					t.Logf("%6.1f "+f, append([]any{time.Since(begin).Seconds()}, a...)...)
+				},
+			}
+			defer func() { require.NoError(t, tr.close(context.WithoutCancel(t.Context()))) }()
+			require.NoError(t, tr.raise(t.Context()))
+			tr.log("raised")
+			if err := tr.play(t.Context()); err != nil {
+				t.Fatalf("%v\n%s", err, tr.process.lastWords())
+			}
+			out, _ := json.Marshal(tr.record)
+			t.Logf("%s", out)
+			dump(t, tr)
+		})
 	}
-	defer func() { require.NoError(t, tr.close(t.Context())) }()
-	require.NoError(t, tr.raise(t.Context()))
-	tr.log("raised")
-	if err := tr.play(t.Context()); err != nil {
-		t.Fatalf("%v\n%s", err, tr.process.lastWords())
+}
+
+func dump(t *testing.T, tr *trial) {
+	list, _ := tr.inbox.from(0)
+	for _, n := range list {
+		if n.Incident == nil || len(n.Incident.Causes) == 0 {
+			continue
+		}
+		b, _ := json.Marshal(n.Incident)
+		t.Logf("%s %s %s", n.at.Format("15:04:05"), n.Type, b)
 	}
-	out, _ := json.MarshalIndent(tr.record, "", " ")
-	t.Logf("%s", out)
-	u := tr.process.cmd.ProcessState
-	_ = u
-	b, _ := os.ReadFile(tr.process.log)
-	os.WriteFile("/tmp/explab/collector.log", b, 0o644)
 }
