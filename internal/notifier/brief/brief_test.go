@@ -109,7 +109,7 @@ func TestTextKeepsLinks(t *testing.T) {
 
 // TestDetailsFit holds the sizes to what is said of them.
 func TestDetailsFit(t *testing.T) {
-	limits := []int{50_000, 7000, 2500}
+	limits := []int{150_000, 7000, 2500}
 	for i, size := range brief.Sizes {
 		for _, typ := range notifiertest.Types {
 			b, err := json.Marshal(brief.NewDetails(notifiertest.Hostile(typ, strings.Repeat("x", 2000), 60), size))

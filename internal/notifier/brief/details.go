@@ -15,8 +15,8 @@ type Size struct {
 	Text int
 }
 
-// Sizes go from generous to what is small in any case: at most 50, 7 and 2.5 kB of JSON for text of one byte a rune.
-var Sizes = []Size{{10, 5, 20, 400}, {3, 2, 5, 200}, {1, 1, 2, 80}}
+// Sizes go from generous to what is small in any case: at most 150, 7 and 2.5 kB of JSON for text of one byte a rune.
+var Sizes = []Size{{10, 5, 40, 500}, {3, 2, 5, 200}, {1, 1, 2, 80}}
 
 // Details is what is known of an incident, bounded, for systems that take fields of any form.
 type Details struct {

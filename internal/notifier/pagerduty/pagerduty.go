@@ -19,6 +19,7 @@ import (
 	"errors"
 	"maps"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -46,12 +47,16 @@ const (
 	changePath = "/v2/change/enqueue"
 	// retryAfter is what PagerDuty suggests to wait when it was too much for it.
 	retryAfter = 30 * time.Second
+	// maxTries is how often a change event that goes with an alert is tried; PagerDuty suggests three times.
+	maxTries = 3
 )
 
 // What is remembered of an incident.
 const (
 	// memoryEvent is an event whose alert was taken and whose changes were not yet: the next attempt only sends what is missing.
 	memoryEvent = "event"
+	// memoryTries is how often that was tried.
+	memoryTries = "tries"
 	// memoryState is "open" or "resolved".
 	memoryState = "state"
 	// memoryChanges are the changes that were told of.
@@ -96,11 +101,9 @@ func (d *destination) Deliver(ctx context.Context, m *notifier.Message) (notifie
 			continue
 		}
 		if err := d.send(ctx, changePath, c.event, m.Now); err != nil {
-			var refused *notifier.Refused
-			if event == nil || !errors.As(err, &refused) {
+			if event == nil || !minor(memory, err) {
 				return remember(m, memory), err
 			}
-			// What matters was taken: the incident must not count as untold for what only goes with it.
 			break
 		}
 		if c.shared {
@@ -110,7 +113,20 @@ func (d *destination) Deliver(ctx context.Context, m *notifier.Message) (notifie
 		}
 	}
 	delete(memory, memoryEvent)
+	delete(memory, memoryTries)
 	return remember(m, memory), nil
+}
+
+// minor reports whether the failure of a change event that only goes with an alert is to be passed over: the incident must not count
+// as untold for it, or its end would never be told.
+func minor(memory notifier.Memory, err error) bool {
+	var refused *notifier.Refused
+	if errors.As(err, &refused) {
+		return true
+	}
+	tries, _ := strconv.Atoi(memory[memoryTries])
+	memory[memoryTries] = strconv.Itoa(tries + 1)
+	return tries+1 >= maxTries
 }
 
 // remember returns the memory, or nil for what is not about an incident.

@@ -160,6 +160,49 @@ func TestBusyAmidst(t *testing.T) {
 	assert.Len(t, k.p.changes, 1)
 }
 
+// TestBusyChanges does not hold an incident up for ever when only change events are not taken.
+func TestBusyChanges(t *testing.T) {
+	p := newPagerDuty()
+	server := notifiertest.NewServer(t, func(q *notifiertest.Request) notifiertest.Answer {
+		if q.Path == "/v2/change/enqueue" {
+			return notifiertest.Answer{Status: http.StatusInternalServerError}
+		}
+		return p.answer(q)
+	})
+	k := &talk{t: t, p: p, server: server, d: newDestination(t, server.URL, server.HTTPClient())}
+	for range 2 {
+		require.Error(t, k.deliver(notifiertest.Message(semconv.EventTypeIncidentOpened)))
+	}
+	k.all(semconv.EventTypeIncidentOpened, semconv.EventTypeIncidentResolved)
+	assert.Len(t, server.Requests(), 5, "one alert, three attempts at its change, one end")
+	assert.Equal(t, notifier.Memory{"state": "resolved"}, k.memory)
+}
+
+// TestHuge names less when all of it is too much.
+func TestHuge(t *testing.T) {
+	k := begin(t)
+	m := notifiertest.Message(semconv.EventTypeIncidentOpened)
+	text := strings.Repeat("&", 1000) // six bytes each, in JSON
+	inc := m.Incident
+	cause := eventdata.Cause{Entity: eventdata.Entity{Name: text}, Kind: semconv.CauseKind(text), Change: &eventdata.Change{Summary: text}}
+	for range 5 {
+		cause.Evidence = append(cause.Evidence, eventdata.Evidence{Summary: text})
+	}
+	for range 60 {
+		inc.Causes = append(inc.Causes, cause)
+		inc.EntryPoints = append(inc.EntryPoints, text)
+		inc.Timeline = append(inc.Timeline, eventdata.TimelineEntry{Text: text})
+		inc.Changes = append(inc.Changes, eventdata.Change{Summary: text})
+	}
+	inc.Impact.Upstream, inc.Impact.Downstream = inc.EntryPoints, inc.EntryPoints
+	require.NoError(t, k.deliver(m))
+	got := k.p.open[m.Key].triggers[0]
+	assert.Len(t, got.Payload.Details["causes"], 3)
+	for _, q := range k.server.Requests() {
+		assert.LessOrEqual(t, len(q.Body), 500_000)
+	}
+}
+
 // TestRefusedChange does not let an alert that was taken count as lost.
 func TestRefusedChange(t *testing.T) {
 	p := newPagerDuty()
