@@ -1,6 +1,7 @@
 package incidentstore
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"testing"
@@ -9,6 +10,10 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if what := os.Getenv(powerCutVariable); what != "" {
+		fmt.Fprintln(os.Stderr, recordUntilKilled(context.Background(), what))
+		os.Exit(1)
+	}
 	code := m.Run()
 	if shared.server != nil {
 		if err := shared.server.Close(); err != nil {
