@@ -3,6 +3,7 @@ package incidentstore
 import (
 	"context"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 
@@ -36,6 +37,10 @@ func (s *Store) migrate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if s.settings.KeepVersion {
+		sources := p.ListSources()
+		return s.sameVersion(ctx, sources[len(sources)-1].Version)
+	}
 	// The first run makes the table of versions, which only one may.
 	if _, err := p.Up(ctx); err != nil {
 		return fmt.Errorf("migrate: %w", err)
@@ -45,12 +50,35 @@ func (s *Store) migrate(ctx context.Context) error {
 		return fmt.Errorf("read the version: %w", err)
 	}
 	if current > target {
-		return fmt.Errorf("%w: it has version %d, this program knows up to %d; use a newer program, or restore a backup", ErrNewer, current, target)
+		return newer(current, target)
 	}
 	return nil
 }
 
-// Version is that of the database, and of this program.
+// ErrOlder says that a database must be migrated first.
+var ErrOlder = errors.New("the database must be migrated")
+
+// sameVersion refuses another version than that of this program.
+func (s *Store) sameVersion(ctx context.Context, want int64) error {
+	got, err := s.Version(ctx)
+	switch {
+	case errors.Is(err, ErrUnavailable):
+		return err
+	case err != nil:
+		return fmt.Errorf("%w: it is not one of an incident store: %w", ErrOlder, err)
+	case got < want:
+		return fmt.Errorf("%w: it has version %d, this program has %d", ErrOlder, got, want)
+	case got > want:
+		return newer(got, want)
+	}
+	return nil
+}
+
+func newer(got, known int64) error {
+	return fmt.Errorf("%w: it has version %d, this program knows up to %d; use a newer program, or restore a backup", ErrNewer, got, known)
+}
+
+// Version is that of the database.
 func (s *Store) Version(ctx context.Context) (int64, error) {
 	var version int64
 	err := s.view(ctx, "read version", func(t *tx) error {

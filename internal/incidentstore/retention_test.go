@@ -203,9 +203,43 @@ func TestNewerIsRefused(t *testing.T) {
 		require.NoError(t, err)
 		_, err = s.write.ExecContext(t.Context(), s.dialect.query("INSERT INTO "+versionTable+" (version_id, is_applied) VALUES (?, ?)"), v+1, true)
 		require.NoError(t, err)
+		kept := d.settings
+		kept.KeepVersion = true
+		_, err = Open(t.Context(), kept)
+		require.ErrorIs(t, err, ErrNewer)
 		_, err = Open(t.Context(), d.settings)
 		require.ErrorIs(t, err, ErrNewer)
 		assert.ErrorContains(t, err, fmt.Sprintf("it has version %d, this program knows up to %d", v+1, v))
+	})
+}
+
+func TestKeepVersion(t *testing.T) {
+	both(t, func(t *testing.T, d *database) {
+		keep := func(s *Settings) { s.KeepVersion = true }
+		kept := d.settings
+		keep(&kept)
+		_, err := Open(t.Context(), kept)
+		require.ErrorIs(t, err, ErrOlder)
+		record(t, d.open(t), opened(incident(1, 0)), audited(1), intent(1, "i-1", 1, playbook.Awaiting, 1), delivery(1, "i-1", DeliveryDead, 1))
+		s := d.open(t, keep)
+		st, err := s.Stats(t.Context())
+		require.NoError(t, err)
+		assert.Positive(t, st.Sizes.File)
+		head, _ := verify(t, s)
+		assert.Equal(t, Stats{
+			Version: 1, Incidents: 1, OpenIncidents: 1, Evidence: 2, Intents: 1, AwaitingIntents: 1, Deliveries: 1, DeadDeliveries: 1, AuditRecords: 1,
+			AuditAnchor: auditchain.Genesis(), AuditHead: head, Sizes: st.Sizes,
+		}, st)
+		path := t.TempDir() + "/backup.db"
+		if d.settings.Driver == PostgreSQL {
+			require.ErrorContains(t, s.Backup(t.Context(), path), "use pg_dump")
+			return
+		}
+		require.NoError(t, s.Backup(t.Context(), path))
+		require.Error(t, s.Backup(t.Context(), path), "a file that is there is not overwritten")
+		d.settings.Path = path
+		_, n := verify(t, d.open(t, keep))
+		assert.EqualValues(t, 1, n)
 	})
 }
 

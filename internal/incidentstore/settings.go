@@ -24,6 +24,8 @@ type Settings struct {
 	Path string
 	// DSN is how to reach PostgreSQL, as libpq understands it. It may hold a password.
 	DSN string
+	// KeepVersion refuses a database that would have to be migrated, or is not there.
+	KeepVersion bool
 	// MaxConnections are those to PostgreSQL, 3 to 1000. One more waits for notifications.
 	MaxConnections int
 

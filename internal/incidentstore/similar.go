@@ -4,15 +4,16 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/paramedic-otel/paramedic/internal/playbook"
 )
 
 const (
 	// maxPostings bounds how many incidents are looked at for each feature, the newest first.
-	maxPostings = 300
+	maxPostings = 200
 	// maxCandidates bounds how many are compared in full.
-	maxCandidates = 400
+	maxCandidates = 200
 	maxSimilar    = 100
 )
 
@@ -49,17 +50,9 @@ func (t *tx) similar(id string, limit int) ([]Similar, error) {
 	if err != nil {
 		return nil, err
 	}
-	var best []scored
-	for _, c := range candidates {
-		var began int64
-		if _, err := t.get("SELECT started_at, features FROM signatures WHERE incident = ?", []any{c.num}, &began, &signature); err != nil {
-			return nil, err
-		}
-		if began > started || began == started && c.num > num {
-			continue
-		}
-		c.score, c.shared = l.score(decodeFeatures(signature))
-		best = append(best, c)
+	best, err := t.compare(l, candidates, num, started)
+	if err != nil {
+		return nil, err
 	}
 	slices.SortFunc(best, byScore)
 	found := []Similar{}
@@ -71,6 +64,32 @@ func (t *tx) similar(id string, limit int) ([]Similar, error) {
 		found = append(found, s)
 	}
 	return found, nil
+}
+
+// compare scores candidates that began before.
+func (t *tx) compare(l *likeness, candidates []scored, num, started int64) (best []scored, err error) {
+	if len(candidates) == 0 {
+		return nil, nil
+	}
+	args := make([]any, len(candidates))
+	for i, c := range candidates {
+		args[i] = c.num
+	}
+	marks := strings.Repeat(", ?", len(candidates))[2:]
+	err = t.each("SELECT incident, started_at, features FROM signatures WHERE incident IN ("+marks+")", args, func(row func(...any) error) error {
+		var c scored
+		var began int64
+		var signature []byte
+		if err := row(&c.num, &began, &signature); err != nil {
+			return err
+		}
+		if began < started || began == started && c.num < num {
+			c.score, c.shared = l.score(decodeFeatures(signature))
+			best = append(best, c)
+		}
+		return nil
+	})
+	return best, err
 }
 
 // byScore puts the most alike first, and of those the newest.
