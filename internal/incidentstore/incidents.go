@@ -3,6 +3,7 @@ package incidentstore
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/paramedic-otel/paramedic/internal/eventdata"
@@ -21,7 +22,11 @@ func (s *Store) Incidents(ctx context.Context, f IncidentFilter, p Page) (found 
 type condition struct {
 	// column is of incidents, or empty for the service.
 	column string
-	value  any
+	// is follows the column.
+	is     string
+	values []any
+	// scattered says that its index does not find the rows in the order of lists: they must be few enough to be sorted.
+	scattered bool
 }
 
 const incidentColumns = "i.num, i.detected_at, i.updated_at, i.occurrence, i.ack, i.doc"
@@ -32,6 +37,16 @@ func (t *tx) incidents(f IncidentFilter, p Page) ([]Incident, string, error) {
 		return nil, "", err
 	}
 	conditions := f.conditions()
+	if f.Text != "" {
+		c, err := t.titled(f.Text)
+		if err != nil {
+			return nil, "", err
+		}
+		if len(c.values) == 0 {
+			return []Incident{}, "", nil
+		}
+		conditions = append(conditions, c)
+	}
 	driver, err := t.rarest(conditions)
 	if err != nil {
 		return nil, "", err
@@ -44,17 +59,14 @@ func (t *tx) incidents(f IncidentFilter, p Page) ([]Incident, string, error) {
 		switch {
 		case c.column == "" && n == driver:
 			table, at, num = "incident_services s JOIN incidents i ON i.num = s.incident", "s.detected_at", "s.incident"
-			and("s.service = ?", c.value)
+			and("s.service = ?", c.values...)
 		case c.column == "":
-			and("EXISTS (SELECT 1 FROM incident_services s WHERE s.service = ? AND s.detected_at = i.detected_at AND s.incident = i.num)", c.value)
+			and("EXISTS (SELECT 1 FROM incident_services s WHERE s.service = ? AND s.detected_at = i.detected_at AND s.incident = i.num)", c.values...)
 		case n == driver:
-			and("i."+c.column+" = ?", c.value)
+			and("i."+c.column+c.is, c.values...)
 		default:
-			and(t.s.dialect.offIndex+"i."+c.column+" = ?", c.value)
+			and(t.s.dialect.offIndex+"i."+c.column+c.is, c.values...)
 		}
-	}
-	if f.Text != "" {
-		and(fmt.Sprintf(t.s.dialect.contains, "i.search"), strings.ToLower(clean(f.Text, maxLine)))
 	}
 	if !f.Since.IsZero() {
 		and(at+" >= ?", micros(f.Since))
@@ -92,7 +104,7 @@ func (f *IncidentFilter) conditions() []condition {
 	var out []condition
 	add := func(column, value string) {
 		if value != "" {
-			out = append(out, condition{column, clean(value, maxID)})
+			out = append(out, condition{column: column, is: " = ?", values: []any{clean(value, maxID)}})
 		}
 	}
 	add("fingerprint", f.Fingerprint)
@@ -101,28 +113,54 @@ func (f *IncidentFilter) conditions() []condition {
 	add("cause_kind", string(f.CauseKind))
 	add("severity", string(f.Severity))
 	if f.Acknowledged != nil {
-		out = append(out, condition{"acknowledged", flag(*f.Acknowledged)})
+		out = append(out, condition{column: "acknowledged", is: " = ?", values: []any{flag(*f.Acknowledged)}})
 	}
 	return out
 }
 
+// maxTitles bounds the titles that are looked for by number.
+const maxTitles = 500
+
+// titled is the condition that a title holds a text; it has no values when none does.
+func (t *tx) titled(text string) (condition, error) {
+	text = strings.ToLower(clean(text, maxTitle))
+	query := "SELECT num FROM titles WHERE " + fmt.Sprintf(t.s.dialect.contains, "search")
+	var found []any
+	err := t.each(query+" LIMIT ?", []any{text, maxTitles + 1}, func(row func(...any) error) error {
+		var n int64
+		err := row(&n)
+		found = append(found, n)
+		return err
+	})
+	c := condition{column: "title", scattered: true, values: found}
+	switch {
+	case len(found) > maxTitles:
+		c.is, c.values = " IN ("+query+")", []any{text}
+	case len(found) > 0:
+		c.is = " IN (" + strings.Repeat(", ?", len(found))[2:] + ")"
+	}
+	return c, err
+}
+
+// look is how many rows are counted to tell which condition is the rarest, and how many can be sorted in no time.
+const look = 1000
+
 // rarest is the condition whose index finds the fewest rows, as far as a short look tells; -1 for none.
 func (t *tx) rarest(conditions []condition) (int, error) {
-	if len(conditions) < 2 {
-		return len(conditions) - 1, nil
+	if len(conditions) == 1 && !conditions[0].scattered {
+		return 0, nil
 	}
-	const look = 1000
-	best, least := 0, int64(look+1)
+	best, least := -1, int64(look+1)
 	for n, c := range conditions {
 		rows := "incidents WHERE " + c.column
 		if c.column == "" {
 			rows = "incident_services WHERE service"
 		}
 		var count int64
-		if _, err := t.get("SELECT COUNT(*) FROM (SELECT 1 FROM "+rows+" = ? LIMIT ?) few", []any{c.value, look}, &count); err != nil {
+		if _, err := t.get("SELECT COUNT(*) FROM (SELECT 1 FROM "+rows+c.is+" LIMIT ?) few", append(slices.Clone(c.values), look), &count); err != nil {
 			return 0, err
 		}
-		if count < least {
+		if count < least && !(c.scattered && count == look) {
 			best, least = n, count
 		}
 	}

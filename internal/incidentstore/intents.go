@@ -18,7 +18,7 @@ const intentColumns = "num, created_at, updated_at, doc"
 
 func (t *tx) intents(f IntentFilter, p Page) ([]Intent, string, error) {
 	found := []Intent{}
-	next, err := t.list("SELECT "+intentColumns+" FROM intents", []condition{
+	next, err := t.list("SELECT "+intentColumns+" FROM intents", []selector{
 		{"incident", f.Incident}, {"playbook", f.Playbook}, {"outcome", f.Outcome}, {"awaiting", awaitingOf(f.Awaiting)},
 	}, p, func(row func(...any) error) (int64, error) {
 		i, num, err := scanIntent(row)
@@ -35,15 +35,21 @@ func awaitingOf(awaiting bool) any {
 	return ""
 }
 
+// selector is what a column must be.
+type selector struct {
+	column string
+	value  any
+}
+
 // list reads a page of a table in the order of its numbers, newest first. What is empty selects all.
-func (t *tx) list(query string, conditions []condition, p Page, scan func(row func(...any) error) (int64, error)) (next string, err error) {
+func (t *tx) list(query string, selectors []selector, p Page, scan func(row func(...any) error) (int64, error)) (next string, err error) {
 	from, limit, err := p.open()
 	if err != nil {
 		return "", err
 	}
 	var where []string
 	var args []any
-	for _, c := range conditions {
+	for _, c := range selectors {
 		if s, text := c.value.(string); text {
 			if s == "" {
 				continue
@@ -110,7 +116,7 @@ func (s *Store) Intent(ctx context.Context, id string) (*Intent, error) {
 func (s *Store) Deliveries(ctx context.Context, f DeliveryFilter, p Page) (found []Delivery, next string, err error) {
 	err = s.view(ctx, "list deliveries", func(t *tx) error {
 		found = []Delivery{}
-		next, err = t.list("SELECT num, queued_at, updated_at, doc FROM deliveries", []condition{
+		next, err = t.list("SELECT num, queued_at, updated_at, doc FROM deliveries", []selector{
 			{"incident", f.Incident}, {"destination", f.Destination}, {"state", string(f.State)},
 		}, p, func(row func(...any) error) (num int64, err error) {
 			var d Delivery

@@ -50,7 +50,7 @@ func recordUntilKilled(ctx context.Context, what string) error {
 
 // TestPowerCut kills a process that records, at random moments.
 func TestPowerCut(t *testing.T) {
-	cuts := 100
+	cuts := cuts
 	if testing.Short() {
 		cuts = 5
 	}

@@ -118,6 +118,26 @@ func TestPages(t *testing.T) {
 	})
 }
 
+// TestManyTitles finds a text in more titles than are looked for by number.
+func TestManyTitles(t *testing.T) {
+	both(t, func(t *testing.T, d *database) {
+		s := d.open(t)
+		var all []Record
+		for n := range maxTitles + 5 {
+			inc := incident(n, n)
+			inc.Causes, inc.Timeline = nil, nil
+			all = append(all, opened(inc))
+		}
+		record(t, s, all...)
+		found, _, err := s.Incidents(t.Context(), IncidentFilter{Text: "number"}, Page{Limit: 1000})
+		require.NoError(t, err)
+		assert.Len(t, found, maxTitles+5)
+		found, _, err = s.Incidents(t.Context(), IncidentFilter{Text: "number 50", Severity: semconv.SeverityMajor}, Page{Limit: 1000})
+		require.NoError(t, err)
+		assert.Equal(t, []string{"i-504", "i-503", "i-502", "i-501", "i-500", "i-50"}, ids(found))
+	})
+}
+
 func TestTimeline(t *testing.T) {
 	both(t, func(t *testing.T, d *database) {
 		s := d.open(t, func(s *Settings) { s.MaxHistory = 6 })

@@ -34,16 +34,20 @@ func (t *tx) recordIncident(id string, r *Record) error {
 			return err
 		}
 	}
+	title, err := t.titleOf(inc.Title)
+	if err != nil {
+		return err
+	}
 	kind := causeKind(inc.Incident)
 	args := []any{
 		inc.Revision, inc.Fingerprint, string(inc.Status), string(inc.Severity), string(kind), microsOf(inc.StartedAt), when(inc.Incident, at), at, occurrence,
-		strings.ToLower(inc.Title), inc.doc,
+		title, inc.doc,
 	}
 	if there {
 		_, err = t.exec(`UPDATE incidents SET revision = ?, fingerprint = ?, status = ?, severity = ?, cause_kind = ?, started_at = ?, detected_at = ?, updated_at = ?,
-occurrence = ?, search = ?, doc = ? WHERE num = ?`, append(args, num)...)
+occurrence = ?, title = ?, doc = ? WHERE num = ?`, append(args, num)...)
 	} else {
-		_, err = t.get(`INSERT INTO incidents (revision, fingerprint, status, severity, cause_kind, started_at, detected_at, updated_at, occurrence, search, doc, id)
+		_, err = t.get(`INSERT INTO incidents (revision, fingerprint, status, severity, cause_kind, started_at, detected_at, updated_at, occurrence, title, doc, id)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING num`, append(args, inc.ID), &num)
 	}
 	if err != nil {
@@ -56,6 +60,19 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING num`, append(args, inc.ID)
 		return err
 	}
 	return t.note("incident", inc.ID, inc.ID)
+}
+
+// maxTitle bounds what of a title can be searched, in bytes.
+const maxTitle = 512
+
+// titleOf finds a title, or adds it.
+func (t *tx) titleOf(title string) (num int64, err error) {
+	title = clean(strings.ToLower(title), maxTitle)
+	there, err := t.get("SELECT num FROM titles WHERE search = ?", []any{title}, &num)
+	if !there && err == nil {
+		_, err = t.get("INSERT INTO titles (search) VALUES (?) RETURNING num", []any{title}, &num)
+	}
+	return num, err
 }
 
 // recordParts stores what stands in tables of its own.

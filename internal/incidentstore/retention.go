@@ -74,6 +74,9 @@ func (s *Store) rules() []rule {
 			return t.tooMany("deliveries", set.MaxDeliveries, "state = 'queued'", "num", t.removeDeliveries)
 		}},
 		{"audit records", func(t *tx, now time.Time) (int64, error) { return t.removeAudit(old(now), int64(set.MaxAuditRecords)) }},
+		{"titles", func(t *tx, _ time.Time) (int64, error) {
+			return t.exec(`DELETE FROM titles WHERE num IN (SELECT num FROM titles t WHERE NOT EXISTS (SELECT 1 FROM incidents i WHERE i.title = t.num) LIMIT ?)`, removalBatch)
+		}},
 		{"silences", func(t *tx, now time.Time) (int64, error) {
 			n, err := t.exec("DELETE FROM silences WHERE end_at < ?", old(now))
 			t.lose(LossSilences, n)

@@ -63,7 +63,7 @@ func TestPruneByAge(t *testing.T) {
 		assert.Len(t, left, 2, "what awaits a person stays, and what belongs to an incident")
 		for table, want := range map[string]int{
 			"incident_details": 2, "evidence": 4, "signatures": 2, "feedback": 0, "deliveries": 1, "silences": 0, "tokens": 1, "claims": 1, "commands": 1,
-			"incident_services": 4,
+			"incident_services": 4, "titles": 2,
 		} {
 			assert.Equal(t, want, count(t, s, table), table)
 		}

@@ -1,6 +1,12 @@
 -- Times are microseconds since 1970, 0 for none. Columns named doc hold JSON.
 
 -- +goose Up
+-- Titles in lower case, each once: there are far fewer than incidents.
+CREATE TABLE titles (
+    num    BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    search TEXT NOT NULL UNIQUE
+);
+
 CREATE TABLE incidents (
     num          BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     id           TEXT    NOT NULL UNIQUE,
@@ -14,13 +20,13 @@ CREATE TABLE incidents (
     updated_at   BIGINT NOT NULL,
     occurrence   BIGINT NOT NULL,
     acknowledged BIGINT NOT NULL DEFAULT 0,
-    -- search is the title in lower case.
-    search       TEXT    NOT NULL,
+    title        BIGINT NOT NULL REFERENCES titles (num),
     ack          TEXT    NOT NULL DEFAULT '',
     -- doc is the incident without evidence, timeline and changes.
     doc          TEXT    NOT NULL
 );
-CREATE INDEX incidents_search      ON incidents (detected_at, num, search);
+CREATE INDEX incidents_detected    ON incidents (detected_at, num);
+CREATE INDEX incidents_title       ON incidents (title, detected_at, num);
 CREATE INDEX incidents_status      ON incidents (status, detected_at, num);
 CREATE INDEX incidents_severity    ON incidents (severity, detected_at, num);
 CREATE INDEX incidents_cause_kind  ON incidents (cause_kind, detected_at, num);
