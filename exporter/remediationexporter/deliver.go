@@ -196,7 +196,8 @@ func soonest(now time.Time, times ...time.Time) time.Duration {
 	return max(first.Sub(now), 1)
 }
 
-// head returns the oldest event of an incident that may be told now, or when there is one; zero for never. e.mu is held.
+// head returns the oldest event that may be told now, of all incidents of which none was tried before it in vain, if there is one; else
+// when there is one, zero for never. What fails again and again so comes after what may go through. e.mu is held.
 func (e *remediationExporter) head(h *destination, draining bool, now time.Time) (q *queued, due time.Time) {
 	if h.gone {
 		return nil, time.Time{}
@@ -216,13 +217,19 @@ func (e *remediationExporter) head(h *destination, draining bool, now time.Time)
 			at = c.NotBefore
 		}
 		if !at.After(now) {
-			return c, time.Time{}
+			if c.attempts == 0 {
+				return c, time.Time{}
+			}
+			if q == nil {
+				q = c
+			}
+			continue
 		}
 		if due.IsZero() || at.Before(due) {
 			due = at
 		}
 	}
-	return nil, due
+	return q, due
 }
 
 func (e *remediationExporter) newJob(h *destination, q *queued, deadline, now time.Time) *job {

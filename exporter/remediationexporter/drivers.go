@@ -13,6 +13,7 @@ import (
 	"github.com/paramedic-otel/paramedic/internal/notifier/grafana"
 	"github.com/paramedic-otel/paramedic/internal/notifier/opsgenie"
 	"github.com/paramedic-otel/paramedic/internal/notifier/pagerduty"
+	"github.com/paramedic-otel/paramedic/internal/notifier/servicenow"
 	"github.com/paramedic-otel/paramedic/internal/notifier/slack"
 	"github.com/paramedic-otel/paramedic/internal/notifier/teams"
 	"github.com/paramedic-otel/paramedic/internal/notifier/template"
@@ -20,15 +21,17 @@ import (
 
 // Drivers are the systems that a notifier can tell; exactly one is set. A new driver has a line here and one in all.
 type Drivers struct {
-	Alertmanager configoptional.Optional[alertmanager.Config] `mapstructure:"alertmanager"`
-	CDEvents     configoptional.Optional[cdevents.Config]     `mapstructure:"cdevents"`
-	CloudEvent   configoptional.Optional[cloudevent.Config]   `mapstructure:"cloudevent"`
-	Grafana      configoptional.Optional[grafana.Config]      `mapstructure:"grafana"`
-	Opsgenie     configoptional.Optional[opsgenie.Config]     `mapstructure:"opsgenie"`
-	PagerDuty    configoptional.Optional[pagerduty.Config]    `mapstructure:"pagerduty"`
-	Slack        configoptional.Optional[slack.Config]        `mapstructure:"slack"`
-	Teams        configoptional.Optional[teams.Config]        `mapstructure:"teams"`
-	Template     configoptional.Optional[template.Config]     `mapstructure:"template"`
+	Alertmanager        configoptional.Optional[alertmanager.Config]        `mapstructure:"alertmanager"`
+	CDEvents            configoptional.Optional[cdevents.Config]            `mapstructure:"cdevents"`
+	CloudEvent          configoptional.Optional[cloudevent.Config]          `mapstructure:"cloudevent"`
+	Grafana             configoptional.Optional[grafana.Config]             `mapstructure:"grafana"`
+	Opsgenie            configoptional.Optional[opsgenie.Config]            `mapstructure:"opsgenie"`
+	PagerDuty           configoptional.Optional[pagerduty.Config]           `mapstructure:"pagerduty"`
+	ServiceNowEvents    configoptional.Optional[servicenow.EventsConfig]    `mapstructure:"servicenow_events"`
+	ServiceNowIncidents configoptional.Optional[servicenow.IncidentsConfig] `mapstructure:"servicenow_incidents"`
+	Slack               configoptional.Optional[slack.Config]               `mapstructure:"slack"`
+	Teams               configoptional.Optional[teams.Config]               `mapstructure:"teams"`
+	Template            configoptional.Optional[template.Config]            `mapstructure:"template"`
 }
 
 // all lists the drivers in the order of the documentation.
@@ -40,6 +43,8 @@ func (d *Drivers) all() []driverOption {
 		option("grafana", &d.Grafana, grafana.DefaultConfig, grafana.New, grafana.Traits),
 		option("opsgenie", &d.Opsgenie, opsgenie.DefaultConfig, opsgenie.New, opsgenie.Traits),
 		option("pagerduty", &d.PagerDuty, pagerduty.DefaultConfig, pagerduty.New, pagerduty.Traits),
+		option("servicenow_events", &d.ServiceNowEvents, servicenow.DefaultEventsConfig, servicenow.NewEvents, servicenow.EventsTraits),
+		option("servicenow_incidents", &d.ServiceNowIncidents, servicenow.DefaultIncidentsConfig, servicenow.NewIncidents, servicenow.IncidentsTraits),
 		option("slack", &d.Slack, slack.DefaultConfig, slack.New, slack.Traits),
 		option("teams", &d.Teams, teams.DefaultConfig, teams.New, teams.Traits),
 		option("template", &d.Template, template.DefaultConfig, template.New, template.Traits),

@@ -32,6 +32,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/paramedic-otel/paramedic/exporter/remediationexporter/internal/metadata"
+	"github.com/paramedic-otel/paramedic/internal/notifier"
 	"github.com/paramedic-otel/paramedic/semconv"
 )
 
@@ -201,6 +202,8 @@ type rig struct {
 	host   testHost
 	hooks  map[string]*receiver
 	disk   *memoryStorage
+	// boards are drivers in place of those of webhooks.
+	boards map[string]notifier.Destination
 	// cluster and fleet stand in for an API server, if set.
 	cluster *fakeCluster
 	fleet   coordinator
@@ -282,6 +285,11 @@ func (r *rig) start() {
 	}
 	if r.real != nil {
 		r.exporter().useCluster(r.real, r.fleet)
+	}
+	for _, h := range r.exporter().destinations {
+		if b := r.boards[h.name]; b != nil {
+			h.create = func(*http.Client) (notifier.Destination, error) { return b, nil }
+		}
 	}
 	require.NoError(r.t, exp.Start(r.t.Context(), r.host))
 }

@@ -2,7 +2,6 @@ package remediationexporter
 
 import (
 	"maps"
-	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -25,7 +24,7 @@ func (e *remediationExporter) message(h *destination, d *delivery, now time.Time
 	if err != nil {
 		return nil, err
 	}
-	m := &notifier.Message{Event: ev, Body: d.Body, Now: now, Cluster: e.cfg.Cluster, Occurrence: 1}
+	m := &notifier.Message{Event: ev, Body: d.Body, Now: now, Cluster: e.cfg.Cluster, Occurrence: d.Occurrence + 1}
 	if ev.Incident == nil {
 		return m, nil
 	}
@@ -35,10 +34,6 @@ func (e *remediationExporter) message(h *destination, d *delivery, now time.Time
 		return m, nil
 	}
 	kept := decodeMemo(inc)
-	m.Occurrence = inc.Occurrence + 1
-	if strings.HasPrefix(string(ev.Type), incidentTypes) && ev.Type != semconv.EventTypeIncidentAcknowledged {
-		m.Occurrence = int(ev.Incident.Reopened) + 1 // it may have come back while this waited
-	}
 	m.Acknowledged, m.Owner = kept.Acknowledged, kept.Owner
 	if m.Cluster == "" {
 		m.Cluster = kept.Cluster

@@ -25,6 +25,8 @@ type delivery struct {
 	// Playbook and Step are set when the event asks the webhook to act.
 	Playbook string `json:"playbook,omitempty"`
 	Step     int    `json:"step,omitempty"`
+	// Occurrence is that of the incident, less 1.
+	Occurrence int `json:"occurrence,omitempty"`
 	// Queued is when it was.
 	Queued time.Time `json:"queued,omitzero"`
 	// NotBefore is when an escalation is told, unless somebody has taken the incident on by then.

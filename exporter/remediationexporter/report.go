@@ -53,6 +53,9 @@ func (e *remediationExporter) offer(ctx context.Context, h *destination, d deliv
 		return false
 	}
 	d.Queued = time.Now()
+	if inc := e.ledger.Incident(d.Incident); inc != nil && d.Occurrence == 0 {
+		d.Occurrence = inc.Occurrence
+	}
 	e.recordDelivery(h.name, &d, incidentstore.DeliveryQueued, "", "", d.Queued)
 	e.enqueue(h, d)
 	return true

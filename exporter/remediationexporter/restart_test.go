@@ -15,7 +15,7 @@ import (
 
 // again makes a second rig with the same settings and receivers on the given disk.
 func again(r *rig, disk *memoryStorage) *rig {
-	n := &rig{t: r.t, cfg: r.cfg, host: r.host, hooks: r.hooks, api: r.api}
+	n := &rig{t: r.t, cfg: r.cfg, host: r.host, hooks: r.hooks, api: r.api, boards: r.boards}
 	n.durable(disk)
 	return n
 }
