@@ -1,11 +1,8 @@
 package slack
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -54,20 +51,8 @@ func (w *webhook) post(ctx context.Context, message *slack.WebhookMessage) error
 	if err := wait(ctx, w.limit); err != nil {
 		return err
 	}
-	body, err := json.Marshal(message)
-	if err != nil {
-		return &notifier.Refused{Reason: "message could not be encoded"}
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, w.url, bytes.NewReader(body))
-	if err != nil {
-		return fmt.Errorf("make request to slack: %w", notifier.WithoutURL(err))
-	}
-	req.Header.Set("Content-Type", "application/json; charset=utf-8")
-	resp, answer, err := notifier.Exchange(w.client, req)
-	if err != nil {
-		return err
-	}
-	return notifier.Judge(resp, answer, time.Now())
+	_, err := notifier.Call(ctx, w.client, http.MethodPost, w.url, nil, message, time.Now())
+	return err
 }
 
 // isShape reports whether Slack refused the shape of a message, so that it may take the plain text of it.
