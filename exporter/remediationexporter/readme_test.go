@@ -44,7 +44,7 @@ func readmeConfigs(t *testing.T) []*Config {
 		require.NoError(t, xconfmap.Validate(cfg))
 		out = append(out, cfg)
 	}
-	require.Len(t, out, 6)
+	require.Len(t, out, 7)
 	return out
 }
 

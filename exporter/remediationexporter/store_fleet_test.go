@@ -252,6 +252,7 @@ func TestStoreMustBeThere(t *testing.T) {
 		"missing": {nil, "incident_store: extension incidentstore is not configured; add it under extensions and service::extensions"},
 		"another": {&receiver{}, "incident_store: extension incidentstore is a *remediationexporter.receiver and not an incident store; name an incidentstore extension"},
 	} {
+		delete(r.host.extensions, id)
 		if tc.ext != nil {
 			r.host.extensions[id] = tc.ext
 		}
