@@ -20,7 +20,7 @@ type graphNode struct {
 	ID   string             `json:"id"`
 	Type semconv.EntityType `json:"type"`
 	Name string             `json:"name"`
-	// Roles are cause, evidence, entry_point, impacted, upstream and downstream, in this order.
+	// Roles are cause, evidence, entry_point, impacted, upstream and downstream, in this order, or neighbour where it is none of these.
 	Roles []string `json:"roles"`
 	// Rank counts causes from 1, the likeliest first; what follows is of the cause.
 	Rank       int               `json:"rank,omitempty"`
@@ -28,10 +28,16 @@ type graphNode struct {
 	Confidence float64           `json:"confidence,omitempty"`
 }
 
-// graphEdge leads from who calls, or runs on something, to what is called or carries it.
+// graphEdge leads from who calls to what is called.
 type graphEdge struct {
-	From string `json:"from"`
-	To   string `json:"to"`
+	From              string  `json:"from"`
+	To                string  `json:"to"`
+	ConnectionType    string  `json:"connection_type,omitempty"`
+	RequestsPerSecond float64 `json:"requests_per_second"`
+	FailureRatio      float64 `json:"failure_ratio"`
+	// MeanDuration is in seconds.
+	MeanDuration float64 `json:"mean_duration_seconds"`
+	Abnormal     bool    `json:"abnormal,omitempty"`
 }
 
 // The roles of nodes.
@@ -42,6 +48,7 @@ const (
 	roleImpacted   = "impacted"
 	roleUpstream   = "upstream"
 	roleDownstream = "downstream"
+	roleNeighbour  = "neighbour"
 )
 
 func (a *API) graph(c *call) (any, error) {
@@ -98,7 +105,8 @@ func graphOf(incident *eventdata.Incident) graphView {
 			node(eventdata.Entity{Type: semconv.EntityService, Name: name}, services.role)
 		}
 	}
-	view := graphView{Nodes: make([]*graphNode, 0, len(nodes)), Edges: []graphEdge{}}
+	edges := edgesOf(incident.Graph, nodes)
+	view := graphView{Nodes: make([]*graphNode, 0, len(nodes)), Edges: edges}
 	for _, n := range nodes {
 		view.Nodes = append(view.Nodes, n)
 	}
@@ -106,6 +114,48 @@ func graphOf(incident *eventdata.Incident) graphView {
 		return cmp.Or(cmp.Compare(rankOf(a), rankOf(b)), cmp.Compare(a.ID, b.ID))
 	})
 	return view
+}
+
+// edgesOf makes edges between nodes, and the nodes that are missing. The service graph knows entities by their names alone.
+func edgesOf(graph []eventdata.GraphEdge, nodes map[string]*graphNode) []graphEdge {
+	byName := map[string]*graphNode{}
+	for _, n := range nodes {
+		// A service is who calls and is called; what else has its name is something that it runs on.
+		if other := byName[n.Name]; other == nil || n.Type == semconv.EntityService || other.Type != semconv.EntityService && n.ID < other.ID {
+			byName[n.Name] = n
+		}
+	}
+	named := func(name string, kind semconv.EntityType) string {
+		n := byName[name]
+		if n == nil {
+			e := eventdata.Entity{Type: kind, Name: name}
+			n = &graphNode{ID: nodeID(e), Type: e.Type, Name: e.Name, Roles: []string{roleNeighbour}}
+			nodes[n.ID], byName[name] = n, n
+		}
+		return n.ID
+	}
+	edges := make([]graphEdge, 0, len(graph))
+	for _, e := range graph {
+		edges = append(edges, graphEdge{
+			From: named(e.Client, semconv.EntityService), To: named(e.Server, calledBy(e.ConnectionType)), ConnectionType: e.ConnectionType,
+			RequestsPerSecond: e.RequestsPerSecond, FailureRatio: e.FailureRatio, MeanDuration: e.MeanDuration, Abnormal: e.Abnormal,
+		})
+	}
+	return edges
+}
+
+// calledBy is what a connection of a type leads to.
+func calledBy(connectionType string) semconv.EntityType {
+	switch connectionType {
+	case "database":
+		return semconv.EntityDatabase
+	case "messaging_system":
+		return semconv.EntityMessaging
+	case "virtual_node":
+		return semconv.EntityExternal
+	default:
+		return semconv.EntityService
+	}
 }
 
 // rankOf puts what is no cause behind what is.

@@ -374,8 +374,14 @@ func anIncident(id string) eventdata.Incident {
 		},
 		EntryPoints: []string{"shop/frontend"},
 		Impact:      eventdata.Impact{Services: []string{"shop/checkout", "shop/payment"}, Ratio: 0.2, Upstream: []string{"shop/checkout"}, Downstream: []string{"db/orders"}, Objectives: []eventdata.Objective{{Objective: "availability", Service: "shop/checkout", BurnRate: 12, BudgetConsumed: 0.3}}},
-		Timeline:    []eventdata.TimelineEntry{{Time: moments(-time.Minute), Text: "errors began"}},
-		Changes:     []eventdata.Change{{Time: moments(-2 * time.Minute), Entity: eventdata.Entity{Type: semconv.EntityService, Name: "shop/payment"}, Summary: "v1.18"}},
+		Graph: []eventdata.GraphEdge{
+			{Client: "shop/checkout", Server: "shop/payment", RequestsPerSecond: 12, FailureRatio: 0.4, MeanDuration: 0.2, Abnormal: true},
+			{Client: "shop/payment", Server: "ledger", ConnectionType: "database", RequestsPerSecond: 30, MeanDuration: 0.01},
+			{Client: "shop/payment", Server: "queue", ConnectionType: "messaging_system"},
+			{Client: "shop/payment", Server: "bank.example", ConnectionType: "virtual_node"},
+		},
+		Timeline: []eventdata.TimelineEntry{{Time: moments(-time.Minute), Text: "errors began"}},
+		Changes:  []eventdata.Change{{Time: moments(-2 * time.Minute), Entity: eventdata.Entity{Type: semconv.EntityService, Name: "shop/payment"}, Summary: "v1.18"}},
 	}
 }
 

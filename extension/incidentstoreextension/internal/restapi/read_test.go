@@ -102,9 +102,13 @@ func TestGraph(t *testing.T) {
 		nodes = append(nodes, n.ID+" "+strings.Join(n.Roles, ","))
 	}
 	assert.Equal(t, []string{
-		"service:shop/payment cause,impacted", "k8s.node:node-1 cause", "k8s.pod:payment-1 evidence", "service:db/orders downstream",
-		"service:shop/checkout impacted,upstream", "service:shop/frontend entry_point",
+		"service:shop/payment cause,impacted", "k8s.node:node-1 cause", "database:ledger neighbour", "external:bank.example neighbour",
+		"k8s.pod:payment-1 evidence", "messaging:queue neighbour", "service:db/orders downstream", "service:shop/checkout impacted,upstream",
+		"service:shop/frontend entry_point",
 	}, nodes)
+	require.Len(t, got.Edges, 4)
+	assert.Equal(t, graphEdge{From: "service:shop/checkout", To: "service:shop/payment", RequestsPerSecond: 12, FailureRatio: 0.4, MeanDuration: 0.2, Abnormal: true}, got.Edges[0])
+	assert.Equal(t, "database:ledger", got.Edges[1].To)
 	assert.Equal(t, 1, got.Nodes[0].Rank)
 	assert.Equal(t, semconv.CauseErrors, got.Nodes[0].Kind)
 }
