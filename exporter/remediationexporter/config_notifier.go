@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"go.opentelemetry.io/collector/config/configoptional"
 	"go.opentelemetry.io/collector/config/configretry"
 	"go.opentelemetry.io/collector/confmap"
 
@@ -27,7 +26,7 @@ type NotifierConfig struct {
 	// Timeout bounds one attempt with all its requests.
 	Timeout time.Duration `mapstructure:"timeout"`
 	// RetryConfig rules how a failed delivery is repeated, in place of the exporter's retry_on_failure.
-	RetryConfig configoptional.Optional[configretry.BackOffConfig] `mapstructure:"retry_on_failure"`
+	RetryConfig *configretry.BackOffConfig `mapstructure:"retry_on_failure"`
 }
 
 // defaultAttemptTimeout bounds an attempt, whose requests have a timeout of 10 s each by default.
@@ -35,7 +34,11 @@ const defaultAttemptTimeout = 30 * time.Second
 
 // Unmarshal puts the user's settings over the defaults of the driver that the user has chosen.
 func (c *NotifierConfig) Unmarshal(conf *confmap.Conf) error {
-	*c = NotifierConfig{Timeout: defaultAttemptTimeout, RetryConfig: configoptional.Default(defaultRetry())}
+	*c = NotifierConfig{Timeout: defaultAttemptTimeout}
+	if conf.IsSet("retry_on_failure") {
+		retry := defaultRetry()
+		c.RetryConfig = &retry
+	}
 	for _, o := range c.all() {
 		o.reset()
 		if conf.IsSet(o.name) {

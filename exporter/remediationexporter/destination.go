@@ -98,8 +98,8 @@ func newWebhook(set exporter.Settings, cfg *Config, name string, c WebhookConfig
 func newNotifier(set exporter.Settings, cfg *Config, name string, c *NotifierConfig) *destination {
 	d := newDestination(set, name, c.Events, c.AllowPrivateRanges)
 	d.retry, d.maxPerMinute, d.timeout = cfg.RetryConfig, c.MaxEventsPerMinute, c.Timeout
-	if c.RetryConfig.HasValue() {
-		d.retry = *c.RetryConfig.Get()
+	if c.RetryConfig != nil {
+		d.retry = *c.RetryConfig
 	}
 	o := c.driver()
 	d.config, d.create = o.config(), o.create
