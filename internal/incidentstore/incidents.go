@@ -27,6 +27,8 @@ type condition struct {
 	values []any
 	// scattered says that its index does not find the rows in the order of lists: they must be few enough to be sorted.
 	scattered bool
+	// check, if set, is the whole condition: no index finds its rows, which are many.
+	check string
 }
 
 const incidentColumns = "i.num, i.detected_at, i.updated_at, i.occurrence, i.ack, i.doc"
@@ -57,6 +59,8 @@ func (t *tx) incidents(f IncidentFilter, p Page) ([]Incident, string, error) {
 	and := func(sql string, values ...any) { where, args = append(where, sql), append(args, values...) }
 	for n, c := range conditions {
 		switch {
+		case c.check != "":
+			and(c.check, c.values...)
 		case c.column == "" && n == driver:
 			table, at, num = "incident_services s JOIN incidents i ON i.num = s.incident", "s.detected_at", "s.incident"
 			and("s.service = ?", c.values...)
@@ -124,9 +128,9 @@ const maxTitles = 500
 // titled is the condition that a title holds a text; it has no values when none does.
 func (t *tx) titled(text string) (condition, error) {
 	text = strings.ToLower(clean(text, maxTitle))
-	query := "SELECT num FROM titles WHERE " + fmt.Sprintf(t.s.dialect.contains, "search")
+	contains := fmt.Sprintf(t.s.dialect.contains, "search")
 	var found []any
-	err := t.each(query+" LIMIT ?", []any{text, maxTitles + 1}, func(row func(...any) error) error {
+	err := t.each("SELECT num FROM titles WHERE "+contains+" LIMIT ?", []any{text, maxTitles + 1}, func(row func(...any) error) error {
 		var n int64
 		err := row(&n)
 		found = append(found, n)
@@ -135,7 +139,7 @@ func (t *tx) titled(text string) (condition, error) {
 	c := condition{column: "title", scattered: true, values: found}
 	switch {
 	case len(found) > maxTitles:
-		c.is, c.values = " IN ("+query+")", []any{text}
+		c.check, c.values = "EXISTS (SELECT 1 FROM titles t WHERE t.num = i.title AND "+contains+")", []any{text}
 	case len(found) > 0:
 		c.is = " IN (" + strings.Repeat(", ?", len(found))[2:] + ")"
 	}
@@ -147,11 +151,14 @@ const look = 1000
 
 // rarest is the condition whose index finds the fewest rows, as far as a short look tells; -1 for none.
 func (t *tx) rarest(conditions []condition) (int, error) {
-	if len(conditions) == 1 && !conditions[0].scattered {
+	if len(conditions) == 1 && !conditions[0].scattered && conditions[0].check == "" {
 		return 0, nil
 	}
 	best, least := -1, int64(look+1)
 	for n, c := range conditions {
+		if c.check != "" {
+			continue
+		}
 		rows := "incidents WHERE " + c.column
 		if c.column == "" {
 			rows = "incident_services WHERE service"

@@ -11,7 +11,7 @@ import (
 
 const (
 	// maxPostings bounds how many incidents are looked at for each feature, the newest first.
-	maxPostings = 200
+	maxPostings = 100
 	// maxCandidates bounds how many are compared in full.
 	maxCandidates = 200
 	maxSimilar    = 100
