@@ -137,11 +137,19 @@ func edgesOf(graph []eventdata.GraphEdge, nodes map[string]*graphNode) []graphEd
 	edges := make([]graphEdge, 0, len(graph))
 	for _, e := range graph {
 		edges = append(edges, graphEdge{
-			From: named(e.Client, semconv.EntityService), To: named(e.Server, calledBy(e.ConnectionType)), ConnectionType: e.ConnectionType,
+			From: named(e.Client, caller(e.Client)), To: named(e.Server, calledBy(e.ConnectionType)), ConnectionType: e.ConnectionType,
 			RequestsPerSecond: e.RequestsPerSecond, FailureRatio: e.FailureRatio, MeanDuration: e.MeanDuration, Abnormal: e.Abnormal,
 		})
 	}
 	return edges
+}
+
+// caller is what a name that nothing else tells of stands for where calls come from.
+func caller(name string) semconv.EntityType {
+	if name == semconv.GraphUser {
+		return semconv.EntityExternal
+	}
+	return semconv.EntityService
 }
 
 // calledBy is what a connection of a type leads to.

@@ -378,6 +378,7 @@ func anIncident(id string) eventdata.Incident {
 			{Client: "shop/checkout", Server: "shop/payment", RequestsPerSecond: 12, FailureRatio: 0.4, MeanDuration: 0.2, Abnormal: true},
 			{Client: "shop/payment", Server: "ledger", ConnectionType: "database", RequestsPerSecond: 30, MeanDuration: 0.01},
 			{Client: "shop/payment", Server: "queue", ConnectionType: "messaging_system"},
+			{Client: semconv.GraphUser, Server: "shop/frontend"},
 			{Client: "shop/payment", Server: "bank.example", ConnectionType: "virtual_node"},
 		},
 		Timeline: []eventdata.TimelineEntry{{Time: moments(-time.Minute), Text: "errors began"}},

@@ -103,10 +103,10 @@ func TestGraph(t *testing.T) {
 	}
 	assert.Equal(t, []string{
 		"service:shop/payment cause,impacted", "k8s.node:node-1 cause", "database:ledger neighbour", "external:bank.example neighbour",
-		"k8s.pod:payment-1 evidence", "messaging:queue neighbour", "service:db/orders downstream", "service:shop/checkout impacted,upstream",
+		"external:user neighbour", "k8s.pod:payment-1 evidence", "messaging:queue neighbour", "service:db/orders downstream", "service:shop/checkout impacted,upstream",
 		"service:shop/frontend entry_point",
 	}, nodes)
-	require.Len(t, got.Edges, 4)
+	require.Len(t, got.Edges, 5)
 	assert.Equal(t, graphEdge{From: "service:shop/checkout", To: "service:shop/payment", RequestsPerSecond: 12, FailureRatio: 0.4, MeanDuration: 0.2, Abnormal: true}, got.Edges[0])
 	assert.Equal(t, "database:ledger", got.Edges[1].To)
 	assert.Equal(t, 1, got.Nodes[0].Rank)
