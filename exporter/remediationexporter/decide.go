@@ -261,7 +261,7 @@ func (e *remediationExporter) decide(ctx context.Context, ev *incoming, now time
 	if err := e.notify(ctx, ev, &m, silence, now); err != nil {
 		return err
 	}
-	if verdict == playbook.New && ev.Name != semconv.EventIncidentResolved || ev.Name == semconv.EventIncidentOpened {
+	if silence == nil && (verdict == playbook.New && ev.Name != semconv.EventIncidentResolved || ev.Name == semconv.EventIncidentOpened) {
 		if err := e.escalate(ctx, ev, &m, now); err != nil {
 			return err
 		}

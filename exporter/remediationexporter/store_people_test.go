@@ -302,6 +302,14 @@ func TestMaintenance(t *testing.T) {
 	})
 }
 
+// memoOf returns what is kept with an incident.
+func (r *rig) memoOf(id string) memo {
+	e := r.exporter()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return decodeMemo(e.ledger.Incident(id))
+}
+
 // TestAcknowledgment tells those who have the incident open, once, and what it says goes with later messages.
 func TestAcknowledgment(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -327,7 +335,7 @@ func TestAcknowledgment(t *testing.T) {
 		assert.Contains(t, m.stored(), "audit remediation.acknowledgment")
 		time.Sleep(time.Minute)
 		assert.Len(t, r.hooks["chat"].types(), 2, "once")
-		memo := decodeMemo(r.exporter().ledger.Incident("i-1"))
+		memo := r.memoOf("i-1")
 		assert.Equal(t, "ann", memo.Acknowledged)
 		r.stop()
 
@@ -336,7 +344,7 @@ func TestAcknowledgment(t *testing.T) {
 		n.start()
 		m.set(func() { m.found["i-1"].Acknowledgment = nil })
 		time.Sleep(time.Minute)
-		memo = decodeMemo(n.exporter().ledger.Incident("i-1"))
+		memo = n.memoOf("i-1")
 		assert.Empty(t, memo.Acknowledged, "it was taken back")
 		assert.Len(t, n.hooks["chat"].types(), 2)
 		n.stop()
