@@ -136,7 +136,7 @@ func (e *remediationExporter) caution(ctx context.Context, inc *semconv.Incident
 	if last == nil {
 		return "", nil
 	}
-	what := ""
+	var what string
 	switch last.Verdict {
 	case incidentstore.FeedbackFalseAlarm:
 		what = "a false alarm"

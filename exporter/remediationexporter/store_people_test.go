@@ -63,7 +63,7 @@ func TestCommands(t *testing.T) {
 			"unknown destination":  {incidentstore.CommandReplay, "olga", incidentstore.ReplayArguments{Destination: "x"}, 404, "unknown_webhook"},
 			"ids and destination":  {incidentstore.CommandReplay, "olga", incidentstore.ReplayArguments{Destination: "chat", IDs: []string{"a"}}, 400, "replay"},
 			"nothing is replayed":  {incidentstore.CommandReplay, "olga", incidentstore.ReplayArguments{}, 200, ""},
-			"replay of one unkown": {incidentstore.CommandReplay, "olga", incidentstore.ReplayArguments{IDs: []string{"a"}}, 200, ""},
+			"replay of no letter": {incidentstore.CommandReplay, "olga", incidentstore.ReplayArguments{IDs: []string{"a"}}, 200, ""},
 		} {
 			if d, ok := tc.arguments.(incidentstore.DecideArguments); ok && d.Verdict == "approve" {
 				d.Verdict = semconv.ApprovalGranted

@@ -166,7 +166,8 @@ func (q *recordQueue) load(ctx context.Context, client storage.Client, broken fu
 		return err
 	}
 	var bounds storedBounds
-	if err := json.Unmarshal(b, &bounds); err != nil || bounds.Version != storedVersion || bounds.End < bounds.First || bounds.End-bounds.First > maxStoredItems {
+	readable := json.Unmarshal(b, &bounds) == nil && bounds.Version == storedVersion && bounds.End >= bounds.First && bounds.End-bounds.First <= maxStoredItems
+	if !readable {
 		broken(fmt.Errorf("decode the queue of records: %.80q makes no sense", b))
 		return nil
 	}
