@@ -55,7 +55,7 @@ var Traits = driver.Traits{
 
 // Validate checks what can be known without connecting.
 func (c *Config) Validate() error {
-	errs := []error{c.Client.Check(c.OwnHeaders()...), c.Signing.Validate()}
+	errs := []error{c.Check(c.OwnHeaders()...), c.Signing.Validate()}
 	if c.Environment == "" || len(c.Environment) > 200 {
 		errs = append(errs, fmt.Errorf("environment must have 1 to 200 characters, got %d; CDEvents require it", len(c.Environment)))
 	}
@@ -100,7 +100,7 @@ func (d *Destination) Deliver(ctx context.Context, m *notifier.Message) (notifie
 	case semconv.EventTypeIncidentOpened, semconv.EventTypeIncidentUpdated:
 		return d.open(ctx, m)
 	case semconv.EventTypeIncidentResolved:
-		return nil, d.post(ctx, m, typeResolved, m.Event.Time)
+		return nil, d.post(ctx, m, typeResolved, m.Time)
 	default:
 		return nil, nil
 	}
@@ -115,7 +115,7 @@ func (d *Destination) open(ctx context.Context, m *notifier.Message) (notifier.M
 		if took[step.name] != "" || step.typ == typeReported && m.Links.Incident == "" {
 			continue
 		}
-		if err := d.post(ctx, m, step.typ, m.Event.Time); err != nil {
+		if err := d.post(ctx, m, step.typ, m.Time); err != nil {
 			return took, err
 		}
 		took[step.name] = "yes"

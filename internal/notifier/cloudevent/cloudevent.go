@@ -67,7 +67,7 @@ var Traits = driver.Traits{
 
 // Validate checks what can be known without connecting.
 func (c *Config) Validate() error {
-	errs := []error{c.Client.Check(c.OwnHeaders()...), c.Signing.Validate()}
+	errs := []error{c.Check(c.OwnHeaders()...), c.Signing.Validate()}
 	if c.Compression.IsCompressed() {
 		errs = append(errs, fmt.Errorf("compression must be unset, got %s; the signature is over the bytes as sent", c.Compression))
 	}

@@ -78,7 +78,7 @@ var Traits = driver.Traits{
 
 // Validate parses the template, and tries it with a message of every type.
 func (c *Config) Validate() error {
-	errs := []error{c.Client.Check()}
+	errs := []error{c.Check()}
 	if methods := []string{http.MethodPost, http.MethodPut, http.MethodPatch}; !slices.Contains(methods, c.Method) {
 		errs = append(errs, fmt.Errorf("method must be one of %s, got %.80q", strings.Join(methods, ", "), c.Method))
 	}
