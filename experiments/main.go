@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/paramedic-otel/paramedic/experiments/internal/bubble"
 	"github.com/paramedic-otel/paramedic/experiments/internal/experiment"
 	"github.com/paramedic-otel/paramedic/experiments/internal/result"
 )
@@ -30,6 +31,7 @@ type options struct {
 }
 
 func main() {
+	bubble.Main()
 	var o options
 	flag.BoolVar(&o.quick, "quick", false, "run a small subset, as continuous integration does; its figures are rough")
 	flag.BoolVar(&o.list, "list", false, "list the experiments and run none")

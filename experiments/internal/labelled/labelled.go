@@ -63,6 +63,7 @@ type score struct {
 	harm                                 []float64
 	harmfulSeconds                       []float64
 	missed                               []outcome
+	wrong                                []wrongIncident
 	intensityFaulty, intensityOfDetected map[Intensity]int
 }
 
@@ -76,6 +77,9 @@ func (s *score) add(o *outcome, theirs bool) {
 	}
 	s.opened += opened + falsely
 	s.falsely += falsely
+	if !theirs {
+		s.wrong = append(s.wrong, o.wrong...)
+	}
 	s.calmDays += gap.Seconds() / secondsPerDay
 	if falsely > 0 {
 		s.alarmedGaps++
@@ -208,7 +212,7 @@ func summarise(seeds []uint64, bySeed [][]outcome) *result.Result {
 			}
 		}
 	}
-	r.Tables = append(r.Tables, kindTable(kinds), harmTable(bySeed), levelTable(levels), missedTable(all[0].missed))
+	r.Tables = append(r.Tables, kindTable(kinds), harmTable(bySeed), levelTable(levels), missedTable(all[0].missed), wrongTable(all[0].wrong))
 	goals(r, &all[0], calmDays)
 	r.Note("Precision is over windows and gaps: those with a fault in which something was raised, of all in which something was. The false ones " +
 		"per day are over the windows without a fault and the gaps before all windows, in which an incident or an alert may be an aftermath of the " +
@@ -346,6 +350,23 @@ func levelTable(levels map[string][]score) result.Table {
 			continue
 		}
 		t.Rows = append(t.Rows, []string{l.Name, fmt.Sprintf("%.2f", l.Factor), fmt.Sprint(k[0].quiet), fmt.Sprint(k[0].alarmed), fmt.Sprint(k[1].alarmed)})
+	}
+	return t
+}
+
+// wrongTable names incidents where nothing was wrong, as many as fit.
+func wrongTable(wrong []wrongIncident) result.Table {
+	const most = 40
+	t := result.Table{
+		Title: "Incidents of ours where nothing was wrong", Head: []string{"incident", "demand", "after the end of", "how long after"},
+		Note: fmt.Sprintf("%d in all.", len(wrong)),
+	}
+	for _, w := range wrong[:min(most, len(wrong))] {
+		row := []string{w.title, w.level, "–", "–"}
+		if w.before != "" {
+			row[2], row[3] = w.before, w.ago.String()
+		}
+		t.Rows = append(t.Rows, row)
 	}
 	return t
 }

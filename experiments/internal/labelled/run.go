@@ -36,9 +36,19 @@ type outcome struct {
 	// ours and theirs are the first incident and the first static alert in the window; nil if none came.
 	ours, theirs *detection
 	// incidents and alerts count all of the window, and falsely those of the gap before it.
-	incidents, alerts             int
-	falseIncidents, falseAlerts   int
-	falseIncidentsOf, falseAlarms []string
+	incidents, alerts           int
+	falseIncidents, falseAlerts int
+	// wrong are the incidents where nothing was wrong.
+	wrong []wrongIncident
+}
+
+// wrongIncident is one where nothing was wrong: how long after the end of the last fault, or of none, what, and where.
+type wrongIncident struct {
+	title string
+	level string
+	// before is the case that had ended then, and ago when that was.
+	before string
+	ago    time.Duration
 }
 
 // detection is when a case was detected, and what was named.
@@ -94,13 +104,10 @@ func (c *chain) playCase(ctx context.Context, st *stage.Stage, k Case, load func
 		for _, e := range n.Events {
 			if told.opens(e) {
 				o.falseIncidents++
-				o.falseIncidentsOf = append(o.falseIncidentsOf, e.Incident.Title)
+				o.wrong = append(o.wrong, told.wrong(e, k, n.Now))
 			}
 		}
 		o.falseAlerts += len(n.Alerts)
-		for _, a := range n.Alerts {
-			o.falseAlarms = append(o.falseAlarms, a.Rule+" "+a.Service)
-		}
 	}); err != nil {
 		return o, err
 	}
@@ -118,6 +125,9 @@ func (c *chain) playCase(ctx context.Context, st *stage.Stage, k Case, load func
 	}
 	o.hurt, o.harm = stage.Worst(st.Users.Take(), calm)
 	st.Shop.Clear("")
+	if k.Kind() != "" {
+		told.before, told.ended = k.String(), st.Shop.Now()
+	}
 	if k.Overload {
 		return o, load(c.level, rise)
 	}
@@ -142,7 +152,7 @@ func (o *outcome) note(n stage.News, began time.Time, told *told) {
 		if told.opens(e) {
 			o.incidents++
 			if o.quiet() {
-				o.falseIncidentsOf = append(o.falseIncidentsOf, e.Incident.Title)
+				o.wrong = append(o.wrong, told.wrong(e, o.Case, n.Now))
 			}
 			if o.ours == nil {
 				o.ours = &detection{after: n.Now.Sub(began), first: named(e, o.Fault.Service, 1), among: named(e, o.Fault.Service, 3)}
@@ -158,8 +168,20 @@ func (o *outcome) note(n stage.News, began time.Time, told *told) {
 	}
 }
 
-// told remembers how often each incident was told of as opened.
-type told struct{ reopened map[string]int64 }
+// told remembers how often each incident was told of as opened, and which fault was the last.
+type told struct {
+	reopened map[string]int64
+	before   string
+	ended    time.Time
+}
+
+func (t *told) wrong(e semconv.IncidentEvent, k Case, now time.Time) wrongIncident {
+	w := wrongIncident{title: e.Incident.Title, level: k.Level.Name, before: t.before}
+	if t.before != "" {
+		w.ago = now.Sub(t.ended)
+	}
+	return w
+}
 
 func newTold() *told { return &told{reopened: map[string]int64{}} }
 

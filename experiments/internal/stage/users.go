@@ -22,6 +22,8 @@ type flow struct {
 	took    []float64 // seconds, while what is slow is being learnt
 	slow    time.Duration
 	now     Fared
+	keep    bool      // whether durations are kept
+	kept    []float64 // seconds
 }
 
 // Fared counts requests by how they ended.
@@ -52,6 +54,9 @@ func (u *Users) watch(e shop.Experience) {
 	if u.calm {
 		f.took = append(f.took, e.Took.Seconds())
 	}
+	if f.keep {
+		f.kept = append(f.kept, e.Took.Seconds())
+	}
 	f.now.Sent++
 	f.now.Seconds += e.Took.Seconds()
 	switch {
@@ -77,6 +82,24 @@ func (u *Users) Learnt(factor float64) {
 	u.Take()
 }
 
+// KeepDurations makes [Users.TakeDurations] tell of a kind from now on.
+func (u *Users) KeepDurations(kind string) {
+	if f := u.flows[kind]; f != nil {
+		f.keep = true
+	}
+}
+
+// TakeDurations returns how many seconds the requests of a kind took since the last call.
+func (u *Users) TakeDurations(kind string) []float64 {
+	f := u.flows[kind]
+	if f == nil {
+		return nil
+	}
+	out := f.kept
+	f.kept = nil
+	return out
+}
+
 // Take returns the counts of each kind since the last call and begins anew.
 func (u *Users) Take() map[string]Fared {
 	out := make(map[string]Fared, len(u.flows))
@@ -85,6 +108,9 @@ func (u *Users) Take() map[string]Fared {
 	}
 	return out
 }
+
+// Message reports whether a kind is one of messages, of which no user waits.
+func (u *Users) Message(kind string) bool { return u.flows[kind].message }
 
 // Requests adds up the requests of users; messages are not among them.
 func (u *Users) Requests(fared map[string]Fared) Fared {
