@@ -26,7 +26,7 @@ otelcol-paramedic:
 .PHONY: tools-bin
 tools-bin:
 	@echo "==> building shop, replay and demo"
-	@go build -ldflags="-s -w" -o $(BIN)/ ./cmd/shop ./cmd/replay ./cmd/demo ./cmd/anomalystate ./cmd/remediationaudit ./cmd/remediation-rbac
+	@go build -ldflags="-s -w" -o $(BIN)/ ./cmd/shop ./cmd/replay ./cmd/demo ./cmd/anomalystate ./cmd/remediationaudit ./cmd/remediation-rbac ./cmd/remediation-notify ./cmd/incidentstore
 
 .PHONY: demo
 demo: all
