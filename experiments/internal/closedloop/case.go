@@ -21,7 +21,9 @@ const (
 	wellFor = 15 * time.Second
 	// caseWithin bounds a case from the injection on: two attempts at a cure and their verdicts fit into it.
 	caseWithin = 5 * time.Minute
-	// spread of the moment of injection over the seconds of a bucket.
+	// compareFor is how long users are looked at after an action has been carried out.
+	compareFor = 15 * time.Second
+	// injectSpread is over how many seconds, more than a bucket has, the moments of injection are spread.
 	injectSpread = 6
 )
 
@@ -33,13 +35,15 @@ type act struct {
 	// At is the seconds since the fault when it was begun, Verdict what the executor found, "" if it found nothing.
 	At      float64 `json:"at"`
 	Verdict string  `json:"verdict"`
-	// Right is an action on the faulty service that can cure it, Harm what got worse for users between before and after.
-	Right  bool `json:"right"`
-	Harm   bool `json:"harm"`
+	// Right is an action on the faulty service that can cure it. Harm is one after which, once it had been carried out, more of the users'
+	// requests failed than before it, or one that disturbed a service that was well.
+	Right bool `json:"right"`
+	Harm  bool `json:"harm"`
+
 	intent string
-	// failing is the users' share of failures before it.
-	failing float64
-	at      time.Time
+	// failing is the users' share of failures before it, after is the sum of as many looks at that after it.
+	failing, after float64
+	looks          int
 }
 
 // record is what was seen of one fault. Times are seconds since its onset; nil is never.
@@ -183,10 +187,27 @@ func (t *trial) look(now time.Time) {
 	if t.record.Acted != nil && t.record.Started == nil && t.complete() {
 		t.record.Started = t.at(now)
 	}
-	if bad || t.inForce() {
+	t.compare(now)
+	// A crowd that everybody is served of does no harm, and goes home by itself.
+	if bad || t.inForce() && t.fault.Kind != shop.TrafficSurge {
 		t.wellSince = time.Time{}
 	} else if t.wellSince.IsZero() {
 		t.wellSince = now
+	}
+}
+
+// compare looks how users fare in the time after actions were carried out.
+func (t *trial) compare(now time.Time) {
+	if t.record.Started == nil || t.ticks%window != 0 {
+		return
+	}
+	if since := *t.at(now) - *t.record.Started; since < window || since > window+compareFor.Seconds() {
+		return
+	}
+	for i := range t.record.Actions {
+		a := &t.record.Actions[i]
+		a.after += t.vitals.failing(users)
+		a.looks++
 	}
 }
 
@@ -251,7 +272,7 @@ func (t *trial) hearRemediation(n news) {
 	t.log("    %s after %s: %s %s of %s: %s %s %s", strings.TrimPrefix(string(n.Type), "io.paramedic."), seconds(at), r.Playbook, r.Action, r.Target, r.Outcome, r.Reason, r.Detail)
 	switch n.Type {
 	case semconv.EventTypeRemediationStarted:
-		a := act{Playbook: r.Playbook, Action: r.Action, Target: r.Target, intent: r.Intent, failing: t.vitals.failing(users), at: n.at}
+		a := act{Playbook: r.Playbook, Action: r.Action, Target: r.Target, intent: r.Intent, failing: t.vitals.failing(users)}
 		if at != nil {
 			a.At = *at
 		}
@@ -351,7 +372,8 @@ func (t *trial) finish() {
 	}
 	for i := range t.record.Actions {
 		a := &t.record.Actions[i]
-		a.Harm = workload(a.Target) != t.status.Service && t.record.Impact > 0 && !a.Right && t.record.Recovered == nil && t.vitals.failing(users) > a.failing+badShare
+		worse := a.looks > 0 && a.after/float64(a.looks) > a.failing+badShare
+		a.Harm = worse || workload(a.Target) != t.status.Service && !a.Right
 	}
 }
 

@@ -289,7 +289,7 @@ func (s *Shop) flushes() error {
 		return err
 	}
 	for _, job := range jobs {
-		if !strings.HasPrefix(job.Name, FlushJob) || s.flushed[job.UID] || !done(job) {
+		if job.Spec.Template.Labels["app"] != FlushJob || s.flushed[job.UID] || !done(job) {
 			continue
 		}
 		s.flushed[job.UID] = true

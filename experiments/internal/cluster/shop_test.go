@@ -209,11 +209,9 @@ func TestKubernetesShopFollowsObjects(t *testing.T) {
 	})
 
 	h.inject(shop.Fault{Kind: shop.SlowDependency})
-	template, err := client.BatchV1().CronJobs(h.Namespace).Get(t.Context(), FlushJob, metav1.GetOptions{})
-	require.NoError(t, err)
 	job := flushJob(h.Namespace).Spec.JobTemplate
 	run := job.Spec
-	_, err = client.BatchV1().Jobs(h.Namespace).Create(t.Context(), jobOf(template.Name+"-1", run), metav1.CreateOptions{})
+	_, err = client.BatchV1().Jobs(h.Namespace).Create(t.Context(), jobOf("by-hand-1", run), metav1.CreateOptions{})
 	require.NoError(t, err)
 	h.until("the cache is flushed", over)
 	assert.Equal(t, "cured by flush-cache", h.Simulation.State().Ended[0].Ended)
