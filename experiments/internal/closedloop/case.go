@@ -69,7 +69,9 @@ type record struct {
 	// Cause is the last one that was named first.
 	Cause string `json:"cause"`
 	// Impact is the greatest share of services that fared worse at a time.
-	Impact    float64  `json:"impact"`
+	Impact float64 `json:"impact"`
+	// Degraded are the seconds that services fared worse for, added up over all services.
+	Degraded  float64  `json:"degraded"`
 	Actions   []act    `json:"actions"`
 	Incidents int      `json:"incidents"`
 	Skipped   []string `json:"skipped,omitempty"`
@@ -176,6 +178,7 @@ func (t *trial) look(now time.Time) {
 	if impact := float64(len(hurt)) / float64(len(t.state.Services)); impact > t.record.Impact {
 		t.record.Impact = impact
 	}
+	t.record.Degraded += float64(len(hurt)) * shop.TickLength.Seconds()
 	if bad && t.record.Felt == nil {
 		t.record.Felt = t.at(now)
 		t.log("    felt after %.0f s: %s", *t.record.Felt, strings.Join(hurt, ", "))

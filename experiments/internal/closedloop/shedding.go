@@ -18,9 +18,10 @@ import (
 var sheddingPlaybooks string
 
 const (
-	// surgeOf makes four times as many users come as usual: the shop is a third busy then, and a surge of severity 1 asks for 1.6 times
-	// what its target can take.
-	surgeOf = 4 * 0.33 / 1.6
+	// surgeOf makes four times as many requests come as usual. The crowd browses, searches and is recommended things, which is 72 % of
+	// all requests and all that the catalogue serves: it must be 5.17 times as many of them. Usually 33 % of the catalogue's
+	// capacity are asked for, and a surge of severity 1 asks for 160 %.
+	surgeOf = (4 - 0.28) / 0.72 * 0.33 / 1.6
 	// shedBy is how long after the surge begins users are asked how they fare, and askFor for how long.
 	shedBy = time.Minute
 	askFor = time.Minute
@@ -83,7 +84,7 @@ func shedding(ctx context.Context, o experiment.Options) (*result.Result, error)
 	}
 	r := &result.Result{
 		Name: "load-shedding", Number: 4, Title: "Load shedding by criticality", Clock: result.Real, Seeds: o.Seeds,
-		About: about + "Four times as many users come as usual, for all they do, and stay. With shedding, a playbook has the frontend ask whoever wants less than a high-criticality page to come back later, by a key of a ConfigMap; without, nobody acts.",
+		About: about + "Four times as many requests come as usual, and do not go away: a crowd that browses, searches and is recommended things, beside the usual buyers. With shedding, a playbook has the frontend ask whoever wants less than a high-criticality page to come back later, by a key of a ConfigMap; without, nobody acts.",
 	}
 	t := result.Table{Title: "Users by the criticality of what they want, from one to two minutes after the surge began", Head: []string{"criticality", "", "requests", "served", "failed", "asked to come back later", "p99 of those served"}}
 	var acted []float64
@@ -137,7 +138,7 @@ func playSurge(ctx context.Context, lab *cluster.Cluster, seed uint64, with stri
 	}
 	t := &trial{
 		stage: &stage{setup: setup{seed: seed, rate: rate, learn: learn, playbooks: with}, cluster: lab},
-		fault: shop.Fault{Kind: shop.TrafficSurge, Service: "frontend", Severity: surgeOf, Lasting: true},
+		fault: shop.Fault{Kind: shop.TrafficSurge, Service: "catalogue", Severity: surgeOf, Lasting: true},
 		log:   func(format string, args ...any) { s.log = append(s.log, fmt.Sprintf(format, args...)) },
 	}
 	defer func() { err = errors.Join(err, t.close(context.WithoutCancel(ctx))) }()

@@ -6,8 +6,10 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -117,11 +119,10 @@ func (s *stage) launch(ctx context.Context) error {
 		return err
 	}
 	kubeconfig, config := filepath.Join(s.dir, "kubeconfig"), filepath.Join(s.dir, "config.yaml")
-	text := strings.NewReplacer(
-		"HEALTH", addresses[0], "OTLP", addresses[1], "STATE", filepath.Join(s.dir, "state"), "HOOK", s.inbox.url, "SECRET", s.inbox.secret,
-		"KUBECONFIG", kubeconfig, "HOME", s.home, "PLAYBOOKS", indent(s.playbooks), "SHOP", s.shop.Namespace,
-	).Replace(collectorConfig)
-	text = strings.ReplaceAll(text, "SHOP", s.shop.Namespace) // of the playbooks
+	text := s.config(map[string]string{
+		"HEALTH": addresses[0], "OTLP": addresses[1], "STATE": filepath.Join(s.dir, "state"), "HOOK": s.inbox.url, "SECRET": s.inbox.secret,
+		"KUBECONFIG": kubeconfig, "HOME": s.home, "SHOP": s.shop.Namespace,
+	})
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return err
 	}
@@ -134,6 +135,15 @@ func (s *stage) launch(ctx context.Context) error {
 	}
 	s.sender, err = newSender(addresses[1])
 	return err
+}
+
+// config is the configuration of the collector with these values for its names.
+func (s *stage) config(values map[string]string) string {
+	text := strings.Replace(collectorConfig, "\nPLAYBOOKS\n", "\n"+indent(s.playbooks)+"\n", 1)
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		text = strings.ReplaceAll(text, name, values[name])
+	}
+	return text
 }
 
 func indent(text string) string {

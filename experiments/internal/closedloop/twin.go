@@ -23,7 +23,9 @@ type twin struct {
 	Right   bool
 	// Impact is the greatest share of services that fared worse at a time.
 	Impact float64
-	Times  baseline.Times
+	// Degraded is the mean number of services that fare worse in a second.
+	Degraded float64
+	Times    baseline.Times
 }
 
 func playTwin(seed uint64, f shop.Fault) (twin, error) {
@@ -56,7 +58,9 @@ func playTwin(seed uint64, f shop.Fault) (twin, error) {
 			continue
 		}
 		state := simulation.State()
-		t.Impact = max(t.Impact, float64(len(v.impact(&state)))/float64(len(state.Services)))
+		hurt := float64(len(v.impact(&state)))
+		t.Impact = max(t.Impact, hurt/float64(len(state.Services)))
+		t.Degraded += hurt * shop.TickLength.Seconds() / twinWatch.Seconds()
 		if len(alerts) > 0 && t.Alerted == nil {
 			after := (at + shop.TickLength - twinLearn).Seconds()
 			t.Alerted = &after
