@@ -26,10 +26,12 @@ var costConfig string
 var costWithoutConfig string
 
 const (
-	costRate = 60 // user requests a second
+	costRate = 200 // user requests a second
 	// costWarm and costFor are the simulated time that is sent before and while costs are counted, of each signal.
-	costWarm, costFor           = 3 * time.Minute, 5 * time.Minute
-	costWarmQuick, costForQuick = time.Minute, time.Minute
+	costWarm, costFor           = 5 * time.Minute, 10 * time.Minute
+	costWarmQuick, costForQuick = time.Minute, 2 * time.Minute
+	// costRest is the time in which a collector finishes what it has taken.
+	costRest = 2 * time.Second
 	// per is the number of items a second that costs are told of.
 	per = 10_000.0
 
@@ -118,7 +120,7 @@ func cost(ctx context.Context, o experiment.Options) (*result.Result, error) {
 		r.AddFigure("resident memory", "MiBy", system, "", *result.Summarise(memory, 0).Median, memory)
 	}
 	r.Tables = append(r.Tables, t)
-	r.Note("The shop of %d user requests a second has about 60 pods' worth of series; memory of our components grows with series and edges, not with items a second.", costRate)
+	r.Note("The shop of %d user requests a second has the series of 31 pods; the memory of our components grows with series and edges, not with items a second.", costRate)
 	return r, nil
 }
 
@@ -178,6 +180,11 @@ func play(ctx context.Context, seed uint64, quick bool) (bills map[string]map[st
 					return nil, err
 				}
 			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(costRest):
 		}
 		for _, system := range systems {
 			used, memory, err := contestants[system].process.usage()
