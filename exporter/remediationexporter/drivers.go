@@ -25,6 +25,7 @@ type Drivers struct {
 	CDEvents            configoptional.Optional[cdevents.Config]            `mapstructure:"cdevents"`
 	CloudEvent          configoptional.Optional[cloudevent.Config]          `mapstructure:"cloudevent"`
 	Grafana             configoptional.Optional[grafana.Config]             `mapstructure:"grafana"`
+	JSMOps              configoptional.Optional[opsgenie.Config]            `mapstructure:"jsm_ops"`
 	Opsgenie            configoptional.Optional[opsgenie.Config]            `mapstructure:"opsgenie"`
 	PagerDuty           configoptional.Optional[pagerduty.Config]           `mapstructure:"pagerduty"`
 	ServiceNowEvents    configoptional.Optional[servicenow.EventsConfig]    `mapstructure:"servicenow_events"`
@@ -41,6 +42,7 @@ func (d *Drivers) all() []driverOption {
 		option("cdevents", &d.CDEvents, cdevents.DefaultConfig, cdevents.New, cdevents.Traits),
 		option("cloudevent", &d.CloudEvent, cloudevent.DefaultConfig, cloudevent.New, cloudevent.Traits),
 		option("grafana", &d.Grafana, grafana.DefaultConfig, grafana.New, grafana.Traits),
+		option("jsm_ops", &d.JSMOps, opsgenie.DefaultJSMConfig, opsgenie.New, opsgenie.Traits),
 		option("opsgenie", &d.Opsgenie, opsgenie.DefaultConfig, opsgenie.New, opsgenie.Traits),
 		option("pagerduty", &d.PagerDuty, pagerduty.DefaultConfig, pagerduty.New, pagerduty.Traits),
 		option("servicenow_events", &d.ServiceNowEvents, servicenow.DefaultEventsConfig, servicenow.NewEvents, servicenow.EventsTraits),
