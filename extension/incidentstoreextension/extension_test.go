@@ -164,12 +164,16 @@ func TestAuthentication(t *testing.T) {
 	req.Header.Set("Origin", "https://evil.example")
 	resp, err := http.DefaultTransport.RoundTrip(req)
 	require.NoError(t, err)
+	foreign, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
 	require.NoError(t, resp.Body.Close())
 	assert.Equal(t, http.StatusForbidden, resp.StatusCode, "what another site's page sends is refused")
+	assert.JSONEq(t, `{"error": {"code": "origin", "message": "a page of another site may not ask for this"}}`, string(foreign))
+	assert.Equal(t, "nosniff", resp.Header.Get("X-Content-Type-Options"))
 
 	metadatatest.AssertEqualExtensionIncidentstoreAPIRequests(t, r.tel, []metricdata.DataPoint[int64]{
 		{Value: 1, Attributes: attribute.NewSet(attribute.String("answer", "ok"))},
-		{Value: 3, Attributes: attribute.NewSet(attribute.String("answer", "refused"))},
+		{Value: 4, Attributes: attribute.NewSet(attribute.String("answer", "refused"))},
 	}, metricdatatest.IgnoreTimestamp())
 	metadatatest.AssertEqualExtensionIncidentstoreStreams(t, r.tel, []metricdata.DataPoint[int64]{{}}, metricdatatest.IgnoreTimestamp())
 	metadatatest.AssertEqualExtensionIncidentstoreLeading(t, r.tel, []metricdata.DataPoint[int64]{{}}, metricdatatest.IgnoreTimestamp())

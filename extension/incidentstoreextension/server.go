@@ -39,7 +39,9 @@ func startServer(ctx context.Context, host component.Host, e *incidentStore) (*s
 		Links: e.signer, AnonymousLinks: e.cfg.Links.AllowAnonymous,
 	}, e.telemetry)}
 	// What a browser sends on behalf of another site is refused, since it may hold the person's credentials.
-	guarded := http.NewCrossOriginProtection().Handler(s.api)
+	protection := http.NewCrossOriginProtection()
+	protection.SetDenyHandler(http.HandlerFunc(s.api.RefuseForeign))
+	guarded := protection.Handler(s.api)
 	serverOf := func(settings confighttp.ServerConfig) (*http.Server, error) {
 		return settings.ToServer(ctx, host.GetExtensions(), e.set, guarded, confighttp.WithErrorHandler(s.api.WriteRefusal))
 	}

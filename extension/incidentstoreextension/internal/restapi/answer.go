@@ -64,6 +64,12 @@ func (a *API) WriteRefusal(w http.ResponseWriter, _ *http.Request, _ string, sta
 	writeError(w, refuse(status, "request", "%s", http.StatusText(status)))
 }
 
+// RefuseForeign answers what a browser sends on behalf of another site.
+func (a *API) RefuseForeign(w http.ResponseWriter, _ *http.Request) {
+	a.observer.Answered(http.StatusForbidden)
+	writeError(w, refuse(http.StatusForbidden, "origin", "a page of another site may not ask for this"))
+}
+
 func writeError(w http.ResponseWriter, err *refusal) {
 	if err.retry > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(err.retry/time.Second)))
