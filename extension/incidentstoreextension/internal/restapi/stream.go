@@ -55,18 +55,20 @@ func (a *API) serveStream(w http.ResponseWriter, r *http.Request, after int64) {
 	if r.Method == http.MethodHead {
 		return
 	}
-	if after < 0 {
-		newest, err := a.memory.Changes(ctx, -1, 1)
-		if err != nil {
-			a.streamFailed(ctx, err)
-			return
-		}
-		after = 0
-		if len(newest) > 0 {
-			after = newest[len(newest)-1].Number
-		}
+	newest, err := a.newestChange(ctx)
+	if err != nil {
+		a.streamFailed(ctx, err)
+		return
+	}
+	// Numbers that are still to come are those of another database, or of this one before an older copy took its place.
+	foreign := after > newest
+	if after < 0 || foreign {
+		after = newest
 	}
 	if events.send("id: %d\nevent: ready\nretry: 3000\ndata: {}\n\n", after) != nil {
+		return
+	}
+	if foreign && events.change(incidentstore.Change{Number: after, Kind: incidentstore.ChangesLost}) != nil {
 		return
 	}
 	for {
@@ -87,17 +89,21 @@ func (a *API) serveStream(w http.ResponseWriter, r *http.Request, after int64) {
 			}
 		}
 		for _, change := range changes {
-			name := "change"
-			if change.Kind == incidentstore.ChangesLost {
-				name = "lost"
-			}
-			data, err := json.Marshal(change)
-			if err != nil || events.send("id: %d\nevent: %s\ndata: %s\n\n", change.Number, name, data) != nil {
+			if events.change(change) != nil {
 				return
 			}
 			after = change.Number
 		}
 	}
+}
+
+// newestChange is the number of the latest change, 0 before the first.
+func (a *API) newestChange(ctx context.Context) (int64, error) {
+	newest, err := a.memory.Changes(ctx, -1, 1)
+	if err != nil || len(newest) == 0 {
+		return 0, err
+	}
+	return newest[len(newest)-1].Number, nil
 }
 
 func (a *API) streamFailed(ctx context.Context, err error) {
@@ -119,4 +125,17 @@ func (e *eventWriter) send(format string, args ...any) error {
 		return err
 	}
 	return e.control.Flush()
+}
+
+// change tells of a change, or that some were lost.
+func (e *eventWriter) change(c incidentstore.Change) error {
+	name := "change"
+	if c.Kind == incidentstore.ChangesLost {
+		name = "lost"
+	}
+	data, err := json.Marshal(c)
+	if err != nil {
+		return err
+	}
+	return e.send("id: %d\nevent: %s\ndata: %s\n\n", c.Number, name, data)
 }

@@ -88,6 +88,21 @@ func TestStream(t *testing.T) {
 	assert.Equal(t, second, again.next())
 }
 
+// TestStreamOfAnotherDatabase says that everything must be read anew when a client knows of changes that are still to come: an older
+// copy of the database has taken its place, and its own next numbers would mean nothing to the client.
+func TestStreamOfAnotherDatabase(t *testing.T) {
+	r := filled(t, nil)
+	s := r.serving()
+	newest := r.listen(s, "").next()["id"]
+	l := r.listen(s, "999999999")
+	assert.Equal(t, newest, l.next()["id"])
+	lost := l.next()
+	assert.Equal(t, "lost", lost["event"])
+	assert.Equal(t, newest, lost["id"])
+	r.ask("ann", http.MethodPost, "/v1/incidents/i-1/acknowledge", "")
+	assert.Equal(t, "change", l.next()["event"])
+}
+
 // TestStreamIsDescribed holds the answer against the document, whose check cannot wait for its end.
 func TestStreamIsDescribed(t *testing.T) {
 	r := newRig(t, func(s *Settings) { s.Stream.MaxDuration = 10 * time.Millisecond })
