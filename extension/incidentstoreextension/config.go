@@ -43,6 +43,8 @@ type DatabaseConfig struct {
 
 // RetentionConfig bounds what is kept; see [incidentstore.Settings] for what goes first.
 type RetentionConfig struct {
+	// Interval is the time between two rounds that remove what is too old or too much.
+	Interval         time.Duration `mapstructure:"interval"`
 	MaxAge           time.Duration `mapstructure:"max_age"`
 	MaxIncidents     int           `mapstructure:"max_incidents"`
 	MaxIntents       int           `mapstructure:"max_intents"`
@@ -96,7 +98,7 @@ func createDefaultConfig() component.Config {
 	return &Config{
 		Database: DatabaseConfig{Driver: d.Driver, MaxConnections: d.MaxConnections, OpenTimeout: 30 * time.Second},
 		Retention: RetentionConfig{
-			MaxAge: d.MaxAge, MaxIncidents: d.MaxIncidents, MaxIntents: d.MaxIntents, MaxDeliveries: d.MaxDeliveries,
+			Interval: time.Minute, MaxAge: d.MaxAge, MaxIncidents: d.MaxIncidents, MaxIntents: d.MaxIntents, MaxDeliveries: d.MaxDeliveries,
 			MaxAuditRecords: d.MaxAuditRecords, MaxChanges: d.MaxChanges, MaxBytes: d.MaxBytes, MaxIncidentBytes: d.MaxIncidentBytes,
 			MaxHistory: d.MaxHistory, MaxCommands: d.MaxCommands, MaxSilences: d.MaxSilences, MaxClaims: d.MaxClaims,
 			CommandAge: d.CommandAge, TokenAge: d.TokenAge, ClaimAge: d.ClaimAge,
@@ -160,7 +162,11 @@ func (c *RetentionConfig) Validate() error {
 	s := incidentstore.DefaultSettings()
 	s.Path = "incidents.db"
 	c.put(&s)
-	return s.Validate()
+	errs := []error{s.Validate()}
+	if c.Interval < time.Second || c.Interval > 24*time.Hour {
+		errs = append(errs, fmt.Errorf("interval must be between 1s and 24h, got %s; between two rounds the database grows beyond its bounds", c.Interval))
+	}
+	return errors.Join(errs...)
 }
 
 // Validate checks the URL and the keys, which it never quotes.

@@ -58,7 +58,7 @@ func TestConfig(t *testing.T) {
 	assert.Equal(t, &Config{
 		Database: DatabaseConfig{Driver: incidentstore.PostgreSQL, DSN: "postgres://u:p@db/x", MaxConnections: 5, OpenTimeout: 2 * time.Second},
 		Retention: RetentionConfig{
-			MaxAge: time.Hour, MaxIncidents: 1, MaxIntents: 2, MaxDeliveries: 3, MaxAuditRecords: 4, MaxChanges: 5, MaxBytes: 16 << 20, MaxIncidentBytes: 8 << 10,
+			Interval: 90 * time.Second, MaxAge: time.Hour, MaxIncidents: 1, MaxIntents: 2, MaxDeliveries: 3, MaxAuditRecords: 4, MaxChanges: 5, MaxBytes: 16 << 20, MaxIncidentBytes: 8 << 10,
 			MaxHistory: 6, MaxCommands: 7, MaxSilences: 8, MaxClaims: 9, CommandAge: time.Second, TokenAge: 25 * time.Hour, ClaimAge: 26 * time.Hour,
 		},
 		API:            configoptional.Some(api),
@@ -76,7 +76,7 @@ func TestConfigErrors(t *testing.T) {
 		"nothing": {"database: path must be set with driver sqlite"},
 		"wrong": {
 			"database: driver must be sqlite or postgresql", "database: ", "open_timeout must be between 1s and 10m0s",
-			"retention: max_age must be at least 1h0m0s, got 1s", "max_incidents must be at least 1, got 0", "max_bytes must be at least 16777216", "token_age must be at least 24h0m0s",
+			"retention: max_age must be at least 1h0m0s, got 1s", "interval must be between 1s and 24h, got 0s", "max_incidents must be at least 1, got 0", "max_bytes must be at least 16777216", "token_age must be at least 24h0m0s",
 			"api: endpoint must be on loopback without auth", "identity must not be raw", "operators must be unset without auth", `operators must not repeat "ann"`, "challenge must have",
 			"max_connections must be between 1 and 10000", "max_request_body_size must be between 1024 and 1048576", "read_timeout must be between 1ms and 5m0s",
 			"write_timeout must be more than request_timeout and command_wait", "command_wait must be between 0s and 1m0s", "max_silence must be between 1m0s",

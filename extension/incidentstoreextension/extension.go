@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -31,6 +32,9 @@ type incidentStore struct {
 	elector   *election.Elector
 	store     *incidentstore.Store
 	server    *server
+	// stop ends what runs in the background.
+	stop    context.CancelFunc
+	running sync.WaitGroup
 	// address is where the API listens, for tests.
 	address string
 }
@@ -89,6 +93,9 @@ func (e *incidentStore) Start(ctx context.Context, host component.Host) error {
 		return errors.Join(err, e.Shutdown(ctx))
 	}
 	e.elector.Start()
+	var background context.Context
+	background, e.stop = context.WithCancel(context.Background())
+	e.running.Go(func() { e.keepBounds(background) })
 	if !e.cfg.API.HasValue() {
 		return nil
 	}
@@ -142,6 +149,10 @@ func (e *incidentStore) Shutdown(ctx context.Context) error {
 	if err := e.elector.Shutdown(ctx); err != nil {
 		// The lease ends by itself; a database that is away is no reason to fail.
 		e.logger.Warn("leadership could not be given back", zap.String("error", e.telemetry.scrub(err)))
+	}
+	if e.stop != nil {
+		e.stop()
+		e.running.Wait()
 	}
 	e.telemetry.shutdown()
 	if e.store != nil {

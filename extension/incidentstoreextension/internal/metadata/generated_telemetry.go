@@ -123,7 +123,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ExtensionIncidentstoreFailedCalls, err = builder.meter.Int64Counter(
 		"otelcol_extension_incidentstore_failed_calls",
-		metric.WithDescription("Calls to the database by the API and by the election that failed. [Development]"),
+		metric.WithDescription("Calls to the database by the API, by the election and by retention that failed. [Development]"),
 		metric.WithUnit("{calls}"),
 	)
 	errs = errors.Join(errs, err)

@@ -56,7 +56,7 @@ func AssertEqualExtensionIncidentstoreCommands(t *testing.T, tt *componenttest.T
 func AssertEqualExtensionIncidentstoreFailedCalls(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_extension_incidentstore_failed_calls",
-		Description: "Calls to the database by the API and by the election that failed. [Development]",
+		Description: "Calls to the database by the API, by the election and by retention that failed. [Development]",
 		Unit:        "{calls}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
