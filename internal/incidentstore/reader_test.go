@@ -124,9 +124,9 @@ func TestManyTitles(t *testing.T) {
 		s := d.open(t)
 		var all []Record
 		for n := range maxTitles + 5 {
-			inc := incident(n, n)
-			inc.Causes, inc.Timeline = nil, nil
-			all = append(all, opened(inc))
+			all = append(all, opened(eventdata.Incident{
+				ID: fmt.Sprintf("i-%d", n), Revision: 1, DetectedAt: ptr(at(n)), Severity: semconv.SeverityMajor, Title: fmt.Sprintf("number %d", n),
+			}))
 		}
 		record(t, s, all...)
 		found, _, err := s.Incidents(t.Context(), IncidentFilter{Text: "number"}, Page{Limit: 1000})

@@ -51,24 +51,33 @@ func (s *Store) repeat(ctx context.Context, r rule) error {
 	}
 }
 
+// What is old enough to go. There may be a hundred thousand that are not, and nobody else writes meanwhile: so what is young is not read,
+// but for the first that is. Numbers are in the order in which things came, near enough.
+const (
+	oldIncidents  = "status = 'resolved' AND detected_at < ? AND updated_at < ?"
+	oldIntents    = "num < COALESCE((SELECT num FROM intents WHERE created_at >= ? ORDER BY num LIMIT 1), 4611686018427387904) AND awaiting = 0 AND updated_at < ? AND NOT EXISTS (SELECT 1 FROM incidents i WHERE i.id = intents.incident)"
+	oldDeliveries = "num < COALESCE((SELECT num FROM deliveries WHERE queued_at >= ? ORDER BY num LIMIT 1), 4611686018427387904) AND state <> 'queued' AND updated_at < ?"
+)
+
 func (s *Store) rules() []rule {
 	set := &s.settings
 	old := func(now time.Time) int64 { return micros(now.Add(-set.MaxAge)) }
+	twice := func(now time.Time) []any { return []any{old(now), old(now)} }
 	return []rule{
 		{"incidents", func(t *tx, now time.Time) (int64, error) {
-			return t.removeIncidents("status = 'resolved' AND updated_at < ?", []any{old(now)}, removalBatch)
+			return t.removeIncidents(oldIncidents, twice(now), removalBatch)
 		}},
 		{"incidents", func(t *tx, _ time.Time) (int64, error) {
 			return t.tooMany("incidents", set.MaxIncidents, "status <> 'resolved'", "detected_at, num", t.removeIncidents)
 		}},
 		{"intents", func(t *tx, now time.Time) (int64, error) {
-			return t.removeIntents("awaiting = 0 AND updated_at < ? AND NOT EXISTS (SELECT 1 FROM incidents i WHERE i.id = intents.incident)", []any{old(now)}, removalBatch)
+			return t.removeIntents(oldIntents, twice(now), removalBatch)
 		}},
 		{"intents", func(t *tx, _ time.Time) (int64, error) {
 			return t.tooMany("intents", set.MaxIntents, "awaiting = 1", "num", t.removeIntents)
 		}},
 		{"deliveries", func(t *tx, now time.Time) (int64, error) {
-			return t.removeDeliveries("state <> 'queued' AND updated_at < ?", []any{old(now)}, removalBatch)
+			return t.removeDeliveries(oldDeliveries, twice(now), removalBatch)
 		}},
 		{"deliveries", func(t *tx, _ time.Time) (int64, error) {
 			return t.tooMany("deliveries", set.MaxDeliveries, "state = 'queued'", "num", t.removeDeliveries)
@@ -79,6 +88,13 @@ func (s *Store) rules() []rule {
 		}},
 		{"silences", func(t *tx, now time.Time) (int64, error) {
 			n, err := t.exec("DELETE FROM silences WHERE end_at < ?", old(now))
+			t.lose(LossSilences, n)
+			return 0, err
+		}},
+		{"silences", func(t *tx, now time.Time) (int64, error) {
+			// Those that were ended early are many when a program makes them.
+			n, err := t.exec(`DELETE FROM silences WHERE end_at < ? AND num <
+(SELECT COALESCE(MIN(num), 0) FROM (SELECT num FROM silences ORDER BY num DESC LIMIT ?) newest)`, micros(now), 2*set.MaxSilences)
 			t.lose(LossSilences, n)
 			return 0, err
 		}},
@@ -136,7 +152,7 @@ func (t *tx) removeIncidents(where string, args []any, limit int64) (int64, erro
 		features []byte
 	}
 	var all []gone
-	err := t.each("SELECT num, id, s.features FROM incidents LEFT JOIN signatures s ON s.incident = num WHERE "+where+" ORDER BY num LIMIT ?",
+	err := t.each("SELECT num, id, s.features FROM incidents LEFT JOIN signatures s ON s.incident = num WHERE "+where+" ORDER BY detected_at, num LIMIT ?",
 		append(args, limit), func(row func(...any) error) error {
 			var g gone
 			err := row(&g.num, &g.id, &g.features)

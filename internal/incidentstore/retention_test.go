@@ -131,8 +131,9 @@ func TestPruneBytes(t *testing.T) {
 		var records []Record
 		for i := range 20 {
 			inc := resolved(incident(n+i, n+i))
+			inc.Causes = inc.Causes[:1]
 			for range 10 {
-				inc.Timeline = append(inc.Timeline, eventdata.TimelineEntry{Time: ptr(at(n)), Text: strings.Repeat("x", 1000)})
+				inc.Timeline = append(inc.Timeline, eventdata.TimelineEntry{Time: ptr(at(n)), Text: strings.Repeat("x", 8000)})
 			}
 			records = append(records, opened(inc), audited(n+i))
 		}

@@ -26,7 +26,7 @@ type Settings struct {
 	DSN string
 	// KeepVersion refuses a database that would have to be migrated, or is not there.
 	KeepVersion bool
-	// MaxConnections are those to PostgreSQL, 3 to 1000. One more waits for notifications.
+	// MaxConnections are those to PostgreSQL, 3 to 1000. One of them waits for notifications.
 	MaxConnections int
 
 	// MaxAge is how long what has ended is kept, at least 1 h. What is open, awaits a person or waits to be delivered stays.
@@ -42,7 +42,8 @@ type Settings struct {
 	MaxIncidentBytes int
 	// MaxHistory is how many entries of its timeline are kept for an incident, besides what it says of itself.
 	MaxHistory int
-	// MaxCommands is how many commands may wait, and MaxSilences how many silences may be kept that are not over.
+	// MaxCommands is how many commands may wait, and MaxSilences how many silences may be kept that are not over. Of those that are over
+	// the newest are kept: of commands ten times, of silences twice as many as may be.
 	MaxCommands, MaxSilences int
 	// CommandAge is how long a command waits to be taken.
 	CommandAge time.Duration
