@@ -49,6 +49,7 @@ func FuzzRequests(f *testing.F) {
 		req.Header.Set(keyHeader, key)
 		req.Header.Set("Last-Event-ID", key)
 		w := httptest.NewRecorder()
+		asked := req.Clone(t.Context())
 		counted := &countingReader{r: req.Body}
 		req.Body = http.MaxBytesReader(w, counted, bodyLimit)
 		r.api.ServeHTTP(w, req.WithContext(client.NewContext(req.Context(), client.Info{Auth: person{"username": by}})))
@@ -57,6 +58,9 @@ func FuzzRequests(f *testing.F) {
 		}
 		if w.Code == http.StatusServiceUnavailable && !strings.Contains(w.Body.String(), `"full"`) && !strings.Contains(w.Body.String(), "takes no more") {
 			t.Fatalf("%s %s?%s %q makes the store fail: %s; %v", method, path, query, body, w.Body, r.seen.failed)
+		}
+		if slices.Contains(describable, method) {
+			document.check(t, asked, body, w.Code, w.Header(), w.Body.Bytes())
 		}
 		if counted.n > bodyLimit+1 {
 			t.Fatalf("%d bytes of a body were read", counted.n)
@@ -73,6 +77,9 @@ func FuzzRequests(f *testing.F) {
 		}
 	})
 }
+
+// describable are the methods of which a document can tell.
+var describable = []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions}
 
 // countingReader counts what is read.
 type countingReader struct {
