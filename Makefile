@@ -4,6 +4,7 @@
 # make kubelab  that Kubernetes, to try things with kubectl; it prints where its kubeconfig is
 # make run      the collector alone, with the quickstart configuration
 # make lint     static checks            make generate   generated files      make benchmark   speed and accuracy
+# make experiments   what papers promise, measured; the report is experiments/results/REPORT.md (half an hour)
 #
 # Needs Go and make, nothing else.
 
@@ -77,6 +78,11 @@ generate:
 	@go generate ./...
 	@echo "==> ocb"
 	@$(TOOL) builder --config builder-config.yaml --skip-compilation
+
+# What is simulated first, then, with nothing beside it, what runs in real time on the built collector and a real Kubernetes API.
+.PHONY: experiments
+experiments: otelcol-paramedic
+	KUBELAB_BIN=$$(test/kubernetes/build.sh) go run ./experiments
 
 # DATA is a folder of recorded faults in the layout of benchmark/nezha's README, NAB one in that of benchmark/nab's,
 # PETSHOP one in that of benchmark/petshop's, LOGHUB one in that of benchmark/loghub's.

@@ -28,7 +28,7 @@ const (
 )
 
 // courseFault shows in all three lines: memory fills, the collection of garbage takes CPU, requests wait.
-var courseFault = shop.Fault{Kind: shop.MemoryLeak, Service: "recommendation", Severity: 0.5}
+var courseFault = shop.Fault{Kind: shop.MemoryLeak, Service: "recommendation", Severity: 1.5}
 
 // course is what happened to one fault; times are seconds since the injection.
 type course struct {
@@ -84,7 +84,7 @@ func describe(seeds []uint64, courses []course) *result.Result {
 	}{
 		{"time to detect", func(c *course) *float64 { return c.Detected }},
 		{"time to the first action", func(c *course) *float64 { return c.Acted }},
-		{"time to recover", func(c *course) *float64 { return c.Cured }},
+		{"time until the fault is gone", func(c *course) *float64 { return c.Cured }},
 		{"time until the incident is resolved", func(c *course) *float64 { return c.Settled }},
 	} {
 		var values []float64
@@ -104,7 +104,7 @@ func describe(seeds []uint64, courses []course) *result.Result {
 	for _, m := range []struct {
 		name string
 		at   *float64
-	}{{"incident opened", first.Detected}, {"restart", first.Acted}, {"users are well", first.Cured}, {"incident resolved", first.Settled}} {
+	}{{"incident opened", first.Detected}, {"restart", first.Acted}, {"incident resolved", first.Settled}} {
 		if m.at != nil {
 			marks = append(marks, result.Mark{Name: m.name, X: *m.at})
 		}
@@ -188,11 +188,10 @@ func follow(ctx context.Context, seed uint64) (c *course, err error) {
 	st.Users.Learnt(2)
 	injected := st.Shop.Now().Add(courseBefore)
 	var took []float64
-	var lastBad time.Time
 	note := func(now time.Time) {
 		took = append(took, st.Users.TakeDurations(journey)...)
-		if f := st.Users.Take()[journey]; f.Sent > 0 && f.Bad() > downKind && now.After(injected) {
-			lastBad = now
+		if c.Cured == nil && now.After(injected) && len(st.Shop.State().Faults) == 0 {
+			c.Cured = since(now)
 		}
 		if now.Sub(injected)%courseStep != 0 {
 			return
@@ -219,9 +218,6 @@ func follow(ctx context.Context, seed uint64) (c *course, err error) {
 	}
 	if err := pass(courseAfter, note); err != nil {
 		return nil, err
-	}
-	if !lastBad.IsZero() && len(st.Shop.State().Faults) == 0 {
-		c.Cured = since(lastBad)
 	}
 	return c, nil
 }

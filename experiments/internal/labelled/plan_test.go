@@ -2,6 +2,7 @@ package labelled
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -77,6 +78,7 @@ func TestScore(t *testing.T) {
 		{Case: Case{}, incidents: 1, ours: seen},
 		{Case: Case{}},
 	} {
+		o.calm = gap
 		s.add(&o, false)
 	}
 	assert.InDelta(t, 2.0/3, s.recall(), 1e-9, "harmless ones do not count")
@@ -87,4 +89,22 @@ func TestScore(t *testing.T) {
 	assert.InDelta(t, (6*gap+2*window).Hours()/24, s.calmDays, 1e-9)
 	assert.Equal(t, []float64{9, 9}, s.seconds)
 	assert.Len(t, s.missed, 1)
+}
+
+func TestChainIsTheSameAgain(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it runs the components for a while")
+	}
+	c := chain{seed: 4, start: time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC), level: Levels[3]}
+	c.cases = []Case{{Level: c.level, Fault: shop.Fault{Kind: shop.GreyFailure, Service: "catalogue"}, Intensity: Medium}, {Level: c.level}}
+	first, err := c.play(t.Context())
+	require.NoError(t, err)
+	again, err := c.play(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, first, again)
+	assert.True(t, first[0].faulty())
+	require.NotNil(t, first[0].ours)
+	assert.True(t, first[0].ours.first)
+	assert.True(t, first[1].quiet())
+	assert.Equal(t, gap-aftermath, first[1].calm)
 }

@@ -18,6 +18,9 @@ const (
 	// gap is the time without a fault before each case, window that of the case: long enough for thresholds with a for-duration of five
 	// minutes.
 	gap, window = 3 * time.Minute, 7 * time.Minute
+	// aftermath is the time after the end of a fault, and after the demand has fallen again, that belongs to it: what waited is worked off,
+	// pods and traffic change.
+	aftermath = time.Minute
 	// rise is how long the demand takes to overload the shop, and to fall again.
 	rise = time.Minute
 	// harmful is the share of the requests of one kind that must go wrong, or take longer than the 99th percentile of calm, beyond what
@@ -38,6 +41,9 @@ type outcome struct {
 	// incidents and alerts count all of the window, and falsely those of the gap before it.
 	incidents, alerts           int
 	falseIncidents, falseAlerts int
+	// calm is the part of the gap before the window that is no aftermath, after counts what was raised in the aftermath.
+	calm                        time.Duration
+	afterIncidents, afterAlerts int
 	// wrong are the incidents where nothing was wrong.
 	wrong []wrongIncident
 }
@@ -101,13 +107,24 @@ func (c *chain) play(ctx context.Context) (outcomes []outcome, err error) {
 func (c *chain) playCase(ctx context.Context, st *stage.Stage, k Case, load func(Level, time.Duration) error, told *told, calm map[string]stage.Fared) (outcome, error) {
 	o := outcome{Case: k}
 	if err := st.Run(ctx, gap, func(n stage.News) {
-		for _, e := range n.Events {
-			if told.opens(e) {
-				o.falseIncidents++
-				o.wrong = append(o.wrong, told.wrong(e, k, n.Now))
-			}
+		after := !n.Now.After(told.over)
+		if !after {
+			o.calm += shop.TickLength
+			o.falseAlerts += len(n.Alerts)
+		} else {
+			o.afterAlerts += len(n.Alerts)
 		}
-		o.falseAlerts += len(n.Alerts)
+		for _, e := range n.Events {
+			if !told.opens(e) {
+				continue
+			}
+			if after {
+				o.afterIncidents++
+				continue
+			}
+			o.falseIncidents++
+			o.wrong = append(o.wrong, told.wrong(e, k, n.Now))
+		}
 	}); err != nil {
 		return o, err
 	}
@@ -127,8 +144,10 @@ func (c *chain) playCase(ctx context.Context, st *stage.Stage, k Case, load func
 	st.Shop.Clear("")
 	if k.Kind() != "" {
 		told.before, told.ended = k.String(), st.Shop.Now()
+		told.over = told.ended.Add(aftermath)
 	}
 	if k.Overload {
+		told.over = told.over.Add(rise)
 		return o, load(c.level, rise)
 	}
 	return o, nil
@@ -173,6 +192,8 @@ type told struct {
 	reopened map[string]int64
 	before   string
 	ended    time.Time
+	// over is when its aftermath is.
+	over time.Time
 }
 
 func (t *told) wrong(e semconv.IncidentEvent, k Case, now time.Time) wrongIncident {

@@ -5,7 +5,6 @@ import (
 	"math"
 
 	"gonum.org/v1/plot"
-	"gonum.org/v1/plot/palette"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
@@ -57,38 +56,14 @@ func safety(s result.Series) ([]byte, error) {
 		p.Add(scatter)
 		p.Legend.Add(bands[i].name, scatter)
 	}
-	field := newField(s.Points)
-	var levels []float64
+	f := newField(s.Points)
 	for _, b := range bands[1:] {
-		levels = append(levels, math.Log10(b.from))
+		p.Add(&contour{segments: f.contour(math.Log10(b.from)), style: draw.LineStyle{Color: b.color, Width: vg.Points(1.6)}})
 	}
-	contour := plotter.NewContour(field, levels, nil)
-	contour.LineStyles = nil
-	for _, b := range bands[1:] {
-		style := plotter.DefaultLineStyle
-		style.Color, style.Width = b.color, vg.Points(1.6)
-		contour.LineStyles = append(contour.LineStyles, style)
-	}
-	contour.Palette = steps{}
-	p.Add(contour)
 	if err := marks(p, s.Marks, true); err != nil {
 		return nil, err
 	}
 	return svg(vg.Points(760), vg.Points(470), p)
-}
-
-// steps is a palette of the bands.
-type steps struct{}
-
-var _ palette.Palette = steps{}
-
-// Colors implements palette.Palette.
-func (steps) Colors() []color.Color {
-	var out []color.Color
-	for _, b := range bands[1:] {
-		out = append(out, b.color)
-	}
-	return out
 }
 
 // field is the logarithm of the share of errors over rate and latency, smoothed by a Gaussian kernel (Nadaraya and Watson, 1964) and only
@@ -139,20 +114,49 @@ func newField(points [][]float64) *field {
 	return f
 }
 
-// Dims implements plotter.GridXYZ.
-func (f *field) Dims() (c, r int) { return fieldSize, fieldSize }
+// segment is a piece of a contour.
+type segment struct{ a, b plotter.XY }
 
-// X implements plotter.GridXYZ.
-func (f *field) X(c int) float64 { return f.xs[c] }
+// contour returns where the field has a level, by marching squares: in each cell of the grid one or two straight pieces between the
+// places on its sides where the level is crossed. Cells with a corner of which nothing is known have none. (plotter.Contour draws the same in another
+// order each time, and knows no gaps.)
+func (f *field) contour(level float64) []segment {
+	var out []segment
+	for r := range fieldSize - 1 {
+		for c := range fieldSize - 1 {
+			corners := [4][2]int{{c, r}, {c + 1, r}, {c + 1, r + 1}, {c, r + 1}}
+			known := true
+			var crossings []plotter.XY
+			for i, from := range corners {
+				to := corners[(i+1)%len(corners)]
+				low, high := f.z[from[1]][from[0]], f.z[to[1]][to[0]]
+				known = known && !math.IsNaN(low) && !math.IsNaN(high)
+				if (low < level) == (high < level) {
+					continue
+				}
+				share := (level - low) / (high - low)
+				crossings = append(crossings, plotter.XY{
+					X: f.xs[from[0]] + share*(f.xs[to[0]]-f.xs[from[0]]), Y: math.Pow(10, f.ys[from[1]]+share*(f.ys[to[1]]-f.ys[from[1]])),
+				})
+			}
+			for i := 0; known && i+1 < len(crossings); i += 2 {
+				out = append(out, segment{crossings[i], crossings[i+1]})
+			}
+		}
+	}
+	return out
+}
 
-// Y implements plotter.GridXYZ.
-func (f *field) Y(r int) float64 { return math.Pow(10, f.ys[r]) }
+// contour draws segments.
+type contour struct {
+	segments []segment
+	style    draw.LineStyle
+}
 
-// Z implements plotter.GridXYZ.
-func (f *field) Z(c, r int) float64 { return f.z[r][c] }
-
-// Min and Max are for the contour, which knows no gaps.
-func (f *field) Min() float64 { return math.Log10(floor) }
-
-// Max is the most that errors can be.
-func (f *field) Max() float64 { return 0 }
+// Plot implements plot.Plotter.
+func (l *contour) Plot(c draw.Canvas, p *plot.Plot) {
+	x, y := p.Transforms(&c)
+	for _, s := range l.segments {
+		c.StrokeLine2(l.style, x(s.a.X), y(s.a.Y), x(s.b.X), y(s.b.Y))
+	}
+}
