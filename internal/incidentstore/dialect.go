@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 
@@ -65,7 +67,15 @@ const (
 	pageBytes = 4096
 )
 
+// inMemory is a path that is no file.
+const inMemory = ":memory:"
+
 func openSQLite(s *Settings) (write, read *sql.DB, err error) {
+	if s.Path != inMemory && !s.KeepVersion {
+		if err := makeFile(s.Path); err != nil {
+			return nil, nil, err
+		}
+	}
 	// Pragmas are set in this order, on each connection; a vacuum is only possible when its mode is set before the first table.
 	open := func(connections int, pragmas ...string) (*sql.DB, error) {
 		q := url.Values{"_pragma": append([]string{"busy_timeout(10000)"}, pragmas...)}
@@ -92,6 +102,20 @@ func openSQLite(s *Settings) (write, read *sql.DB, err error) {
 		return nil, nil, errors.Join(err, write.Close())
 	}
 	return write, read, nil
+}
+
+// makeFile makes a file that only its owner may read, if there is none: SQLite would let everybody on this machine read it, and gives
+// what stands beside it the same permissions. A file that is there is not opened, since closing it would end the locks that this
+// process may have on it.
+func makeFile(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 func openPostgres(s *Settings) (write, read *sql.DB, err error) {
@@ -135,7 +159,7 @@ func explain(err error) error {
 		conn net.Error
 	)
 	switch {
-	case err == nil, errors.Is(err, ErrUnavailable), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+	case err == nil, errors.Is(err, ErrUnavailable), errors.Is(err, ErrDamaged), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
 	case errors.As(err, &lite):
 		switch lite.Code() & 0xff {
@@ -143,6 +167,8 @@ func explain(err error) error {
 			return fmt.Errorf("%w: %w", ErrFull, err)
 		case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_CANTOPEN:
 			return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
+			return fmt.Errorf("%w: %w", ErrDamaged, err)
 		}
 	case errors.As(err, &pg):
 		// Classes: 08 connection, 40 rolled back, 53 resources, 57 an operator stepped in, 58 the system.

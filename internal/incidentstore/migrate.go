@@ -55,6 +55,9 @@ func (s *Store) migrate(ctx context.Context) error {
 	return nil
 }
 
+// ErrDamaged says that a file cannot be read.
+var ErrDamaged = errors.New("it is damaged, or no database at all: restore a backup, or move it away to begin anew")
+
 // ErrOlder says that a database must be migrated first.
 var ErrOlder = errors.New("the database must be migrated")
 
@@ -62,7 +65,7 @@ var ErrOlder = errors.New("the database must be migrated")
 func (s *Store) sameVersion(ctx context.Context, want int64) error {
 	got, err := s.Version(ctx)
 	switch {
-	case errors.Is(err, ErrUnavailable):
+	case errors.Is(err, ErrUnavailable), errors.Is(err, ErrDamaged):
 		return err
 	case err != nil:
 		return fmt.Errorf("%w: it is not one of an incident store: %w", ErrOlder, err)

@@ -2,7 +2,9 @@ package incidentstore
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -195,6 +197,37 @@ func TestAuditIsAppendOnly(t *testing.T) {
 		require.ErrorAs(t, err, &broken)
 		assert.EqualValues(t, 2, broken.Seq)
 	})
+}
+
+// TestFilesAreForTheOwnerAlone looks at who may read the database, what stands beside it, and a copy.
+func TestFilesAreForTheOwnerAlone(t *testing.T) {
+	d := sqliteDatabase(t)
+	s := d.open(t)
+	require.NoError(t, s.SetPause(t.Context(), Pause{By: "ann"}))
+	copied := filepath.Join(filepath.Dir(d.settings.Path), "copy")
+	require.NoError(t, s.Backup(t.Context(), copied))
+	require.ErrorContains(t, s.Backup(t.Context(), copied), "already exists")
+	files, err := os.ReadDir(filepath.Dir(d.settings.Path))
+	require.NoError(t, err)
+	require.Len(t, files, 4)
+	for _, file := range files {
+		info, err := file.Info()
+		require.NoError(t, err)
+		assert.Equal(t, fs.FileMode(0o600), info.Mode().Perm(), file.Name())
+	}
+}
+
+// TestDamagedIsRefused says which file cannot be read, and never that it should be migrated.
+func TestDamagedIsRefused(t *testing.T) {
+	for _, keep := range []bool{false, true} {
+		d := sqliteDatabase(t)
+		d.settings.KeepVersion = keep
+		require.NoError(t, os.WriteFile(d.settings.Path, []byte(strings.Repeat("this is no database. ", 100)), 0o600))
+		_, err := Open(t.Context(), d.settings)
+		require.ErrorIs(t, err, ErrDamaged)
+		require.NotErrorIs(t, err, ErrOlder)
+		assert.ErrorContains(t, err, d.settings.Path)
+	}
 }
 
 func TestNewerIsRefused(t *testing.T) {

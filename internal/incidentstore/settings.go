@@ -146,3 +146,11 @@ func (s *Settings) Validate() error {
 	}
 	return errors.Join(errs...)
 }
+
+// place names the file for errors. A DSN may hold a password.
+func (s *Settings) place() string {
+	if s.Driver == PostgreSQL {
+		return ""
+	}
+	return " " + s.Path
+}

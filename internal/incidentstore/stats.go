@@ -69,6 +69,9 @@ func (s *Store) Backup(ctx context.Context, path string) error {
 	if s.settings.Driver != SQLite {
 		return errors.New("back up: only SQLite is backed up so; use pg_dump for PostgreSQL")
 	}
+	if err := makeFile(path); err != nil {
+		return fmt.Errorf("back up: %w", err)
+	}
 	// A connection that only reads refuses to write to the copy as well.
 	db, other, err := openSQLite(&s.settings)
 	if err != nil {

@@ -49,7 +49,7 @@ func Open(ctx context.Context, settings Settings) (*Store, error) {
 		return nil, fmt.Errorf("open incident store: %w", err)
 	}
 	if err := s.prepare(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("open incident store: %w", explain(err)), s.closePools())
+		return nil, errors.Join(fmt.Errorf("open incident store%s: %w", settings.place(), explain(err)), s.closePools())
 	}
 	background, stop := context.WithCancel(context.Background())
 	s.stop = stop
