@@ -73,7 +73,7 @@ const inMemory = ":memory:"
 func openSQLite(s *Settings) (write, read *sql.DB, err error) {
 	if s.Path != inMemory && !s.KeepVersion {
 		if err := makeFile(s.Path); err != nil {
-			return nil, nil, err
+			return nil, nil, fmt.Errorf("%w: %w", ErrUnavailable, err) // the folder may be mounted a moment later
 		}
 	}
 	// Pragmas are set in this order, on each connection; a vacuum is only possible when its mode is set before the first table.
