@@ -116,7 +116,7 @@ func TestReasons(t *testing.T) {
 	for name, tc := range map[string]struct{ endpoint, extra, want string }{
 		"private":   {"http://private.localhost.test.invalid", "", "its name does not resolve"},
 		"untrusted": {"https://127.0.0.1:1", "allow_private_ranges: true", "it could not be reached"},
-		"extension": {"https://example.com", "auth: {authenticator: oauth2client}", "FAILED"},
+		"extension": {"https://example.com", "auth: {authenticator: oauth2client/pager}", "it cannot be tried from here, since its client uses oauth2client/pager, which runs in the collector only"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, stdout, stderr := try(t, "-config", fmt.Sprintf("yaml:exporters::remediation::webhooks: {chat: {endpoint: %q, secrets: [%s], %s}}", tc.endpoint, secret, tc.extra))

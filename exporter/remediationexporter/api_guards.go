@@ -214,13 +214,15 @@ type statusView struct {
 	Window    string                   `json:"window,omitempty"`
 	Incidents int                      `json:"incidents"`
 	Intents   map[playbook.Outcome]int `json:"intents"`
-	Webhooks  []webhookView            `json:"webhooks"`
-	Storm     bool                     `json:"storm"`
-	Breakers  int                      `json:"open_breakers"`
-	Durable   bool                     `json:"durable"`
+	// Destinations are the webhooks and notifiers, Webhooks the same under the name that they had when all of them were webhooks.
+	Destinations []destinationView `json:"destinations"`
+	Webhooks     []destinationView `json:"webhooks"`
+	Storm        bool              `json:"storm"`
+	Breakers     int               `json:"open_breakers"`
+	Durable      bool              `json:"durable"`
 }
 
-type webhookView struct {
+type destinationView struct {
 	Name   string `json:"name"`
 	Queued int    `json:"queued"`
 	Gone   bool   `json:"gone,omitempty"`
@@ -237,14 +239,15 @@ func (e *remediationExporter) statusView(now time.Time) statusView {
 	w := e.look(now)
 	v := statusView{
 		Leading: !w.Standby, Pause: e.pauseView(), Window: w.Window, Incidents: e.ledger.Len(),
-		Intents: map[playbook.Outcome]int{}, Webhooks: []webhookView{}, Storm: e.ledger.Policy().Storm(now).Storm, Durable: e.persistent,
+		Intents: map[playbook.Outcome]int{}, Destinations: []destinationView{}, Storm: e.ledger.Policy().Storm(now).Storm, Durable: e.persistent,
 	}
 	for _, c := range e.ledger.Plays() {
 		v.Intents[c.Play.Outcome]++
 	}
 	for _, h := range e.destinations {
-		v.Webhooks = append(v.Webhooks, webhookView{h.name, h.box.len(), h.gone})
+		v.Destinations = append(v.Destinations, destinationView{h.name, h.box.len(), h.gone})
 	}
+	v.Webhooks = v.Destinations
 	for _, b := range e.ledger.Policy().Breakers(now) {
 		if b.State != "closed" {
 			v.Breakers++

@@ -2,6 +2,7 @@ package remediationexporter
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -42,21 +43,23 @@ func (a *api) audit(c *call) (any, error) {
 
 // letterView is a dead letter without its body, which may be large.
 type letterView struct {
-	ID       string            `json:"id"`
-	At       time.Time         `json:"at"`
+	ID          string    `json:"id"`
+	At          time.Time `json:"at"`
+	Destination string    `json:"destination"`
+	// Webhook is the destination under the name that it had when all of them were webhooks.
 	Webhook  string            `json:"webhook"`
 	Reason   string            `json:"reason"`
 	Detail   string            `json:"detail,omitempty"`
 	Type     semconv.EventType `json:"type"`
 	Incident string            `json:"incident,omitempty"`
-	// Action says that it asks the webhook to act.
+	// Action says that it asks the destination to act.
 	Action bool `json:"action,omitempty"`
 	Bytes  int  `json:"bytes"`
 }
 
 // deadLetters lists what could not be delivered, in the order in which it was given up.
 func (a *api) deadLetters(c *call) (any, error) {
-	q, err := parseQuery(c.URL.RawQuery, "webhook", "limit")
+	q, err := parseQuery(c.URL.RawQuery, "destination", "webhook", "limit")
 	if err != nil {
 		return nil, err
 	}
@@ -64,16 +67,22 @@ func (a *api) deadLetters(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	of := "destination"
+	if q.Has("webhook") {
+		if of = "webhook"; q.Has("destination") {
+			return nil, refuse(http.StatusBadRequest, "query", "destination and webhook must not be set both: they are the same")
+		}
+	}
 	a.e.mu.Lock()
 	defer a.e.mu.Unlock()
 	out := []letterView{}
 	for _, l := range a.e.dead.letters {
-		if q.Has("webhook") && l.Webhook != q.Get("webhook") || len(out) == int(limit) {
+		if q.Has(of) && l.Webhook != q.Get(of) || len(out) == int(limit) {
 			continue
 		}
 		d := &l.Delivery
 		out = append(out, letterView{
-			ID: d.ID, At: l.At, Webhook: l.Webhook, Reason: l.Reason, Detail: l.Detail, Type: d.Type, Incident: d.Incident,
+			ID: d.ID, At: l.At, Destination: l.Webhook, Webhook: l.Webhook, Reason: l.Reason, Detail: l.Detail, Type: d.Type, Incident: d.Incident,
 			Action: d.Playbook != "", Bytes: len(d.Body),
 		})
 	}
@@ -86,32 +95,34 @@ const (
 	maxReplays = 200
 )
 
-// replay sends dead letters again: those that are named, or all of a webhook.
+// replay sends dead letters again: those that are named, or all of a destination.
 func (a *api) replay(c *call) (any, error) {
 	if err := a.operator(c); err != nil {
 		return nil, err
 	}
 	var body struct {
-		IDs     []string `json:"ids"`
-		Webhook string   `json:"webhook"`
+		IDs         []string `json:"ids"`
+		Destination string   `json:"destination"`
+		Webhook     string   `json:"webhook"`
 	}
 	if err := c.read(&body); err != nil {
 		return nil, err
 	}
-	if (len(body.IDs) == 0) == (body.Webhook == "") || len(body.IDs) > maxReplays {
-		return nil, refuse(http.StatusBadRequest, "replay", "ids, at most %d, or webhook must be set, and not both", maxReplays)
+	of := cmp.Or(body.Destination, body.Webhook)
+	if (len(body.IDs) == 0) == (of == "") || len(body.IDs) > maxReplays || body.Destination != "" && body.Webhook != "" {
+		return nil, refuse(http.StatusBadRequest, "replay", "ids, at most %d, or destination must be set, and not both", maxReplays)
 	}
 	w := word{by: c.by, source: sourceAPI}
-	return a.e.answered(c.Context(), func(now time.Time) (any, error) { return a.e.replaySome(c.Context(), body.IDs, body.Webhook, w, now) })
+	return a.e.answered(c.Context(), func(now time.Time) (any, error) { return a.e.replaySome(c.Context(), body.IDs, of, w, now) })
 }
 
-// replaySome sends dead letters again, on a person's word and within a transaction: those that are named, all of a webhook, or
+// replaySome sends dead letters again, on a person's word and within a transaction: those that are named, all of a destination, or
 // all that there are. e.mu is held.
-func (e *remediationExporter) replaySome(ctx context.Context, ids []string, hook string, w word, now time.Time) (any, error) {
+func (e *remediationExporter) replaySome(ctx context.Context, ids []string, of string, w word, now time.Time) (any, error) {
 	var unknown []refusedLetter
 	var letters []*deadLetter
 	for _, l := range e.dead.letters {
-		if l.Webhook == hook || slices.Contains(ids, l.Delivery.ID) || hook == "" && len(ids) == 0 {
+		if l.Webhook == of || slices.Contains(ids, l.Delivery.ID) || of == "" && len(ids) == 0 {
 			letters = append(letters, l)
 		}
 	}
@@ -120,8 +131,8 @@ func (e *remediationExporter) replaySome(ctx context.Context, ids []string, hook
 			unknown = append(unknown, refusedLetter{clip(id, 100), "there is no such dead letter"})
 		}
 	}
-	if hook != "" && e.destinationNamed(hook) == nil {
-		return nil, refuse(http.StatusNotFound, "unknown_webhook", "there is no webhook %.80q", hook)
+	if of != "" && e.destinationNamed(of) == nil {
+		return nil, refuse(http.StatusNotFound, "unknown_webhook", "there is no destination %.80q", of)
 	}
 	out, err := e.replay(ctx, letters, w.by)
 	if err != nil {

@@ -2,6 +2,8 @@ package remediationexporter
 
 import (
 	"context"
+	"encoding/json"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -171,9 +173,14 @@ func TestUsedSignaturesAreBounded(t *testing.T) {
 	s, err := newSignatures(nil)
 	require.NoError(t, err)
 	now := time.Unix(1_700_000_000, 0)
-	for i := range maxUsed {
-		require.Empty(t, s.use(&semconv.Approval{By: "ann", At: time.Unix(int64(i), 0)}, now, now.Add(time.Minute)))
+	used := map[string]time.Time{}
+	for i := range maxUsed - 1 {
+		used[strconv.Itoa(i)] = now.Add(time.Minute)
 	}
+	stored, err := json.Marshal(used)
+	require.NoError(t, err)
+	require.NoError(t, s.load(stored, now))
+	require.Empty(t, s.use(&semconv.Approval{By: "ann"}, now, now.Add(time.Minute)))
 	assert.Equal(t, approvalFull, s.use(&semconv.Approval{By: "bob"}, now, now), "in doubt nothing is approved")
 	require.Error(t, s.load([]byte("{"), now))
 	fresh, err := newSignatures(nil)

@@ -94,7 +94,7 @@ func defaultWebhook() WebhookConfig {
 	client.Timeout = 10 * time.Second
 	return WebhookConfig{
 		ClientConfig: client,
-		Events:       []Event{"incident.opened", "incident.updated", "incident.resolved"},
+		Events:       []Event{"incident.opened", "incident.updated", "incident.resolved", "delivery.dead_lettered", "delivery.destination_disabled"},
 		// As much as receivers such as PagerDuty take at half their rate.
 		MaxEventsPerMinute: 60,
 	}

@@ -107,7 +107,7 @@ func (e *remediationExporter) bury(ctx context.Context, h *destination, d *deliv
 		return
 	}
 	if reason != lostDisabled { // of that there is news of its own
-		e.spreadDelivery(ctx, semconv.EventTypeDeliveryDeadLettered, eventdata.Delivery{
+		e.tellDeadLetter(ctx, h, eventdata.Delivery{
 			Destination: h.name, Event: d.ID, Type: d.Type, Reason: reason, Detail: plainText(detail, maxDetail),
 		}, now)
 	}
@@ -122,7 +122,7 @@ func (e *remediationExporter) bury(ctx context.Context, h *destination, d *deliv
 	}
 	e.audit.note(now, auditchain.Entry{
 		Kind: string(semconv.EventRemediationDeadLetter), Incident: d.Incident, Playbook: d.Playbook, Actor: executorActor,
-		Text: plainText(detail, maxDetail), Fields: map[string]string{"webhook": h.name, "reason": reason, "type": string(d.Type), "event": d.ID},
+		Text: plainText(detail, maxDetail), Fields: map[string]string{"destination": h.name, "webhook": h.name, "reason": reason, "type": string(d.Type), "event": d.ID},
 	})
 }
 

@@ -92,7 +92,7 @@ func TestOrdersAreNotReplayedBlindly(t *testing.T) {
 		synctest.Wait()
 		require.Len(t, r.hooks["shop"].requests(), 1)
 		r.hooks["shop"].status(200, "")
-		a := r.ask("ann", "POST", "/v1/deadletters/replay", `{"webhook": "shop"}`)
+		a := r.ask("ann", "POST", "/v1/deadletters/replay", `{"destination": "shop"}`)
 		assert.Empty(t, a.body["replayed"])
 		assert.Contains(t, a.raw, "its intent has ended: the action is no longer wanted")
 		synctest.Wait()
@@ -176,4 +176,60 @@ func TestDeadLettersConfig(t *testing.T) {
 	h := defaultWebhook()
 	h.MaxEventsPerMinute = -1
 	require.ErrorContains(t, h.Validate(), "max_events_per_minute must be between 0 and 100000, got -1; 0 is no limit")
+}
+
+// TestDeadLettersAreToldOfOnceAnHour tells a webhook with the default events that another refuses what it gets, without a message for each
+// event, and nothing about itself.
+func TestDeadLettersAreToldOfOnceAnHour(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "duty", "ops")
+		r.editHook("duty", func(h *WebhookConfig) { h.Events = []Event{"incident.opened", "delivery.dead_lettered"} })
+		r.editHook("ops", func(h *WebhookConfig) { h.Events = defaultWebhook().Events[3:] })
+		r.hooks["duty"].status(401, "wrong key")
+		r.start()
+		for i := range 30 {
+			r.must(opened(fmt.Sprint("i-", i)))
+			time.Sleep(time.Minute)
+		}
+		synctest.Wait()
+		assert.Equal(t, []string{"delivery.dead_lettered.v1"}, r.hooks["ops"].types())
+		time.Sleep(31 * time.Minute)
+		synctest.Wait()
+		require.Equal(t, []string{"delivery.dead_lettered.v1", "delivery.dead_lettered.v1"}, r.hooks["ops"].types())
+		for i, want := range []any{nil, 28.0} {
+			d := r.hooks["ops"].requests()[i].event["data"].(map[string]any)["delivery"].(map[string]any)
+			assert.Equal(t, "duty", d["destination"])
+			assert.Equal(t, want, d["more"])
+		}
+		time.Sleep(24 * time.Hour)
+		assert.Len(t, r.hooks["ops"].types(), 2, "and nothing when there is nothing new")
+		assert.Equal(t, int64(30), r.sum("lost_events", lostRefused, "duty"))
+		assert.Equal(t, int64(30), r.sum("delivery_attempts", resultPermanent, "duty"))
+		assert.Equal(t, int64(2), r.sum("delivered_events", "ops"))
+		assert.Zero(t, r.sum("delivered_events", "duty"))
+		r.stop()
+	})
+}
+
+// TestDestinationByBothNames asks for the dead letters of a notifier under the name of today and under that of old.
+func TestDestinationByBothNames(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := deadRig(t)
+		r.start()
+		r.must(opened("i-1"))
+		synctest.Wait()
+		for _, query := range []string{"destination=chat", "webhook=chat"} {
+			letters := r.ask("ann", "GET", "/v1/deadletters?"+query, "").body["dead_letters"].([]any)
+			require.Len(t, letters, 1, query)
+			assert.Equal(t, "chat", letters[0].(map[string]any)["destination"])
+			assert.Equal(t, "chat", letters[0].(map[string]any)["webhook"])
+		}
+		assert.Empty(t, r.ask("ann", "GET", "/v1/deadletters?destination=x", "").body["dead_letters"])
+		assert.Equal(t, 400, r.ask("ann", "GET", "/v1/deadletters?destination=chat&webhook=chat", "").status)
+		assert.Equal(t, 400, r.ask("ann", "POST", "/v1/deadletters/replay", `{"destination": "chat", "webhook": "chat"}`).status)
+		status := r.ask("ann", "GET", "/v1/status", "").body
+		assert.Equal(t, []any{map[string]any{"name": "chat", "queued": 0.0}}, status["destinations"])
+		assert.Equal(t, status["destinations"], status["webhooks"])
+		r.stop()
+	})
 }

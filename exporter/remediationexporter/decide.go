@@ -256,10 +256,15 @@ func (e *remediationExporter) decide(ctx context.Context, ev *incoming, now time
 		e.route(ctx, ev, &m, now)
 	}
 	if ev.Name == semconv.EventIncidentOpened {
-		m.Acknowledged, m.Acknowledgment = "", nil // who took it on when it was there before did not take this on
+		m.begin(ev, verdict) // who took it on when it was there before did not take this on
 	}
 	if err := e.notify(ctx, ev, &m, silence, now); err != nil {
 		return err
+	}
+	if ev.Name != semconv.EventIncidentResolved {
+		if err := e.renewEscalations(ctx, ev, &m, now); err != nil {
+			return err
+		}
 	}
 	if silence == nil && (verdict == playbook.New && ev.Name != semconv.EventIncidentResolved || ev.Name == semconv.EventIncidentOpened) {
 		if err := e.escalate(ctx, ev, &m, now); err != nil {
@@ -320,7 +325,7 @@ func (e *remediationExporter) notify(ctx context.Context, ev *incoming, m *memo,
 			if slices.Contains(m.Folded, h.name) {
 				e.fold(ctx, h, typ, &m.Summary) // it was opened in a summary, so it ends in one
 			} else {
-				e.lose(ctx, lostUnopened)
+				e.lose(ctx, h, lostUnopened)
 			}
 			continue
 		}

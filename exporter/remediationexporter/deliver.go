@@ -125,7 +125,7 @@ func (e *remediationExporter) attempt(ctx context.Context, h *destination, j *jo
 	case err != nil:
 		result = resultRetryable
 	}
-	add(ctx, e.telemetry.ExporterRemediationDeliveryAttempts, e.telemetry.results, result, 1)
+	add(ctx, e.telemetry.ExporterRemediationDeliveryAttempts, h.counts.results, result, 1)
 	return memory, err
 }
 
@@ -159,7 +159,7 @@ func (e *remediationExporter) next(ctx context.Context, h *destination) (j *job,
 			goOn, changes := e.ledger.Dispatch(q.ref(), now)
 			e.report(ctx, changes, now)
 			if !goOn {
-				e.lose(ctx, lostStale)
+				e.lose(ctx, h, lostStale)
 				e.recordDelivery(h.name, &q.delivery, incidentstore.DeliveryDropped, lostStale, "", now)
 				e.dequeue(h, q)
 				continue
@@ -173,7 +173,7 @@ func (e *remediationExporter) next(ctx context.Context, h *destination) (j *job,
 		case e.unneeded(&q.delivery):
 			e.dequeue(h, q)
 		case e.unopened(h, &q.delivery):
-			e.lose(ctx, lostUnopened)
+			e.lose(ctx, h, lostUnopened)
 			e.recordDelivery(h.name, &q.delivery, incidentstore.DeliveryDropped, lostUnopened, "", now)
 			e.dequeue(h, q)
 		default:
@@ -309,7 +309,7 @@ func (e *remediationExporter) settle(ctx context.Context, h *destination, j *job
 // delivered notes that an event was taken. e.mu is held.
 func (e *remediationExporter) delivered(ctx context.Context, h *destination, j *job, now time.Time) {
 	d := &j.delivery
-	e.after(func() { e.telemetry.ExporterRemediationDeliveredEvents.Add(ctx, 1) })
+	e.after(func() { e.telemetry.ExporterRemediationDeliveredEvents.Add(ctx, 1, h.counts.delivered...) })
 	e.recordDelivery(h.name, d, incidentstore.DeliveryDelivered, "", "", now)
 	if d.Playbook != "" {
 		e.report(ctx, e.ledger.Accept(d.ref(), nil, now), now)
@@ -341,7 +341,7 @@ func (e *remediationExporter) delivered(ctx context.Context, h *destination, j *
 // fail notes that an event is lost for its destination: an action is judged, and an incident counts as not told of.
 // e.mu is held.
 func (e *remediationExporter) fail(ctx context.Context, h *destination, d *delivery, reason string, now time.Time) {
-	e.lose(ctx, reason)
+	e.lose(ctx, h, reason)
 	if d.Playbook != "" {
 		e.report(ctx, e.ledger.Reject(d.ref(), reason != lostExhausted, "webhook "+h.name+" did not take it: "+reason, now), now)
 		return
@@ -423,7 +423,7 @@ func (e *remediationExporter) prune(ctx context.Context, now time.Time) {
 				e.reached(h, &q.delivery) // by the replica that leads
 			}
 			e.dequeue(h, q)
-			e.lose(ctx, lostStandby)
+			e.lose(ctx, h, lostStandby)
 		}
 		if h.box.len() > 0 {
 			h.rouse()

@@ -16,11 +16,34 @@ import (
 // forever.
 const deliveryTypes = "io.paramedic.delivery."
 
-// spreadDelivery tells the other destinations that one has failed. e.mu is held.
-func (e *remediationExporter) spreadDelivery(ctx context.Context, typ semconv.EventType, data eventdata.Delivery, now time.Time) {
-	if strings.HasPrefix(string(data.Type), deliveryTypes) && typ == semconv.EventTypeDeliveryDeadLettered {
+// deadLetterPause is how long nothing more is told of the dead letters of a destination after something was: a receiver that refuses one
+// event refuses the next, too.
+const deadLetterPause = time.Hour
+
+// tellDeadLetter tells the others of an event that a destination did not take, or keeps it for the end of the pause. e.mu is held.
+func (e *remediationExporter) tellDeadLetter(ctx context.Context, h *destination, data eventdata.Delivery, now time.Time) {
+	if strings.HasPrefix(string(data.Type), deliveryTypes) {
 		return
 	}
+	if h.unsaid != nil {
+		data.More = h.unsaid.More + 1
+	}
+	h.unsaid = &data
+	e.tellDeadLetters(ctx, h, now)
+}
+
+// tellDeadLetters tells of the last event that a destination did not take, and of how many others there were, unless it is too early.
+// e.mu is held.
+func (e *remediationExporter) tellDeadLetters(ctx context.Context, h *destination, now time.Time) {
+	if h.unsaid == nil || now.Before(h.quietUntil) {
+		return
+	}
+	e.spreadDelivery(ctx, semconv.EventTypeDeliveryDeadLettered, *h.unsaid, now)
+	h.unsaid, h.quietUntil = nil, now.Add(deadLetterPause)
+}
+
+// spreadDelivery tells the other destinations that one has failed. e.mu is held.
+func (e *remediationExporter) spreadDelivery(ctx context.Context, typ semconv.EventType, data eventdata.Delivery, now time.Time) {
 	for _, h := range e.destinations {
 		if h.name == data.Destination || h.gone || !h.wants(typ) || e.folds(ctx, h, typ, nil, now) {
 			continue

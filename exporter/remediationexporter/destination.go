@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/collector/config/configretry"
 	"go.opentelemetry.io/collector/exporter"
 
+	"github.com/paramedic-otel/paramedic/internal/eventdata"
 	"github.com/paramedic-otel/paramedic/internal/notifier"
 	"github.com/paramedic-otel/paramedic/internal/notifier/cloudevent"
 	"github.com/paramedic-otel/paramedic/internal/notifier/driver"
@@ -39,6 +40,7 @@ type destination struct {
 	set    component.TelemetrySettings
 	host   component.Host
 	wake   chan struct{}
+	counts destinationCounts
 
 	// The exporter's mu guards everything below.
 	box outbox
@@ -49,6 +51,9 @@ type destination struct {
 	// failures counts those in a row since the last success, and resume is when the destination is tried again after them.
 	failures int
 	resume   time.Time
+	// unsaid is the newest dead letter that the others were not told of; nothing is told of any before quietUntil.
+	unsaid     *eventdata.Delivery
+	quietUntil time.Time
 	// repeats are what a driver that repeats itself tells again; nil for one that does not.
 	repeats *repeats
 }
@@ -74,7 +79,7 @@ func newDestinations(set exporter.Settings, cfg *Config) []*destination {
 func newDestination(set exporter.Settings, name string, events []Event, allowPrivate bool) *destination {
 	d := &destination{
 		name: name, types: map[semconv.EventType]bool{}, set: set.TelemetrySettings, wake: make(chan struct{}, 1), box: outbox{name: name},
-		base: &baseTransport{allowPrivate: allowPrivate},
+		base: &baseTransport{allowPrivate: allowPrivate}, counts: newDestinationCounts(name),
 	}
 	for _, ev := range events {
 		d.types[ev.eventType()] = true

@@ -282,7 +282,9 @@ func (e *remediationExporter) Shutdown(ctx context.Context) error {
 		if e.client != nil {
 			e.mu.Lock()
 			if !e.persistent {
-				e.telemetry.lost(ctx, lostExhausted, e.queued())
+				for _, h := range e.destinations {
+					e.telemetry.lost(ctx, h, lostExhausted, h.box.len())
+				}
 			}
 			e.dirty = true
 			e.saveVerifications()
@@ -356,6 +358,9 @@ func (e *remediationExporter) expire(ctx context.Context, now time.Time) {
 	e.report(ctx, e.ledger.Reconsider(now), now)
 	e.prune(ctx, now)
 	e.tellDigests(ctx, false, now)
+	for _, h := range e.destinations {
+		e.tellDeadLetters(ctx, h, now)
+	}
 	e.expireLetters(ctx, now)
 	resolved, open := e.ledger.Forget(now)
 	if resolved+open > 0 {

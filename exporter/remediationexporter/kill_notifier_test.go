@@ -111,13 +111,15 @@ func TestKilledProcessPagesOnce(t *testing.T) {
 			out, err := child.StdoutPipe()
 			require.NoError(t, err)
 			taken, reached := make(chan struct{}), make(chan struct{})
-			p.kill = func(n int) { // nobody asks yet
+			p.mu.Lock()
+			p.kill = func(n int) {
 				if n == at {
 					<-taken
 					_ = child.Process.Kill()
 					close(reached)
 				}
 			}
+			p.mu.Unlock()
 			require.NoError(t, child.Start())
 			for lines := bufio.NewScanner(out); lines.Scan() && lines.Text() != "all taken"; {
 			}

@@ -109,6 +109,16 @@ func (o *outbox) push(d delivery) *storage.Operation {
 	return op
 }
 
+// replace puts another delivery in the place of one that nobody was told of yet. What was is left as it is, for a rollback.
+func (o *outbox) replace(q *queued, d delivery) *storage.Operation {
+	renewed := *q
+	renewed.delivery = d
+	o.items = slices.Clone(o.items)
+	o.items[slices.Index(o.items, q)] = &renewed
+	b, _ := json.Marshal(d) // cannot fail, as in push
+	return storage.SetOperation(o.itemKey(q.number), b)
+}
+
 // remove takes an item out. It returns what stores that, which is more when the numbers have become sparse.
 func (o *outbox) remove(q *queued) []*storage.Operation {
 	i, found := slices.BinarySearchFunc(o.items, q.number, func(q *queued, n uint64) int { return cmp.Compare(q.number, n) })
@@ -176,12 +186,12 @@ func (o *outbox) loadOps(bounds []byte, limit int) ([]*storage.Operation, error)
 	if b.Version != storedVersion || b.End < b.First {
 		return nil, fmt.Errorf("decode queue of %s: version %d or bounds %d to %d make no sense", o.name, b.Version, b.First, b.End)
 	}
+	if b.End-b.First > uint64(limit) {
+		return nil, fmt.Errorf("decode queue of %s: it spans more than %d events", o.name, limit)
+	}
 	o.first, o.end = b.First, b.End
 	var ops []*storage.Operation
 	for n := b.First; n < b.End; n++ {
-		if len(ops) == limit {
-			return nil, fmt.Errorf("decode queue of %s: it spans more than %d events", o.name, limit)
-		}
 		ops = append(ops, storage.GetOperation(o.itemKey(n)))
 	}
 	return ops, nil

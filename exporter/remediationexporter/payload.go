@@ -198,6 +198,8 @@ type memo struct {
 	Untold     []string               `json:"untold,omitempty"`
 	// Acknowledgment is how it was taken on, nil while nobody has.
 	Acknowledgment *eventdata.Acknowledgment `json:"acknowledgment,omitempty"`
+	// Reopened is until when an acknowledgment in the store is one of the occurrence before; zero for the first.
+	Reopened time.Time `json:"reopened,omitzero"`
 	// Words are what people said of the incident's intents.
 	Words []spoken `json:"words,omitempty"`
 	// Past is what the store knew of the incident's past; nil while it was not asked.

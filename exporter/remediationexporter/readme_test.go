@@ -52,6 +52,7 @@ func TestReadmeConfigurations(t *testing.T) { readmeConfigs(t) }
 
 // TestReadmeShop asks the playbooks for the shop what they do about each kind of cause.
 func TestReadmeShop(t *testing.T) {
+	shop := readmeConfigs(t)[2]
 	for _, tc := range []struct {
 		kind   semconv.CauseKind
 		entity string
@@ -66,11 +67,12 @@ func TestReadmeShop(t *testing.T) {
 		{semconv.CauseMemory, "shop/recommendation", "restart"},
 		{semconv.CauseErrors, "shop/payment", "restart"},
 	} {
+		cfg := *shop
 		t.Run(string(tc.kind)+" of "+tc.entity, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, "shop")
 				middlewares := r.cfg.Webhooks["shop"].Middlewares
-				r.cfg = readmeConfigs(t)[2]
+				r.cfg = &cfg
 				r.cfg.Storage, r.cfg.MaxEventLead = nil, 0
 				r.editHook("shop", func(h *WebhookConfig) { h.Middlewares = middlewares })
 				r.start()

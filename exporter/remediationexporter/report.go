@@ -44,11 +44,11 @@ func (e *remediationExporter) send(
 func (e *remediationExporter) offer(ctx context.Context, h *destination, d delivery) (queued bool) {
 	switch {
 	case h.gone:
-		e.lose(ctx, lostDisabled)
+		e.lose(ctx, h, lostDisabled)
 		e.bury(ctx, h, &d, lostDisabled, "the destination is gone", time.Now())
 		return false
 	case h.box.len() >= e.cfg.QueueSize:
-		e.lose(ctx, lostQueueFull)
+		e.lose(ctx, h, lostQueueFull)
 		e.recordDelivery(h.name, &d, incidentstore.DeliveryDropped, lostQueueFull, "", time.Now())
 		return false
 	}
@@ -61,8 +61,8 @@ func (e *remediationExporter) offer(ctx context.Context, h *destination, d deliv
 	return true
 }
 
-func (e *remediationExporter) lose(ctx context.Context, reason string) {
-	e.after(func() { e.telemetry.lost(ctx, reason, 1) })
+func (e *remediationExporter) lose(ctx context.Context, h *destination, reason string) {
+	e.after(func() { e.telemetry.lost(ctx, h, reason, 1) })
 }
 
 // maxDetail bounds, in runes, what is told of a reason.

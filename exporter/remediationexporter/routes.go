@@ -148,8 +148,32 @@ func (e *remediationExporter) escalate(ctx context.Context, ev *incoming, m *mem
 		d := delivery{
 			ID: deliveryID(typ, h.name, inc.ID, inc.Revision, "escalation"), Type: typ, Incident: inc.ID, Revision: inc.Revision, NotBefore: now.Add(after),
 		}
-		if _, err := e.send(ctx, h, d, e.envelope(d, ev.Time, inc), &eventdata.Data{}, inc); err != nil {
+		if _, err := e.send(ctx, h, d, e.envelope(d, ev.Time, inc), &eventdata.Data{Similar: similarFor(typ, m)}, inc); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// renewEscalations has the escalations of an incident whose time has not come tell its newest state. e.mu is held.
+func (e *remediationExporter) renewEscalations(ctx context.Context, ev *incoming, m *memo, now time.Time) error {
+	inc := &ev.Incident
+	for _, h := range e.destinations {
+		for _, q := range h.box.items {
+			if q.Incident != inc.ID || !q.NotBefore.After(now) || !q.began.IsZero() || q.Revision >= inc.Revision {
+				continue
+			}
+			d := q.delivery
+			d.Revision = inc.Revision
+			body, truncated, err := shorten(e.envelope(d, ev.Time, inc), &eventdata.Data{Similar: similarFor(d.Type, m)}, inc, e.cfg.MaxBodySize)
+			if err != nil {
+				return err
+			}
+			if truncated {
+				e.after(func() { e.telemetry.ExporterRemediationTruncatedEvents.Add(ctx, 1) })
+			}
+			d.Body = body
+			e.store(h.box.replace(q, d))
 		}
 	}
 	return nil

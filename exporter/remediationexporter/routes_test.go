@@ -156,6 +156,43 @@ func TestEscalation(t *testing.T) {
 	}
 }
 
+// TestEscalationTellsTheNewest tells of the incident as it is when the escalation's time has come, also after a kill and a failed write.
+func TestEscalationTellsTheNewest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "a", "boss")
+		r.cfg.Routes = []RouteConfig{{Notify: []string{"a"}, EscalateAfter: 15 * time.Minute, EscalateTo: []string{"boss"}}}
+		r.durable(&memoryStorage{data: map[string][]byte{}})
+		r.start()
+		r.must(opened("i-1"), opened("i-2"))
+		worse := updated("i-1", 2, time.Minute)
+		worse.Incident.Severity = semconv.SeverityCritical
+		r.must(worse)
+		r.disk.setFail(true)
+		require.Error(t, r.consume(updated("i-1", 3, 2*time.Minute)))
+		r.disk.setFail(false)
+		time.Sleep(time.Minute)
+		killed := r.disk.copy()
+		r.stop()
+
+		n := again(r, killed)
+		n.start()
+		time.Sleep(20 * time.Minute)
+		synctest.Wait()
+		require.Equal(t, []string{"incident.opened.v1", "incident.opened.v1"}, n.hooks["boss"].types())
+		for _, q := range n.hooks["boss"].requests() {
+			inc := q.event["data"].(map[string]any)["incident"].(map[string]any)
+			if inc["id"] == "i-1" {
+				assert.Equal(t, "critical", inc["severity"])
+				assert.InDelta(t, 2, inc["revision"], 0, "what could not be stored was not taken")
+				assert.Equal(t, "FATAL", q.event["severitytext"])
+			} else {
+				assert.InDelta(t, 1, inc["revision"], 0)
+			}
+		}
+		n.stop()
+	})
+}
+
 func TestRouteConfig(t *testing.T) {
 	c := RouteConfig{
 		Severities: []semconv.Severity{"x"}, CauseKinds: []semconv.CauseKind{"x"}, Owners: []string{"[", ""}, Namespaces: slices.Repeat([]string{"a"}, 101),

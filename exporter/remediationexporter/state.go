@@ -163,7 +163,7 @@ func (e *remediationExporter) loadOutbox(ctx context.Context, h *destination) er
 		d, err := decodeDelivery(op.Value)
 		if err != nil {
 			broken = err
-			e.telemetry.lost(ctx, lostUnreadable, 1)
+			e.telemetry.lost(ctx, h, lostUnreadable, 1)
 			e.store(storage.DeleteOperation(op.Key))
 			continue
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/paramedic-otel/paramedic/internal/auditchain"
 	"github.com/paramedic-otel/paramedic/internal/eventdata"
 	"github.com/paramedic-otel/paramedic/internal/incidentstore"
+	"github.com/paramedic-otel/paramedic/internal/playbook"
 	"github.com/paramedic-otel/paramedic/semconv"
 )
 
@@ -73,6 +74,9 @@ func (e *remediationExporter) acknowledge(ctx context.Context, id string, a *inc
 		return
 	}
 	m := decodeMemo(inc)
+	if a != nil && !a.At.After(m.Reopened) {
+		a = nil
+	}
 	if a == nil && m.Acknowledgment == nil || a != nil && m.Acknowledgment != nil && a.By == m.Acknowledgment.By && a.At.Equal(m.Acknowledgment.At) {
 		e.mu.Unlock()
 		return
@@ -98,6 +102,25 @@ func (e *remediationExporter) acknowledge(ctx context.Context, id string, a *inc
 		e.tellAcknowledged(ctx, id, &m, now)
 	}
 	e.settleAndUnlock(context.WithoutCancel(ctx))
+}
+
+// begin forgets who had taken the incident on when it was there before, also what the store still says of that. Its detector says when
+// it came back, which is before anybody can have heard of it.
+func (m *memo) begin(ev *incoming, verdict playbook.Verdict) {
+	if verdict == playbook.Known || ev.Incident.Reopened > 0 {
+		m.Reopened = later(m.Reopened, ev.Time)
+		if m.Acknowledgment != nil {
+			m.Reopened = later(m.Reopened, m.Acknowledgment.At)
+		}
+	}
+	m.Acknowledged, m.Acknowledgment = "", nil
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 // tellAcknowledged queues the news for those who have the incident open. e.mu is held.

@@ -98,7 +98,7 @@ func (e *remediationExporter) giveUp(ctx context.Context, h *destination, q *que
 	e.mu.Lock()
 	now := time.Now()
 	e.dequeue(h, q)
-	e.lose(ctx, reason)
+	e.lose(ctx, h, reason)
 	e.recordDelivery(h.name, &q.delivery, incidentstore.DeliveryDropped, reason, "", now)
 	if change != nil {
 		e.report(ctx, change(), now)

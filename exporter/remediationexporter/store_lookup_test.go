@@ -40,7 +40,7 @@ func TestSimilarIncidents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, "chat")
 		r.cfg.MaxEventAge = 0
-		r.playbook("ask", "chat", func(p *PlaybookConfig) { p.Mode = "approve" })
+		r.playbook("ask", "chat", func(p *PlaybookConfig) { p.Mode, p.Approval.Within = "approve", 2*time.Minute })
 		r.playbook("hint", "chat", func(p *PlaybookConfig) { p.Mode = "suggest" })
 		m := r.withStore(newFakeMemory())
 		m.similar = []incidentstore.Similar{aSimilar(), aSimilar(), aSimilar(), aSimilar()}
@@ -48,7 +48,7 @@ func TestSimilarIncidents(t *testing.T) {
 		r.start()
 		r.must(opened("i-1"))
 		r.must(updated("i-1", 2, time.Second))
-		time.Sleep(time.Hour)
+		time.Sleep(5 * time.Minute)
 		synctest.Wait()
 		got := similarOf(t, r)
 		assert.Equal(t, 2, got["incident.opened.v1"])

@@ -50,19 +50,19 @@ func TestCommands(t *testing.T) {
 			status    int
 			code      string
 		}{
-			"unknown intent":       {incidentstore.CommandDecide, "ann", yes("00000000000000000000000000000000"), 404, "unknown_intent"},
-			"no intent":            {incidentstore.CommandDecide, "ann", yes("x"), 400, "intent"},
-			"no verdict":           {incidentstore.CommandDecide, "ann", incidentstore.DecideArguments{Intent: intent}, 400, "verdict"},
-			"another plan":         {incidentstore.CommandDecide, "ann", incidentstore.DecideArguments{Intent: intent, Verdict: "approve", PlanDigest: "x"}, 409, "plan_changed"},
-			"nobody":               {incidentstore.CommandDecide, "", yes(intent), 403, "identity"},
-			"other arguments":      {incidentstore.CommandDecide, "ann", map[string]int{"x": 1}, 400, "body"},
-			"unknown kind":         {"dance", "ann", struct{}{}, 400, "kind"},
-			"nothing to undo":      {incidentstore.CommandUndo, "ann", incidentstore.UndoArguments{Intent: intent}, 409, "nothing_to_undo"},
-			"no such breaker":      {incidentstore.CommandResetBreaker, "olga", incidentstore.ResetBreakerArguments{Guard: "x", Key: "y"}, 404, "unknown_breaker"},
-			"no operator":          {incidentstore.CommandResetBreaker, "ann", incidentstore.ResetBreakerArguments{Guard: "x", Key: "y"}, 403, "operator"},
-			"unknown destination":  {incidentstore.CommandReplay, "olga", incidentstore.ReplayArguments{Destination: "x"}, 404, "unknown_webhook"},
-			"ids and destination":  {incidentstore.CommandReplay, "olga", incidentstore.ReplayArguments{Destination: "chat", IDs: []string{"a"}}, 400, "replay"},
-			"nothing is replayed":  {incidentstore.CommandReplay, "olga", incidentstore.ReplayArguments{}, 200, ""},
+			"unknown intent":      {incidentstore.CommandDecide, "ann", yes("00000000000000000000000000000000"), 404, "unknown_intent"},
+			"no intent":           {incidentstore.CommandDecide, "ann", yes("x"), 400, "intent"},
+			"no verdict":          {incidentstore.CommandDecide, "ann", incidentstore.DecideArguments{Intent: intent}, 400, "verdict"},
+			"another plan":        {incidentstore.CommandDecide, "ann", incidentstore.DecideArguments{Intent: intent, Verdict: "approve", PlanDigest: "x"}, 409, "plan_changed"},
+			"nobody":              {incidentstore.CommandDecide, "", yes(intent), 403, "identity"},
+			"other arguments":     {incidentstore.CommandDecide, "ann", map[string]int{"x": 1}, 400, "body"},
+			"unknown kind":        {"dance", "ann", struct{}{}, 400, "kind"},
+			"nothing to undo":     {incidentstore.CommandUndo, "ann", incidentstore.UndoArguments{Intent: intent}, 409, "nothing_to_undo"},
+			"no such breaker":     {incidentstore.CommandResetBreaker, "olga", incidentstore.ResetBreakerArguments{Guard: "x", Key: "y"}, 404, "unknown_breaker"},
+			"no operator":         {incidentstore.CommandResetBreaker, "ann", incidentstore.ResetBreakerArguments{Guard: "x", Key: "y"}, 403, "operator"},
+			"unknown destination": {incidentstore.CommandReplay, "olga", incidentstore.ReplayArguments{Destination: "x"}, 404, "unknown_webhook"},
+			"ids and destination": {incidentstore.CommandReplay, "olga", incidentstore.ReplayArguments{Destination: "chat", IDs: []string{"a"}}, 400, "replay"},
+			"nothing is replayed": {incidentstore.CommandReplay, "olga", incidentstore.ReplayArguments{}, 200, ""},
 			"replay of no letter": {incidentstore.CommandReplay, "olga", incidentstore.ReplayArguments{IDs: []string{"a"}}, 200, ""},
 		} {
 			if d, ok := tc.arguments.(incidentstore.DecideArguments); ok && d.Verdict == "approve" {
@@ -349,6 +349,51 @@ func TestAcknowledgment(t *testing.T) {
 		assert.Len(t, n.hooks["chat"].types(), 2)
 		n.stop()
 	})
+}
+
+// TestAcknowledgmentEndsWithTheIncident has an incident come back of which the store still says who had taken it on, whether we had heard
+// of that or not.
+func TestAcknowledgmentEndsWithTheIncident(t *testing.T) {
+	for _, heard := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			time.Sleep(time.Until(t0)) // events are told of when they happen
+			r := newRig(t, "chat")
+			m := r.withStore(newFakeMemory())
+			r.durable(&memoryStorage{data: map[string][]byte{}})
+			r.start()
+			r.must(opened("i-1"))
+			time.Sleep(time.Minute)
+			if heard {
+				m.set(func() { m.found["i-1"] = acknowledgedBy("i-1", "ann", time.Now()) })
+				time.Sleep(2 * time.Second)
+				assert.Equal(t, "ann", r.memoOf("i-1").Acknowledged)
+			}
+			r.must(resolved("i-1", 2, 2*time.Minute))
+			m.set(func() { m.found["i-1"] = acknowledgedBy("i-1", "ann", t0.Add(time.Minute)) })
+			time.Sleep(2 * time.Minute)
+			back := event("i-1", 3, semconv.EventIncidentOpened, 3*time.Minute)
+			back.Incident.Reopened = 1
+			r.must(back)
+			time.Sleep(time.Minute)
+			assert.Empty(t, r.memoOf("i-1").Acknowledged, "nobody has taken this on")
+			killed := r.disk.copy()
+			told := len(r.hooks["chat"].types())
+			r.stop()
+
+			n := again(r, killed)
+			n.withStore(m)
+			n.start()
+			time.Sleep(time.Minute)
+			assert.Empty(t, n.memoOf("i-1").Acknowledged)
+			assert.NotContains(t, r.hooks["chat"].types()[told-1:], "incident.acknowledged.v1")
+			m.set(func() { m.found["i-1"] = acknowledgedBy("i-1", "bob", time.Now()) })
+			time.Sleep(2 * time.Second)
+			synctest.Wait()
+			assert.Equal(t, "bob", n.memoOf("i-1").Acknowledged)
+			assert.Contains(t, n.hooks["chat"].types(), "incident.acknowledged.v1")
+			n.stop()
+		})
+	}
 }
 
 // TestStatusIsReported tells the store how this executor is.

@@ -72,22 +72,30 @@ const (
 	outcomePlanned = "planned"
 )
 
+// lostReasons are all for which an event no longer reaches its destination.
+var lostReasons = []string{
+	lostRefused, lostExhausted, lostDisabled, lostQueueFull, lostStale, lostUnopened, lostUnreadable, lostStandby, lostElsewhere,
+}
+
 // options are kept, since making one allocates.
 type options map[string][]metric.AddOption
 
-func newOptions(key string, values ...string) options {
+func newOptions(key string, values ...string) options { return newOptionsOf(nil, key, values...) }
+
+// newOptionsOf are those of something that is counted by itself.
+func newOptionsOf(of []attribute.KeyValue, key string, values ...string) options {
 	o := options{}
 	for _, v := range values {
-		o[v] = []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(attribute.String(key, v)))}
+		o[v] = []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(append(slices.Clip(of), attribute.String(key, v))...))}
 	}
 	return o
 }
 
 type instruments struct {
 	*metadata.TelemetryBuilder
-	dropped, approvals, approvalRefusals, outcomes, losses, ignored, refusals, skips, results, operations, points, verdicts, readings options
-	unrecorded, storeCalls, permitRefusals, requestResults, answers, budgetLimits                                                     options
-	once                                                                                                                              sync.Once
+	dropped, approvals, approvalRefusals, outcomes, ignored, refusals, skips, operations, points, verdicts, readings options
+	unrecorded, storeCalls, permitRefusals, requestResults, answers, budgetLimits                                    options
+	once                                                                                                             sync.Once
 }
 
 func newInstruments(set component.TelemetrySettings) (*instruments, error) {
@@ -119,11 +127,9 @@ func newInstruments(set component.TelemetrySettings) (*instruments, error) {
 		dropped:          newOptions("reason", droppedFull, droppedOld),
 		approvals:        newOptions("verdict", string(semconv.ApprovalGranted), string(semconv.ApprovalDenied)),
 		approvalRefusals: newOptions("reason", approvalRefusals...),
-		losses:           newOptions("reason", lostRefused, lostExhausted, lostDisabled, lostQueueFull, lostStale, lostUnopened, lostUnreadable, lostStandby, lostElsewhere),
 		ignored:          newOptions("reason", ignoredOther, ignoredDuplicate),
 		refusals:         newOptions("reason", refusedBroken, refusedLimit, refusedCondition),
 		skips:            newOptions("reason", skips...),
-		results:          newOptions("result", resultSuccess, resultRetryable, resultPermanent),
 		operations:       newOptions("operation", opWrite, opDecode),
 		points:           newOptions("reason", pointReasons[1:]...),
 		verdicts: newOptions("verdict", verification.Unknown.String(), verification.Unmet.String(), verification.Met.String(),
@@ -138,8 +144,22 @@ func add(ctx context.Context, c metric.Int64Counter, o options, value string, n 
 	}
 }
 
-func (t *instruments) lost(ctx context.Context, reason string, n int) {
-	add(ctx, t.ExporterRemediationLostEvents, t.losses, reason, n)
+// destinationCounts are what is counted of one destination.
+type destinationCounts struct {
+	losses, results options
+	delivered       []metric.AddOption
+}
+
+func newDestinationCounts(name string) destinationCounts {
+	of := []attribute.KeyValue{attribute.String("destination", name)}
+	return destinationCounts{
+		losses: newOptionsOf(of, "reason", lostReasons...), results: newOptionsOf(of, "result", resultSuccess, resultRetryable, resultPermanent),
+		delivered: []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(of...))},
+	}
+}
+
+func (t *instruments) lost(ctx context.Context, h *destination, reason string, n int) {
+	add(ctx, t.ExporterRemediationLostEvents, h.counts.losses, reason, n)
 }
 
 func (t *instruments) storageError(ctx context.Context, operation string) {

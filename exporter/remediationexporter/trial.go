@@ -32,7 +32,7 @@ type Trial struct {
 
 // Try sends a test incident's beginning and end, marked as a test, to the destinations that are named, or to all, one after the other,
 // through the same drivers as the exporter, without its queue: each is tried once. The configuration must be valid. Extensions of the
-// collector do not run, so that a destination which authenticates by one cannot be tried.
+// collector do not run: of a destination whose client uses one, the trial says so and sends nothing.
 func Try(ctx context.Context, set exporter.Settings, cfg *Config, names ...string) ([]Trial, error) {
 	all := newDestinations(set, cfg)
 	for _, name := range names {
@@ -64,8 +64,32 @@ type noHost struct{}
 // GetExtensions implements component.Host.
 func (noHost) GetExtensions() map[component.ID]component.Component { return nil }
 
+// needsExtensions is why a destination cannot be tried outside of the collector.
+type needsExtensions struct{ ids []string }
+
+func (e *needsExtensions) Error() string {
+	return "extensions " + strings.Join(e.ids, ", ") + " do not run outside of the collector"
+}
+
+// extensions names those of the collector that the destination's client uses.
+func (h *destination) extensions() []string {
+	var ids []string
+	c := h.config.HTTP()
+	if c.Auth.HasValue() {
+		ids = append(ids, c.Auth.Get().AuthenticatorID.String())
+	}
+	for _, m := range c.Middlewares {
+		ids = append(ids, m.ID.String())
+	}
+	return ids
+}
+
 func (h *destination) try(ctx context.Context, cfg *Config, id string) []Trial {
 	opened, resolved := Trial{Type: semconv.EventTypeIncidentOpened}, Trial{Type: semconv.EventTypeIncidentResolved}
+	if ids := h.extensions(); len(ids) > 0 {
+		opened.Err, resolved.Skipped = &needsExtensions{ids}, "the beginning was not sent"
+		return []Trial{opened, resolved}
+	}
 	if opened.Err = h.start(ctx, noHost{}); opened.Err != nil {
 		resolved.Skipped = "the beginning was not sent"
 		return []Trial{opened, resolved}
@@ -136,11 +160,15 @@ func testMessage(cfg *Config, typ semconv.EventType, id string, now time.Time) (
 func (t *Trial) Explain() string {
 	var refused *notifier.Refused
 	var busy *notifier.Busy
+	var needs *needsExtensions
 	switch err := t.Err; {
 	case t.Skipped != "":
 		return t.Skipped
 	case err == nil:
 		return ""
+	case errors.As(err, &needs):
+		return "it cannot be tried from here, since its client uses " + strings.Join(needs.ids, ", ") + ", which runs in the collector only: " +
+			"try a copy of it with the credentials in headers, or look at delivery_attempts of the collector"
 	case errors.Is(err, errPrivateRange) || strings.Contains(err.Error(), errPrivateRange.Error()):
 		return "its address is a private one: set allow_private_ranges: true if that is meant"
 	case errors.As(err, &refused) && (refused.Status == 401 || refused.Status == 403):

@@ -23,6 +23,8 @@ type Delivery struct {
 	Detail string            `json:"detail,omitempty"`
 	// Dropped is how many other events were given up with it.
 	Dropped int `json:"dropped,omitempty"`
+	// More is how many others it did not take either since that was told of last.
+	More int `json:"more,omitempty"`
 }
 
 // DeliveryData is the data of such an event.

@@ -60,7 +60,8 @@ func DefaultConfig() Config {
 var Traits = driver.Traits{
 	Events: []semconv.EventType{
 		semconv.EventTypeIncidentOpened, semconv.EventTypeIncidentUpdated, semconv.EventTypeIncidentAcknowledged, semconv.EventTypeIncidentResolved,
-		semconv.EventTypeRemediationApprovalRequested, semconv.EventTypeRemediationEscalated, semconv.EventTypeDeliveryDestinationDisabled,
+		semconv.EventTypeRemediationApprovalRequested, semconv.EventTypeRemediationEscalated, semconv.EventTypeDeliveryDeadLettered,
+		semconv.EventTypeDeliveryDestinationDisabled,
 	},
 	MaxEventsPerMinute: 60,
 }

@@ -51,7 +51,8 @@ var Traits = driver.Traits{
 		semconv.EventTypeRemediationApprovalRequested, semconv.EventTypeRemediationStarted, semconv.EventTypeRemediationSucceeded,
 		semconv.EventTypeRemediationFailed, semconv.EventTypeRemediationInconclusive, semconv.EventTypeRemediationRolledBack,
 		semconv.EventTypeRemediationEscalated, semconv.EventTypeRemediationBreakerOpened, semconv.EventTypeRemediationBreakerClosed,
-		semconv.EventTypeRemediationPaused, semconv.EventTypeRemediationResumed, semconv.EventTypeDeliveryDestinationDisabled,
+		semconv.EventTypeRemediationPaused, semconv.EventTypeRemediationResumed, semconv.EventTypeDeliveryDeadLettered,
+		semconv.EventTypeDeliveryDestinationDisabled,
 	},
 	MaxEventsPerMinute: 20, // each may need two or three requests
 }
