@@ -17,6 +17,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/paramedic-otel/paramedic/internal/eventdata"
@@ -62,6 +63,9 @@ type Message struct {
 	Test bool
 }
 
+// IsIncident reports whether it tells how an incident stands, and not what is done about it.
+func (m *Message) IsIncident() bool { return m.Key != "" && m.Incident != nil && m.Remediation == nil }
+
 // Links are URLs; those that are empty do not exist.
 type Links struct {
 	Incident string
@@ -71,6 +75,16 @@ type Links struct {
 
 // Memory is small: a few identifiers that a system gave, by names of the destination's own.
 type Memory map[string]string
+
+// With returns a copy that also holds what is given: a name and a value in turns.
+func (m Memory) With(entries ...string) Memory {
+	out := make(Memory, len(m)+len(entries)/2)
+	maps.Copy(out, m)
+	for i := 0; i+1 < len(entries); i += 2 {
+		out[entries[i]] = entries[i+1]
+	}
+	return out
+}
 
 // Refused is the error of a message that will never be taken.
 type Refused struct {

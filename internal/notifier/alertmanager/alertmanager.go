@@ -142,7 +142,7 @@ func (a *alertmanager) Deliver(ctx context.Context, m *notifier.Message) (notifi
 
 // Repeat implements notifier.Repeater.
 func (a *alertmanager) Repeat(m *notifier.Message) time.Duration {
-	if !isIncident(m) {
+	if !m.IsIncident() {
 		return 0
 	}
 	if m.Incident.Status != semconv.StatusResolved {

@@ -2,12 +2,9 @@ package alertmanager
 
 import (
 	"encoding/json"
-	"flag"
 	"fmt"
 	"maps"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -22,8 +19,6 @@ import (
 	"github.com/paramedic-otel/paramedic/internal/notifier/notifiertest"
 	"github.com/paramedic-otel/paramedic/semconv"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
@@ -329,17 +324,7 @@ func TestGolden(t *testing.T) {
 		if len(alerts) == 0 {
 			continue
 		}
-		name := strings.TrimSuffix(strings.TrimPrefix(string(typ), "io.paramedic."), ".v1")
-		got, err := json.MarshalIndent(alerts, "", "  ")
-		require.NoError(t, err)
-		file := filepath.Join("testdata", name+".json")
-		if *update {
-			require.NoError(t, os.MkdirAll("testdata", 0o755))
-			require.NoError(t, os.WriteFile(file, append(got, '\n'), 0o600))
-		}
-		want, err := os.ReadFile(file)
-		require.NoError(t, err)
-		assert.JSONEq(t, string(want), string(got), name)
+		notifiertest.GoldenJSON(t, notifiertest.Name(typ), alerts)
 	}
 }
 

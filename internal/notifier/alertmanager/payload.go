@@ -8,7 +8,7 @@ import (
 
 	"github.com/paramedic-otel/paramedic/internal/eventdata"
 	"github.com/paramedic-otel/paramedic/internal/notifier"
-	"github.com/paramedic-otel/paramedic/internal/notifier/story"
+	"github.com/paramedic-otel/paramedic/internal/notifier/wording"
 	"github.com/paramedic-otel/paramedic/semconv"
 )
 
@@ -31,17 +31,12 @@ type alert struct {
 	GeneratorURL string            `json:"generatorURL,omitempty"`
 }
 
-// isIncident reports whether an event tells how an incident stands, and not what is done about it.
-func isIncident(m *notifier.Message) bool {
-	return m.Key != "" && m.Incident != nil && m.Remediation == nil
-}
-
 // translate returns the alerts of a message, none if it is about nothing that is one, and what is to be remembered.
 func (a *alertmanager) translate(m *notifier.Message) ([]alert, notifier.Memory) {
 	switch {
 	case m.Storm != nil:
 		return []alert{a.passing(m, "ParamedicStorm", m.Storm.From, lasts/12)}, nil
-	case isIncident(m):
+	case m.IsIncident():
 		return a.incident(m)
 	case m.Remediation != nil && m.Key != "":
 		return a.remediation(m)
@@ -103,7 +98,7 @@ func (a *alertmanager) passing(m *notifier.Message, name string, starts time.Tim
 	out := alert{
 		Labels: map[string]string{}, Annotations: annotations(m), StartsAt: starts.UTC(), EndsAt: m.Now.Add(lasts).UTC(),
 	}
-	if story.Linkable(m.Links.Incident) {
+	if wording.Linkable(m.Links.Incident) {
 		out.GeneratorURL = m.Links.Incident
 	}
 	maps.Copy(out.Labels, a.labels)
@@ -128,10 +123,7 @@ func (a *alertmanager) remediation(m *notifier.Message) ([]alert, notifier.Memor
 		if r.ApproveUntil != nil && r.ApproveUntil.After(m.Now) {
 			out.EndsAt = r.ApproveUntil.UTC()
 		}
-		memory := maps.Clone(m.Memory)
-		if memory == nil {
-			memory = notifier.Memory{}
-		}
+		memory := m.Memory.With()
 		if len(memory) < maxMemory {
 			memory[asked] = out.StartsAt.Format(time.RFC3339Nano)
 		} // else it ends by itself
@@ -140,7 +132,7 @@ func (a *alertmanager) remediation(m *notifier.Message) ([]alert, notifier.Memor
 		return []alert{a.ofPlay(a.passing(m, "ParamedicPersonNeeded", m.Time, lasts), r)}, nil
 	case open:
 		starts, _ := time.Parse(time.RFC3339Nano, m.Memory[asked]) // zero will do
-		memory := maps.Clone(m.Memory)
+		memory := m.Memory.With()
 		delete(memory, asked)
 		return []alert{a.ofPlay(a.passing(m, "ParamedicApprovalNeeded", starts, 0), r)}, memory
 	default:
@@ -155,24 +147,14 @@ func (a *alertmanager) ofPlay(out alert, r *eventdata.Remediation) alert {
 }
 
 func annotations(m *notifier.Message) map[string]string {
-	s := story.Tell(m)
-	var description strings.Builder
-	for _, f := range s.Facts {
-		description.WriteString(f.Name + ": " + f.Value + "\n")
-	}
-	for _, l := range s.Lists {
-		description.WriteString(l.Title + ":\n")
-		for _, item := range l.Items {
-			description.WriteString("- " + item + "\n")
-		}
-	}
+	s := wording.Tell(m)
 	out := map[string]string{
 		"summary":     notifier.Line(s.Headline, maxSummary),
-		"description": notifier.Clip(strings.TrimSpace(description.String()), maxDescription),
+		"description": notifier.Clip(strings.Join(s.Lines(), "\n"), maxDescription),
 	}
 	if inc := m.Incident; inc != nil {
 		label(out, "incident_id", inc.ID)
-		label(out, "root_cause", story.Cause(inc))
+		label(out, "root_cause", wording.Cause(inc))
 		label(out, "current_severity", string(inc.Severity))
 		label(out, "acknowledged_by", m.Acknowledged)
 		label(out, "owner", m.Owner)

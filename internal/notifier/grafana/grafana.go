@@ -106,7 +106,7 @@ type grafana struct {
 func (g *grafana) Deliver(ctx context.Context, m *notifier.Message) (notifier.Memory, error) {
 	a, mark := g.translate(m)
 	id := m.Memory[keyID]
-	if !isIncident(m) {
+	if !m.IsIncident() {
 		id = ""
 	}
 	if id != "" {
@@ -121,12 +121,12 @@ func (g *grafana) Deliver(ctx context.Context, m *notifier.Message) (notifier.Me
 		return nil, err
 	}
 	if id == "" {
-		if id, err = g.create(ctx, a); err != nil || !isIncident(m) {
+		if id, err = g.create(ctx, a); err != nil || !m.IsIncident() {
 			return nil, err
 		}
 		return notifier.Memory{keyID: id}, nil
 	}
-	if !isIncident(m) {
+	if !m.IsIncident() {
 		return nil, nil // an earlier attempt arrived
 	}
 	_, err = g.call(ctx, http.MethodPatch, "/"+url.PathEscape(id), a.change())

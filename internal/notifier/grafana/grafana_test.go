@@ -2,12 +2,9 @@ package grafana
 
 import (
 	"encoding/json"
-	"flag"
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -25,8 +22,6 @@ import (
 	"github.com/paramedic-otel/paramedic/internal/notifier/notifiertest"
 	"github.com/paramedic-otel/paramedic/semconv"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
@@ -274,17 +269,7 @@ func TestGolden(t *testing.T) {
 	g := &grafana{cfg: &c}
 	for _, typ := range notifiertest.Types {
 		a, _ := g.translate(notifiertest.Message(typ))
-		name := strings.TrimSuffix(strings.TrimPrefix(string(typ), "io.paramedic."), ".v1")
-		got, err := json.MarshalIndent(a, "", "  ")
-		require.NoError(t, err)
-		file := filepath.Join("testdata", name+".json")
-		if *update {
-			require.NoError(t, os.MkdirAll("testdata", 0o755))
-			require.NoError(t, os.WriteFile(file, append(got, '\n'), 0o600))
-		}
-		want, err := os.ReadFile(file)
-		require.NoError(t, err)
-		assert.JSONEq(t, string(want), string(got), name)
+		notifiertest.GoldenJSON(t, notifiertest.Name(typ), a)
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/paramedic-otel/paramedic/internal/notifier"
-	"github.com/paramedic-otel/paramedic/internal/notifier/story"
+	"github.com/paramedic-otel/paramedic/internal/notifier/wording"
 	"github.com/paramedic-otel/paramedic/semconv"
 )
 
@@ -44,15 +44,10 @@ func (a *annotation) change() any {
 	}{a.Text, a.Tags, a.Time, max(a.Time, a.TimeEnd)}
 }
 
-// isIncident reports whether an event tells how an incident stands, and not what is done about it.
-func isIncident(m *notifier.Message) bool {
-	return m.Key != "" && m.Incident != nil && m.Remediation == nil
-}
-
 // translate returns the annotation of a message, and the tag that it alone has.
 func (g *grafana) translate(m *notifier.Message) (a *annotation, mark string) {
 	mark = tag("event", m.ID)
-	if isIncident(m) {
+	if m.IsIncident() {
 		mark = tag("incident", m.Key)
 		if m.Occurrence > 1 {
 			mark = tag("incident", m.Key+"-"+strconv.Itoa(m.Occurrence))
@@ -64,7 +59,7 @@ func (g *grafana) translate(m *notifier.Message) (a *annotation, mark string) {
 	}
 	own := []string{mark}
 	switch {
-	case isIncident(m):
+	case m.IsIncident():
 		own = append(own, "incident")
 		if at := m.Incident.StartedAt; at != nil && milliseconds(*at) > 0 {
 			a.Time = milliseconds(*at)
@@ -127,9 +122,9 @@ func fit(tags, more []string) []string {
 
 // text is the annotation's text in HTML.
 func text(m *notifier.Message) string {
-	s := story.Tell(m)
+	s := wording.Tell(m)
 	headline := html.EscapeString(notifier.Line(s.Headline, maxLine))
-	if story.Linkable(m.Links.Incident) {
+	if wording.Linkable(m.Links.Incident) {
 		headline = `<a href="` + html.EscapeString(m.Links.Incident) + `">` + headline + `</a>`
 	}
 	out := headline

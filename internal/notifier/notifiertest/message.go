@@ -177,7 +177,7 @@ func remediation(typ semconv.EventType, text func(string) string, n int) *eventd
 	until := Start.Add(30 * time.Minute)
 	r := &eventdata.Remediation{
 		Intent: "i-1.restart.0", Playbook: "restart", Action: "rollout_restart", Target: text("Deployment shop/payment"), Mode: playbook.Approve,
-		Outcome: strings.TrimSuffix(strings.TrimPrefix(string(typ), "io.paramedic.remediation."), ".v1"), Detail: text("the errors have ended"), Revision: 1,
+		Outcome: strings.TrimPrefix(Name(typ), "remediation."), Detail: text("the errors have ended"), Revision: 1,
 	}
 	r.Plan = &eventdata.Plan{Summary: text("restart the pods of payment"), Pods: 3, Undoable: true}
 	for range n {

@@ -11,7 +11,6 @@ import (
 	"go.opentelemetry.io/collector/config/configopaque"
 
 	"github.com/paramedic-otel/paramedic/internal/notifier/driver"
-	"github.com/paramedic-otel/paramedic/semconv"
 )
 
 // Config is an API integration of Opsgenie or of Jira Service Management.
@@ -21,7 +20,7 @@ type Config struct {
 	// APIKey is the key of the integration.
 	APIKey configopaque.String `mapstructure:"api_key"`
 	// Priorities are P1 to P5 for each severity.
-	Priorities Priorities `mapstructure:"priorities"`
+	Priorities driver.BySeverity[string] `mapstructure:"priorities"`
 	// Responders are notified of every alert; the rules of the integration say who is if there are none.
 	Responders []Responder `mapstructure:"responders"`
 	// OwnerTeam notifies the team that has the name of the owner of the first cause.
@@ -33,24 +32,6 @@ type Config struct {
 	TagsAndPriority bool `mapstructure:"tags_and_priority"`
 	// StatusDelay is how long after a request its status is asked for.
 	StatusDelay time.Duration `mapstructure:"status_delay"`
-}
-
-// Priorities maps our severities to P1 to P5.
-type Priorities struct {
-	Critical string `mapstructure:"critical"`
-	Major    string `mapstructure:"major"`
-	Minor    string `mapstructure:"minor"`
-}
-
-func (p *Priorities) of(severity semconv.Severity) string {
-	switch severity {
-	case semconv.SeverityCritical:
-		return p.Critical
-	case semconv.SeverityMajor:
-		return p.Major
-	default:
-		return p.Minor
-	}
 }
 
 // Responder is a team, user, escalation or schedule, by its id, its name or, for a user, the username.
@@ -73,7 +54,7 @@ const maxStatusDelay = 30 * time.Second
 // DefaultConfig returns everything that has a default for Opsgenie.
 func DefaultConfig() Config {
 	return Config{
-		Client: driver.NewClient(OpsgenieEndpoint), Priorities: Priorities{Critical: "P1", Major: "P2", Minor: "P3"},
+		Client: driver.NewClient(OpsgenieEndpoint), Priorities: driver.BySeverity[string]{Critical: "P1", Major: "P2", Minor: "P3"},
 		TagsAndPriority: true, StatusDelay: time.Second,
 	}
 }
@@ -96,11 +77,7 @@ func (c *Config) Validate() error {
 	if c.APIKey == "" || strings.ContainsFunc(string(c.APIKey), func(r rune) bool { return r <= ' ' || r > '~' }) {
 		errs = append(errs, errors.New("api_key must be the key of an API integration, without spaces; copy it from the integration's page"))
 	}
-	for _, p := range []struct{ name, value string }{{"critical", c.Priorities.Critical}, {"major", c.Priorities.Major}, {"minor", c.Priorities.Minor}} {
-		if !slices.Contains(knownPriorities, p.value) {
-			errs = append(errs, fmt.Errorf("priorities::%s must be one of %s, got %.80q", p.name, strings.Join(knownPriorities, ", "), p.value))
-		}
-	}
+	errs = append(errs, driver.CheckOneOf("priorities", c.Priorities, knownPriorities, "")...)
 	if len(c.Responders) > maxResponders {
 		errs = append(errs, fmt.Errorf("responders must have at most %d entries, got %d", maxResponders, len(c.Responders)))
 	}

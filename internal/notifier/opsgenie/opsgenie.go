@@ -20,7 +20,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -85,10 +84,7 @@ func New(cfg *Config, client *http.Client) (notifier.Destination, error) {
 
 // Deliver makes the requests that a message takes, one after the other, each with a look at what became of it.
 func (d *destination) Deliver(ctx context.Context, m *notifier.Message) (notifier.Memory, error) {
-	memory := maps.Clone(m.Memory)
-	if memory == nil {
-		memory = notifier.Memory{}
-	}
+	memory := m.Memory.With()
 	requests := d.requests(m, m.Memory)
 	done := 0
 	if memory[memoryEvent] == m.ID {

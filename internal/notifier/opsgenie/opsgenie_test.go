@@ -4,7 +4,6 @@ import (
 	"context"
 	"maps"
 	"net/http"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -95,7 +94,7 @@ func (k *talk) all(types ...semconv.EventType) {
 // TestGolden shows what is sent for each type of event of an incident that is open, but for the requests that only look.
 func TestGolden(t *testing.T) {
 	for _, typ := range notifiertest.Types {
-		name := strings.TrimSuffix(strings.TrimPrefix(string(typ), "io.paramedic."), ".v1")
+		name := notifiertest.Name(typ)
 		t.Run(name, func(t *testing.T) {
 			k := begin(t)
 			if typ != semconv.EventTypeIncidentOpened {
@@ -154,7 +153,7 @@ func TestSeverity(t *testing.T) {
 		require.NoError(t, k.deliver(m))
 		require.NoError(t, k.deliver(m))
 		assert.Equal(t, map[bool]string{false: "P1", true: "P2"}[isJSM], k.s.alerts[0].priority)
-		assert.Contains(t, k.s.alerts[0].notes[0], "severity critical")
+		assert.Contains(t, k.s.alerts[0].notes[0], "Status: open, critical")
 	}
 }
 

@@ -5,7 +5,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/paramedic-otel/paramedic/internal/notifier"
-	"github.com/paramedic-otel/paramedic/internal/notifier/brief"
+	"github.com/paramedic-otel/paramedic/internal/notifier/wording"
 )
 
 // Lengths in characters, and numbers, that the documentation gives.
@@ -52,8 +52,8 @@ type action struct {
 
 func (d *destination) alert(m *notifier.Message, alias, priority string) *alert {
 	a := &alert{
-		Message: text(notifier.Line(brief.Title(m), maxMessage), maxMessage), Alias: alias, Description: text(brief.Text(m, maxDescription), maxDescription),
-		Tags: d.tags(m), Details: details(m), Entity: text(brief.Place(m), maxEntity), Source: sourceName, Priority: priority, User: userName,
+		Message: text(notifier.Line(wording.Title(m), maxMessage), maxMessage), Alias: alias, Description: text(wording.Text(m, maxDescription), maxDescription),
+		Tags: d.tags(m), Details: details(m), Entity: text(wording.Place(m), maxEntity), Source: sourceName, Priority: priority, User: userName,
 		Responders: d.responders(m),
 	}
 	return a
@@ -84,7 +84,7 @@ func (d *destination) tags(m *notifier.Message) []string {
 	}
 	if m.Incident != nil {
 		add("severity", string(m.Incident.Severity))
-		add("kind", brief.Kind(m))
+		add("kind", wording.Kind(m))
 	}
 	add("cluster", m.Cluster)
 	add("owner", m.Owner)
@@ -99,7 +99,7 @@ func (d *destination) tags(m *notifier.Message) []string {
 func details(m *notifier.Message) map[string]string {
 	out := map[string]string{}
 	room := maxDetails
-	for _, f := range brief.Fields(m, maxDetail) {
+	for _, f := range wording.Fields(m, maxDetail) {
 		value := text(f.Value, maxDetail)
 		if need := utf8.RuneCountInString(f.Name) + utf8.RuneCountInString(value); need <= room {
 			out[f.Name] = value

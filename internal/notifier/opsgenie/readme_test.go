@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/paramedic-otel/paramedic/internal/notifier/driver"
 	"github.com/paramedic-otel/paramedic/internal/notifier/notifiertest"
 	"github.com/paramedic-otel/paramedic/internal/notifier/opsgenie"
 )
@@ -32,7 +33,7 @@ status_delay: 2s
 timeout: 3s
 `).Unmarshal(&cfg))
 	require.NoError(t, cfg.Validate())
-	assert.Equal(t, opsgenie.Priorities{Critical: "P2", Major: "P3", Minor: "P4"}, cfg.Priorities)
+	assert.Equal(t, driver.BySeverity[string]{Critical: "P2", Major: "P3", Minor: "P4"}, cfg.Priorities)
 	assert.Equal(t, 2*time.Second, cfg.StatusDelay)
 	assert.Equal(t, 3*time.Second, cfg.Timeout)
 	assert.Equal(t, []string{"shop"}, cfg.Tags)

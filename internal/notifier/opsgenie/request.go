@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"github.com/paramedic-otel/paramedic/internal/notifier"
-	"github.com/paramedic-otel/paramedic/internal/notifier/brief"
+	"github.com/paramedic-otel/paramedic/internal/notifier/wording"
 	"github.com/paramedic-otel/paramedic/semconv"
 )
 
@@ -34,11 +34,11 @@ func (r *request) tolerates(status string) bool {
 
 // requests returns what a message takes. It depends on nothing that changes between two attempts at the message but its progress.
 func (d *destination) requests(m *notifier.Message, memory notifier.Memory) []request {
-	if about, ok := brief.About(m); ok {
+	if about, ok := wording.About(m); ok {
 		if about.Ends {
 			return []request{d.close(m, about.Key)}
 		}
-		priority := d.cfg.Priorities.of(about.Severity)
+		priority := d.cfg.Priorities.Of(about.Severity)
 		if !about.Pages {
 			priority = "P5"
 		}
@@ -52,13 +52,13 @@ func (d *destination) requests(m *notifier.Message, memory notifier.Memory) []re
 	case semconv.EventTypeIncidentResolved:
 		return []request{d.close(m, m.Key)}
 	case semconv.EventTypeIncidentOpened:
-		return []request{d.create(m, m.Key, d.cfg.Priorities.of(m.Incident.Severity))}
+		return []request{d.create(m, m.Key, d.cfg.Priorities.Of(m.Incident.Severity))}
 	case semconv.EventTypeIncidentUpdated:
 		if !open {
 			return nil
 		}
 		if state != stateOpen {
-			return []request{d.create(m, m.Key, d.cfg.Priorities.of(m.Incident.Severity))}
+			return []request{d.create(m, m.Key, d.cfg.Priorities.Of(m.Incident.Severity))}
 		}
 		return d.update(m, memory)
 	case semconv.EventTypeIncidentAcknowledged:
@@ -85,7 +85,7 @@ func mark(m *notifier.Message) string {
 	switch {
 	case m.Type == semconv.EventTypeRemediationApprovalRequested:
 		return "approval-wanted"
-	case brief.Escalated(m):
+	case wording.Escalated(m):
 		return "escalated"
 	default:
 		return ""
@@ -105,7 +105,7 @@ func (d *destination) update(m *notifier.Message, memory notifier.Memory) []requ
 	out := []request{d.note(m)}
 	if d.cfg.TagsAndPriority && memory[memorySeverity] != string(m.Incident.Severity) {
 		out = append(out, request{
-			method: http.MethodPut, path: "/priority", alias: m.Key, body: &action{Priority: d.cfg.Priorities.of(m.Incident.Severity)},
+			method: http.MethodPut, path: "/priority", alias: m.Key, body: &action{Priority: d.cfg.Priorities.Of(m.Incident.Severity)},
 			severity: string(m.Incident.Severity),
 		})
 	}
@@ -113,7 +113,7 @@ func (d *destination) update(m *notifier.Message, memory notifier.Memory) []requ
 }
 
 func (d *destination) note(m *notifier.Message) request {
-	return request{method: http.MethodPost, path: "/notes", alias: m.Key, body: &action{Note: text(brief.News(m), maxNote), Source: sourceName, User: userName}}
+	return request{method: http.MethodPost, path: "/notes", alias: m.Key, body: &action{Note: text(wording.News(m), maxNote), Source: sourceName, User: userName}}
 }
 
 func (d *destination) acknowledge(m *notifier.Message) request {
@@ -122,14 +122,14 @@ func (d *destination) acknowledge(m *notifier.Message) request {
 		user = userName
 	}
 	return request{
-		method: http.MethodPost, path: "/acknowledge", alias: m.Key, body: &action{Note: text(brief.Acknowledgment(m), maxNote), Source: sourceName, User: user},
+		method: http.MethodPost, path: "/acknowledge", alias: m.Key, body: &action{Note: text(wording.Acknowledgment(m), maxNote), Source: sourceName, User: user},
 		harmless: []string{"does not exist", "already acknowledged", "already closed"},
 	}
 }
 
 func (d *destination) close(m *notifier.Message, alias string) request {
 	return request{
-		method: http.MethodPost, path: "/close", alias: alias, body: &action{Note: text(brief.News(m), maxNote), Source: sourceName, User: userName},
+		method: http.MethodPost, path: "/close", alias: alias, body: &action{Note: text(wording.News(m), maxNote), Source: sourceName, User: userName},
 		state: stateClosed, harmless: []string{"does not exist", "already closed"},
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/paramedic-otel/paramedic/internal/notifier/driver"
 	"github.com/paramedic-otel/paramedic/internal/notifier/notifiertest"
 	"github.com/paramedic-otel/paramedic/internal/notifier/opsgenie"
 	"github.com/paramedic-otel/paramedic/semconv"
@@ -30,7 +31,7 @@ func (l *local) RoundTrip(req *http.Request) (*http.Response, error) {
 
 func TestSettings(t *testing.T) {
 	k := begin(t, func(c *opsgenie.Config) {
-		c.Priorities = opsgenie.Priorities{Critical: "P2", Major: "P4", Minor: "P5"}
+		c.Priorities = driver.BySeverity[string]{Critical: "P2", Major: "P4", Minor: "P5"}
 		c.Responders = []opsgenie.Responder{{Type: "user", Username: "ann@example.com"}}
 		c.OwnerTeam = true
 		c.Tags = []string{"shop"}

@@ -12,7 +12,7 @@ import (
 
 	"github.com/paramedic-otel/paramedic/internal/eventdata"
 	"github.com/paramedic-otel/paramedic/internal/notifier"
-	"github.com/paramedic-otel/paramedic/internal/notifier/brief"
+	"github.com/paramedic-otel/paramedic/internal/notifier/wording"
 	"github.com/paramedic-otel/paramedic/semconv"
 )
 
@@ -32,7 +32,7 @@ type change struct {
 
 // changes returns the change events that a message is, or names.
 func (d *destination) changes(m *notifier.Message) []change {
-	about, standalone := brief.About(m)
+	about, standalone := wording.About(m)
 	switch {
 	case standalone && about.Pages:
 		return nil
@@ -40,12 +40,9 @@ func (d *destination) changes(m *notifier.Message) []change {
 		if !d.cfg.ChangeEvents.Remediations || m.Type == semconv.EventTypeRemediationApprovalRequested || m.Type == semconv.EventTypeRemediationEscalated {
 			return nil
 		}
-		text := brief.Title(m)
+		text := wording.Title(m)
 		if m.Remediation != nil {
-			text = brief.Remediation(m)
-			if m.Test {
-				text = "[TEST] " + text
-			}
+			text = wording.Remediation(m)
 		}
 		return []change{{event: d.change(m, text, m.Time, m.Links.Incident)}}
 	case !d.cfg.ChangeEvents.Deployments || m.Type != semconv.EventTypeIncidentOpened && m.Type != semconv.EventTypeIncidentUpdated:
@@ -73,30 +70,23 @@ func (d *destination) changes(m *notifier.Message) []change {
 		if slices.ContainsFunc(out, func(o change) bool { return o.digest == digest }) {
 			continue
 		}
-		text := brief.Change(c)
-		if m.Test {
-			text = "[TEST] " + text
-		}
-		out = append(out, change{event: d.change(m, text, at, m.Links.Incident), digest: digest, shared: true})
+		out = append(out, change{event: d.change(m, wording.Change(m, c), at, m.Links.Incident), digest: digest, shared: true})
 	}
 	return out
 }
 
 // change makes a change event. Nothing of it can be long but its text and its details, which are bounded.
 func (d *destination) change(m *notifier.Message, text string, at time.Time, url string) *pd.ChangeEvent {
-	if strings.TrimSpace(text) == "" {
-		text = "change of an unnamed entity"
-	}
 	e := &pd.ChangeEvent{RoutingKey: string(d.cfg.RoutingKey), Payload: pd.ChangeEventPayload{
-		Summary: notifier.Line(text, maxSummary), Source: notifier.Line(brief.Place(m), maxField), Timestamp: stamp(at),
+		Summary: notifier.Line(text, maxSummary), Source: notifier.Line(wording.Place(m), maxField), Timestamp: stamp(at),
 	}}
-	for _, l := range brief.Links(m) {
+	for _, l := range wording.Links(m) {
 		if l.URL == url {
 			e.Links = append(e.Links, pd.ChangeEventLink{Href: l.URL, Text: l.Text})
 		}
 	}
-	for _, size := range brief.Sizes {
-		e.Payload.CustomDetails = fields(brief.NewDetails(m, size))
+	for _, size := range wording.Sizes {
+		e.Payload.CustomDetails = fields(wording.NewDetails(m, size))
 		if fits(e) {
 			break
 		}
@@ -105,7 +95,7 @@ func (d *destination) change(m *notifier.Message, text string, at time.Time, url
 }
 
 // fields is a struct as a map, which the type of the library wants.
-func fields(d brief.Details) map[string]any {
+func fields(d wording.Details) map[string]any {
 	var out map[string]any
 	if b, err := json.Marshal(d); err == nil {
 		_ = json.Unmarshal(b, &out) // it was just marshalled

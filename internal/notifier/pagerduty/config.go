@@ -3,13 +3,11 @@ package pagerduty
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"go.opentelemetry.io/collector/config/configopaque"
 
 	"github.com/paramedic-otel/paramedic/internal/notifier/driver"
-	"github.com/paramedic-otel/paramedic/semconv"
 )
 
 // Config is an integration of a PagerDuty service.
@@ -19,30 +17,12 @@ type Config struct {
 	RoutingKey configopaque.String `mapstructure:"routing_key"`
 	// Updates sends every update of an incident as one more trigger of its alert.
 	Updates bool `mapstructure:"updates"`
-	// Severities are what PagerDuty calls ours.
-	Severities Severities `mapstructure:"severities"`
+	// Severities are critical, error, warning or info for each of ours.
+	Severities driver.BySeverity[string] `mapstructure:"severities"`
 	// ChangeEvents are what is told besides alerts; it notifies nobody.
 	ChangeEvents ChangeEvents `mapstructure:"change_events"`
 	// Group is the payload's group; the cluster if it is empty.
 	Group string `mapstructure:"group"`
-}
-
-// Severities maps our severities to critical, error, warning or info.
-type Severities struct {
-	Critical string `mapstructure:"critical"`
-	Major    string `mapstructure:"major"`
-	Minor    string `mapstructure:"minor"`
-}
-
-func (s *Severities) of(severity semconv.Severity) string {
-	switch severity {
-	case semconv.SeverityCritical:
-		return s.Critical
-	case semconv.SeverityMajor:
-		return s.Major
-	default:
-		return s.Minor
-	}
 }
 
 // ChangeEvents says of what PagerDuty is told as changes.
@@ -63,7 +43,7 @@ const (
 // DefaultConfig returns everything that has a default.
 func DefaultConfig() Config {
 	return Config{
-		Client: driver.NewClient(defaultEndpoint), Updates: true, Severities: Severities{Critical: "critical", Major: "error", Minor: "warning"},
+		Client: driver.NewClient(defaultEndpoint), Updates: true, Severities: driver.BySeverity[string]{Critical: "critical", Major: "error", Minor: "warning"},
 		ChangeEvents: ChangeEvents{Remediations: true, Deployments: true},
 	}
 }
@@ -77,11 +57,7 @@ func (c *Config) Validate() error {
 		errs = append(errs, fmt.Errorf("routing_key must be an integration key of %d characters, got %d; copy it from the service's integration Events API v2",
 			keyLength, len(c.RoutingKey)))
 	}
-	for _, s := range []struct{ name, value string }{{"critical", c.Severities.Critical}, {"major", c.Severities.Major}, {"minor", c.Severities.Minor}} {
-		if !slices.Contains(knownSeverities, s.value) {
-			errs = append(errs, fmt.Errorf("severities::%s must be one of %s, got %.80q", s.name, strings.Join(knownSeverities, ", "), s.value))
-		}
-	}
+	errs = append(errs, driver.CheckOneOf("severities", c.Severities, knownSeverities, "")...)
 	if strings.HasPrefix(string(c.RoutingKey), rulesetKey) && (c.ChangeEvents.Remediations || c.ChangeEvents.Deployments) {
 		errs = append(errs, errors.New("change_events must be false with this routing_key, of a ruleset or event orchestration, which takes no change events; "+
 			"switch remediations and deployments off or use the key of a service"))

@@ -17,7 +17,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -26,8 +25,8 @@ import (
 	pd "github.com/PagerDuty/go-pagerduty"
 
 	"github.com/paramedic-otel/paramedic/internal/notifier"
-	"github.com/paramedic-otel/paramedic/internal/notifier/brief"
 	"github.com/paramedic-otel/paramedic/internal/notifier/driver"
+	"github.com/paramedic-otel/paramedic/internal/notifier/wording"
 	"github.com/paramedic-otel/paramedic/semconv"
 )
 
@@ -81,10 +80,7 @@ func New(cfg *Config, client *http.Client) (notifier.Destination, error) {
 
 // Deliver sends the alert that a message is, if it is one, and then the changes that it names.
 func (d *destination) Deliver(ctx context.Context, m *notifier.Message) (notifier.Memory, error) {
-	memory := maps.Clone(m.Memory)
-	if memory == nil {
-		memory = notifier.Memory{}
-	}
+	memory := m.Memory.With()
 	event, state := d.alert(m, memory[memoryState])
 	if event != nil && memory[memoryEvent] != m.ID {
 		if err := d.send(ctx, alertPath, event, m.Now); err != nil {
@@ -140,7 +136,7 @@ func remember(m *notifier.Message, memory notifier.Memory) notifier.Memory {
 // alert returns the event that opens, updates, acknowledges or resolves an alert, and the state in which it leaves it; nil when the
 // message is no matter of alerts.
 func (d *destination) alert(m *notifier.Message, before string) (event *pd.V2Event, state string) {
-	if about, ok := brief.About(m); ok {
+	if about, ok := wording.About(m); ok {
 		switch {
 		case !about.Pages:
 			return nil, ""

@@ -15,6 +15,7 @@ import (
 
 	"github.com/paramedic-otel/paramedic/internal/eventdata"
 	"github.com/paramedic-otel/paramedic/internal/notifier"
+	"github.com/paramedic-otel/paramedic/internal/notifier/driver"
 	"github.com/paramedic-otel/paramedic/internal/notifier/notifiertest"
 	"github.com/paramedic-otel/paramedic/internal/notifier/pagerduty"
 	"github.com/paramedic-otel/paramedic/semconv"
@@ -94,7 +95,7 @@ func (k *talk) alert() *alert {
 // TestGolden shows what is sent for each type of event.
 func TestGolden(t *testing.T) {
 	for _, typ := range notifiertest.Types {
-		name := strings.TrimSuffix(strings.TrimPrefix(string(typ), "io.paramedic."), ".v1")
+		name := notifiertest.Name(typ)
 		t.Run(name, func(t *testing.T) {
 			k := begin(t)
 			k.all(typ)
@@ -113,7 +114,7 @@ func TestAfterTheEnd(t *testing.T) {
 	again.Incident.Reopened, again.Occurrence = 1, 2
 	require.NoError(t, k.deliver(again))
 	assert.Equal(t, 2, k.p.opened)
-	assert.Contains(t, k.alert().triggers[0].Payload.Summary, "[#2] ")
+	assert.Contains(t, k.alert().triggers[0].Payload.Summary, "again (#2): ")
 	assert.Zero(t, k.p.dropped)
 }
 
@@ -122,7 +123,7 @@ func TestChanges(t *testing.T) {
 	k := begin(t)
 	k.all(semconv.EventTypeIncidentOpened, semconv.EventTypeIncidentUpdated)
 	require.Len(t, k.p.changes, 1)
-	assert.Equal(t, "shop/payment, deployment: version 1.4 to 1.5 (2026-03-01 10:14:03 UTC)", k.p.changes[0].Payload.Summary)
+	assert.Equal(t, "deployment of service shop/payment: version 1.4 to 1.5 (2026-03-01 10:14:03 UTC)", k.p.changes[0].Payload.Summary)
 	assert.Equal(t, "2026-03-01T10:14:03.120Z", k.p.changes[0].Payload.Timestamp, "the time of the change, not of the incident")
 	k.memory = nil
 	require.NoError(t, k.deliver(notifiertest.OfIncident(semconv.EventTypeIncidentOpened, "i-2")))
@@ -247,7 +248,7 @@ func TestSettings(t *testing.T) {
 	})
 	t.Run("severities", func(t *testing.T) {
 		k := begin(t, func(c *pagerduty.Config) {
-			c.Severities = pagerduty.Severities{Critical: "error", Major: "info", Minor: "info"}
+			c.Severities = driver.BySeverity[string]{Critical: "error", Major: "info", Minor: "info"}
 		})
 		k.all(semconv.EventTypeIncidentOpened)
 		assert.Equal(t, "info", k.alert().triggers[0].Payload.Severity)

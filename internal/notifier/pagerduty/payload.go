@@ -7,7 +7,7 @@ import (
 	pd "github.com/PagerDuty/go-pagerduty"
 
 	"github.com/paramedic-otel/paramedic/internal/notifier"
-	"github.com/paramedic-otel/paramedic/internal/notifier/brief"
+	"github.com/paramedic-otel/paramedic/internal/notifier/wording"
 	"github.com/paramedic-otel/paramedic/semconv"
 )
 
@@ -32,11 +32,11 @@ func (d *destination) short(key, action string) *pd.V2Event {
 func (d *destination) trigger(m *notifier.Message, key string, severity semconv.Severity) *pd.V2Event {
 	e := d.short(key, "trigger")
 	e.Client, e.ClientURL = clientName, m.Links.Incident
-	for _, l := range brief.Links(m) {
+	for _, l := range wording.Links(m) {
 		e.Links = append(e.Links, pd.ChangeEventLink{Href: l.URL, Text: l.Text})
 	}
 	class := "incident"
-	if kind := brief.Kind(m); kind != "" {
+	if kind := wording.Kind(m); kind != "" {
 		class = kind + ".anomaly"
 	}
 	group := d.cfg.Group
@@ -44,14 +44,14 @@ func (d *destination) trigger(m *notifier.Message, key string, severity semconv.
 		group = m.Cluster
 	}
 	e.Payload = &pd.V2Payload{
-		Summary: notifier.Line(summary(m), maxSummary), Source: notifier.Line(brief.Place(m), maxField), Severity: d.cfg.Severities.of(severity),
+		Summary: notifier.Line(summary(m), maxSummary), Source: notifier.Line(wording.Place(m), maxField), Severity: d.cfg.Severities.Of(severity),
 		Timestamp: stamp(m.Time), Group: notifier.Line(group, maxField), Class: notifier.Line(class, maxField),
 	}
 	if m.Incident != nil {
-		e.Payload.Component = notifier.Line(brief.Service(m), maxField)
+		e.Payload.Component = notifier.Line(wording.Service(m), maxField)
 	}
-	for _, size := range brief.Sizes {
-		e.Payload.Details = brief.NewDetails(m, size)
+	for _, size := range wording.Sizes {
+		e.Payload.Details = wording.NewDetails(m, size)
 		if fits(e) {
 			break
 		}
@@ -63,11 +63,11 @@ func (d *destination) trigger(m *notifier.Message, key string, severity semconv.
 func summary(m *notifier.Message) string {
 	switch {
 	case m.Type == semconv.EventTypeRemediationApprovalRequested:
-		return "Approval wanted: " + brief.Title(m) + " - " + brief.Remediation(m)
-	case brief.Escalated(m):
-		return "Escalated: " + brief.Title(m) + " - " + brief.Remediation(m)
+		return "Approval wanted: " + wording.Title(m) + " - " + wording.Remediation(m)
+	case wording.Escalated(m):
+		return "Escalated: " + wording.Title(m) + " - " + wording.Remediation(m)
 	default:
-		return brief.Title(m)
+		return wording.Title(m)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/paramedic-otel/paramedic/internal/notifier/driver"
 	"github.com/paramedic-otel/paramedic/internal/notifier/notifiertest"
 	"github.com/paramedic-otel/paramedic/internal/notifier/pagerduty"
 )
@@ -30,7 +31,7 @@ timeout: 3s
 `).Unmarshal(&cfg))
 	require.NoError(t, cfg.Validate())
 	assert.Equal(t, "https://events.eu.pagerduty.com", cfg.Endpoint)
-	assert.Equal(t, pagerduty.Severities{Critical: "error", Major: "warning", Minor: "info"}, cfg.Severities)
+	assert.Equal(t, driver.BySeverity[string]{Critical: "error", Major: "warning", Minor: "info"}, cfg.Severities)
 	assert.Zero(t, cfg.ChangeEvents)
 	assert.False(t, cfg.Updates)
 	assert.Equal(t, "shop", cfg.Group)

@@ -5,14 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/paramedic-otel/paramedic/internal/notifier"
-	"github.com/paramedic-otel/paramedic/internal/notifier/brief"
 	"github.com/paramedic-otel/paramedic/internal/notifier/driver"
+	"github.com/paramedic-otel/paramedic/internal/notifier/wording"
 	"github.com/paramedic-otel/paramedic/semconv"
 )
 
@@ -36,32 +34,14 @@ type EventsConfig struct {
 	// configuration item.
 	NodeAttributes []string `mapstructure:"node_attributes"`
 	// Severities are 1 (critical) to 5 (OK) for each severity.
-	Severities EventSeverities `mapstructure:"severities"`
-}
-
-// EventSeverities maps our severities to 1 to 5.
-type EventSeverities struct {
-	Critical string `mapstructure:"critical"`
-	Major    string `mapstructure:"major"`
-	Minor    string `mapstructure:"minor"`
-}
-
-func (s *EventSeverities) of(severity semconv.Severity) string {
-	switch severity {
-	case semconv.SeverityCritical:
-		return s.Critical
-	case semconv.SeverityMajor:
-		return s.Major
-	default:
-		return s.Minor
-	}
+	Severities driver.BySeverity[string] `mapstructure:"severities"`
 }
 
 // DefaultEventsConfig returns everything that has a default.
 func DefaultEventsConfig() EventsConfig {
 	return EventsConfig{
 		Instance: Instance{Client: driver.NewClient("")}, Source: sourceName, NodeAttributes: []string{"host.name", "k8s.node.name"},
-		Severities: EventSeverities{Critical: "1", Major: "2", Minor: "3"},
+		Severities: driver.BySeverity[string]{Critical: "1", Major: "2", Minor: "3"},
 	}
 }
 
@@ -78,11 +58,7 @@ func (c *EventsConfig) Validate() error {
 	if len(c.NodeAttributes) > maxNodeAttributes {
 		errs = append(errs, fmt.Errorf("node_attributes must have at most %d entries, got %d", maxNodeAttributes, len(c.NodeAttributes)))
 	}
-	for _, s := range []struct{ name, value string }{{"critical", c.Severities.Critical}, {"major", c.Severities.Major}, {"minor", c.Severities.Minor}} {
-		if !slices.Contains(eventSeverities, s.value) {
-			errs = append(errs, fmt.Errorf("severities::%s must be one of %s, got %.80q; 0 clears an alert", s.name, strings.Join(eventSeverities, ", "), s.value))
-		}
-	}
+	errs = append(errs, driver.CheckOneOf("severities", c.Severities, eventSeverities, "; 0 clears an alert")...)
 	return errors.Join(errs...)
 }
 
@@ -151,25 +127,21 @@ func (e *events) Deliver(ctx context.Context, m *notifier.Message) (notifier.Mem
 	if m.Key == "" {
 		return nil, nil
 	}
-	memory := maps.Clone(m.Memory)
-	if memory == nil {
-		memory = notifier.Memory{}
-	}
-	memory[memoryState] = memoryOpen
+	state := memoryOpen
 	if severity == severityClear {
-		memory[memoryState] = memoryClosed
+		state = memoryClosed
 	}
-	return memory, nil
+	return m.Memory.With(memoryState, state), nil
 }
 
 // judge returns the alert that a message is about and the severity that it has from now on; ok is false when there is nothing to say.
 func (e *events) judge(m *notifier.Message) (key, severity string, ok bool) {
-	if about, standalone := brief.About(m); standalone {
+	if about, standalone := wording.About(m); standalone {
 		switch {
 		case about.Ends:
 			return about.Key, severityClear, true
 		case about.Pages:
-			return about.Key, e.cfg.Severities.of(about.Severity), true
+			return about.Key, e.cfg.Severities.Of(about.Severity), true
 		default:
 			return about.Key, severityWarning, true
 		}
@@ -184,7 +156,7 @@ func (e *events) judge(m *notifier.Message) (key, severity string, ok bool) {
 	if m.Remediation != nil && m.Memory[memoryState] == memoryClosed {
 		return "", "", false
 	}
-	return m.Key, e.cfg.Severities.of(m.Incident.Severity), true
+	return m.Key, e.cfg.Severities.Of(m.Incident.Severity), true
 }
 
 func (e *events) record(m *notifier.Message, key, severity string) *record {
@@ -201,13 +173,13 @@ func (e *events) record(m *notifier.Message, key, severity string) *record {
 		class = e.cfg.Source
 	}
 	kind := "incident"
-	if k := brief.Kind(m); k != "" {
+	if k := wording.Kind(m); k != "" {
 		kind = k + ".anomaly"
 	}
 	r := &record{
-		Source: e.cfg.Source, EventClass: class, Node: e.node(m), Resource: notifier.Line(brief.Service(m), maxEventField), Type: notifier.Line(kind, maxEventField),
+		Source: e.cfg.Source, EventClass: class, Node: e.node(m), Resource: notifier.Line(wording.Service(m), maxEventField), Type: notifier.Line(kind, maxEventField),
 		MetricName: notifier.Line(signal(m), maxEventField), MessageKey: key, Severity: severity, ResolutionState: state, TimeOfEvent: at.UTC().Format(eventTime),
-		Description: text(brief.Text(m, maxEventText), maxEventText), AdditionalInfo: info(m),
+		Description: text(wording.Text(m, maxEventText), maxEventText), AdditionalInfo: info(m),
 	}
 	if m.Incident == nil {
 		r.Resource = sourceName
@@ -226,7 +198,7 @@ func (e *events) node(m *notifier.Message) string {
 			}
 		}
 	}
-	return notifier.Line(brief.Service(m), maxEventField)
+	return notifier.Line(wording.Service(m), maxEventField)
 }
 
 func signal(m *notifier.Message) string {
@@ -238,13 +210,13 @@ func signal(m *notifier.Message) string {
 
 // info is a string of JSON with one level of keys and values, as many as fit: a part of JSON is none.
 func info(m *notifier.Message) string {
-	fields := brief.Fields(m, maxInfoValue)
+	fields := wording.Fields(m, maxInfoValue)
 	if m.Remediation != nil {
-		fields = append(fields, brief.Field{Name: "news", Value: notifier.Line(brief.Remediation(m), maxInfoValue)})
+		fields = append(fields, wording.Field{Name: "news", Value: notifier.Line(wording.Remediation(m), maxInfoValue)})
 	}
-	for _, l := range brief.Links(m) {
+	for _, l := range wording.Links(m) {
 		if l.URL != m.Links.Incident {
-			fields = append(fields, brief.Field{Name: strings.ToLower(l.Text) + "_url", Value: l.URL})
+			fields = append(fields, wording.Field{Name: strings.ToLower(l.Text) + "_url", Value: l.URL})
 		}
 	}
 	values, out := map[string]string{}, "{}"

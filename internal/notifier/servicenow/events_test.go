@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"maps"
 	"net/http"
-	"strings"
 	"testing"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/paramedic-otel/paramedic/internal/notifier"
+	"github.com/paramedic-otel/paramedic/internal/notifier/driver"
 	"github.com/paramedic-otel/paramedic/internal/notifier/notifiertest"
 	"github.com/paramedic-otel/paramedic/internal/notifier/servicenow"
 	"github.com/paramedic-otel/paramedic/semconv"
@@ -45,7 +45,7 @@ func (k *talk) all(types ...semconv.EventType) {
 }
 
 func short(typ semconv.EventType) string {
-	return strings.TrimSuffix(strings.TrimPrefix(string(typ), "io.paramedic."), ".v1")
+	return notifiertest.Name(typ)
 }
 
 func newEvents(t testing.TB, url string, client *http.Client, change ...func(*servicenow.EventsConfig)) notifier.Destination {
@@ -139,7 +139,7 @@ func TestEventsSettings(t *testing.T) {
 	k, m := beginEvents(t, func(c *servicenow.EventsConfig) {
 		c.Source = "ours"
 		c.NodeAttributes = []string{"k8s.deployment.name"}
-		c.Severities = servicenow.EventSeverities{Critical: "2", Major: "3", Minor: "5"}
+		c.Severities = driver.BySeverity[string]{Critical: "2", Major: "3", Minor: "5"}
 		c.Username, c.Password, c.APIKey = "", "", apiKey
 	})
 	k.all(semconv.EventTypeIncidentOpened)

@@ -14,7 +14,7 @@ import (
 	"strings"
 
 	"github.com/paramedic-otel/paramedic/internal/notifier"
-	"github.com/paramedic-otel/paramedic/internal/notifier/brief"
+	"github.com/paramedic-otel/paramedic/internal/notifier/wording"
 	"github.com/paramedic-otel/paramedic/semconv"
 )
 
@@ -60,7 +60,7 @@ type row struct {
 func (i *incidents) Deliver(ctx context.Context, m *notifier.Message) (notifier.Memory, error) {
 	var key string
 	var opens bool
-	if about, standalone := brief.About(m); standalone {
+	if about, standalone := wording.About(m); standalone {
 		if !about.Pages {
 			return nil, nil
 		}
@@ -82,11 +82,7 @@ func (i *incidents) Deliver(ctx context.Context, m *notifier.Message) (notifier.
 	if err != nil || r == nil || m.Key == "" {
 		return nil, err
 	}
-	memory := maps.Clone(m.Memory)
-	if memory == nil {
-		memory = notifier.Memory{}
-	}
-	memory[memoryRow], memory[memoryNumber] = r.SysID, r.Number
+	memory := m.Memory.With(memoryRow, r.SysID, memoryNumber, r.Number)
 	if opens {
 		memory[memorySeverity] = string(m.Incident.Severity)
 	}
@@ -187,14 +183,14 @@ func (i *incidents) create(ctx context.Context, m *notifier.Message, key string)
 		fields = map[string]string{}
 	}
 	var severity semconv.Severity
-	if about, ok := brief.About(m); ok {
+	if about, ok := wording.About(m); ok {
 		severity = about.Severity
 	} else {
 		severity = m.Incident.Severity
 	}
-	grade := i.cfg.Severities.of(severity)
-	fields["short_description"] = text(notifier.Line(brief.Title(m), maxShort), maxShort)
-	fields["description"] = text(brief.Text(m, maxLong), maxLong)
+	grade := i.cfg.Severities.Of(severity)
+	fields["short_description"] = text(notifier.Line(wording.Title(m), maxShort), maxShort)
+	fields["description"] = text(wording.Text(m, maxLong), maxLong)
 	fields["impact"], fields["urgency"] = grade.Impact, grade.Urgency
 	fields["correlation_id"], fields["correlation_display"] = key, mark(m)
 	result, err := i.call(ctx, http.MethodPost, tablePath+i.cfg.Table+"?sysparm_fields="+url.QueryEscape(rowFields), fields, m.Now)
@@ -206,17 +202,17 @@ func (i *incidents) create(ctx context.Context, m *notifier.Message, key string)
 
 // change adds the news to a record, and changes its state when it asks for that.
 func (i *incidents) change(ctx context.Context, m *notifier.Message, r *row) error {
-	fields := map[string]string{"work_notes": text(brief.News(m), maxNote), "correlation_display": mark(m)}
+	fields := map[string]string{"work_notes": text(wording.News(m), maxNote), "correlation_display": mark(m)}
 	switch {
 	case m.Incident == nil:
 	case m.Type == semconv.EventTypeIncidentResolved:
 		fields["state"], fields["close_code"] = i.cfg.States.Resolved, i.cfg.CloseCode
-		fields["close_notes"] = text(brief.Resolution(m.Incident), maxLong)
+		fields["close_notes"] = text(wording.Resolution(m.Incident), maxLong)
 	case m.Type == semconv.EventTypeIncidentAcknowledged && r.State == i.cfg.States.New:
 		fields["state"] = i.cfg.States.InProgress
 	case m.Type == semconv.EventTypeIncidentUpdated && m.Memory[memorySeverity] != "" && m.Memory[memorySeverity] != string(m.Incident.Severity):
 		// Only when it has changed: people may have changed what the record says.
-		grade := i.cfg.Severities.of(m.Incident.Severity)
+		grade := i.cfg.Severities.Of(m.Incident.Severity)
 		fields["impact"], fields["urgency"] = grade.Impact, grade.Urgency
 	}
 	result, err := i.call(ctx, http.MethodPatch, i.path(r.SysID), fields, m.Now)

@@ -29,7 +29,7 @@ type IncidentsConfig struct {
 	// Table is incident, or a table that extends it.
 	Table string `mapstructure:"table"`
 	// Severities are the impact and urgency of a record, of which the instance makes its priority.
-	Severities IncidentSeverities `mapstructure:"severities"`
+	Severities driver.BySeverity[Grade] `mapstructure:"severities"`
 	// States are the numbers of states, which an instance can change.
 	States States `mapstructure:"states"`
 	// CloseCode is one of those that the instance knows.
@@ -38,28 +38,10 @@ type IncidentsConfig struct {
 	Fields map[string]string `mapstructure:"fields"`
 }
 
-// IncidentSeverities maps our severities.
-type IncidentSeverities struct {
-	Critical Grade `mapstructure:"critical"`
-	Major    Grade `mapstructure:"major"`
-	Minor    Grade `mapstructure:"minor"`
-}
-
 // Grade is an impact and an urgency, from 1, high, to 3, low.
 type Grade struct {
 	Impact  string `mapstructure:"impact"`
 	Urgency string `mapstructure:"urgency"`
-}
-
-func (s *IncidentSeverities) of(severity semconv.Severity) Grade {
-	switch severity {
-	case semconv.SeverityCritical:
-		return s.Critical
-	case semconv.SeverityMajor:
-		return s.Major
-	default:
-		return s.Minor
-	}
 }
 
 // States are numbers of states.
@@ -75,7 +57,7 @@ type States struct {
 func DefaultIncidentsConfig() IncidentsConfig {
 	return IncidentsConfig{
 		Instance: Instance{Client: driver.NewClient("")}, Table: "incident", CloseCode: "Solution provided",
-		Severities: IncidentSeverities{Critical: Grade{"1", "1"}, Major: Grade{"2", "1"}, Minor: Grade{"3", "2"}},
+		Severities: driver.BySeverity[Grade]{Critical: Grade{"1", "1"}, Major: Grade{"2", "1"}, Minor: Grade{"3", "2"}},
 		States:     States{New: "1", InProgress: "2", Resolved: "6", Closed: []string{"6", "7", "8"}},
 	}
 }
@@ -104,12 +86,9 @@ func (c *IncidentsConfig) Validate() error {
 	if strings.TrimSpace(c.CloseCode) == "" {
 		errs = append(errs, errors.New("close_code must be set to one of the instance's, got nothing; records cannot be resolved without"))
 	}
-	for _, g := range []struct {
-		name  string
-		grade Grade
-	}{{"critical", c.Severities.Critical}, {"major", c.Severities.Major}, {"minor", c.Severities.Minor}} {
-		if !slices.Contains(grades, g.grade.Impact) || !slices.Contains(grades, g.grade.Urgency) {
-			errs = append(errs, fmt.Errorf("severities::%s must have an impact and an urgency of 1, 2 or 3, got %.20q and %.20q", g.name, g.grade.Impact, g.grade.Urgency))
+	for severity, g := range c.Severities.All {
+		if !slices.Contains(grades, g.Impact) || !slices.Contains(grades, g.Urgency) {
+			errs = append(errs, fmt.Errorf("severities::%s must have an impact and an urgency of 1, 2 or 3, got %.20q and %.20q", severity, g.Impact, g.Urgency))
 		}
 	}
 	errs = append(errs, c.States.check()...)

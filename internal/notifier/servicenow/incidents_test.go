@@ -91,7 +91,7 @@ func TestRecord(t *testing.T) {
 	require.Len(t, s.rows, 2)
 	assert.Equal(t, s.rows[1].fields["sys_id"], k.memory["sys_id"])
 	assert.Equal(t, r.fields["correlation_id"], s.rows[1].fields["correlation_id"])
-	assert.Contains(t, s.rows[1].fields["short_description"], "(#2) ")
+	assert.Contains(t, s.rows[1].fields["short_description"], "again (#2): ")
 }
 
 // TestClosedByHand opens a new record when a person closed the one of an incident that goes on.

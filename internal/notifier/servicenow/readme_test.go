@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/paramedic-otel/paramedic/internal/notifier/driver"
 	"github.com/paramedic-otel/paramedic/internal/notifier/notifiertest"
 	"github.com/paramedic-otel/paramedic/internal/notifier/servicenow"
 )
@@ -27,7 +28,7 @@ timeout: 3s
 	require.NoError(t, events.Validate())
 	assert.Equal(t, "ours", events.Source)
 	assert.Equal(t, []string{"host.id"}, events.NodeAttributes)
-	assert.Equal(t, servicenow.EventSeverities{Critical: "2", Major: "3", Minor: "4"}, events.Severities)
+	assert.Equal(t, driver.BySeverity[string]{Critical: "2", Major: "3", Minor: "4"}, events.Severities)
 
 	incidents := servicenow.DefaultIncidentsConfig()
 	require.NoError(t, notifiertest.Example(t, "README.md", "servicenow_incidents").Unmarshal(&incidents))

@@ -47,16 +47,16 @@ type bot struct {
 func (b *bot) Deliver(ctx context.Context, m *notifier.Message) (notifier.Memory, error) {
 	ts := m.Memory[keyTS]
 	switch {
-	case !isIncident(m) && ts == "":
+	case !m.IsIncident() && ts == "":
 		_, _, err := b.post(ctx, m, "", m.ID, translate(m, m.ID))
 		return nil, err
-	case !isIncident(m):
+	case !m.IsIncident():
 		_, _, err := b.post(ctx, m, ts, m.ID, translate(m, m.ID))
 		return nil, err
 	case ts == "":
 		return b.begin(ctx, m)
 	}
-	memory := remembered(m, keyShown, m.ID)
+	memory := m.Memory.With(keyShown, m.ID)
 	if m.Memory[keyShown] != m.ID || !worthReply(m) { // else only the reply is missing
 		err := b.update(ctx, m, translate(m, m.ID))
 		if isLost(err) {
@@ -82,7 +82,7 @@ func (b *bot) begin(ctx context.Context, m *notifier.Message) (notifier.Memory, 
 	if err != nil {
 		return nil, err
 	}
-	return remembered(m, keyTS, ts, keyChannel, channel, keySeverity, string(m.Incident.Severity)), nil
+	return m.Memory.With(keyTS, ts, keyChannel, channel, keySeverity, string(m.Incident.Severity)), nil
 }
 
 // worthReply reports whether people should be told, beyond the change of a message that they may have read long ago.

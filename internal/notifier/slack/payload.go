@@ -8,7 +8,7 @@ import (
 	"github.com/slack-go/slack"
 
 	"github.com/paramedic-otel/paramedic/internal/notifier"
-	"github.com/paramedic-otel/paramedic/internal/notifier/story"
+	"github.com/paramedic-otel/paramedic/internal/notifier/wording"
 )
 
 // Limits in runes. Slack documents 150 for a header, 255 for a block's ID, 75 for the text of a button and 4000 for the text of an
@@ -41,8 +41,8 @@ var sizes = []struct{ facts, value, lists, items, item int }{
 
 // translate puts a message into Slack's shape. id names it, so that it can be found again.
 func translate(m *notifier.Message, id string) payload {
-	s := story.Tell(m)
-	buttons := story.Buttons(m)
+	s := wording.Tell(m)
+	buttons := wording.Links(m)
 	p := payload{text: clipEscaped(s.Line(maxFallback), maxFallback), plain: plain(s, buttons)}
 	for level := range sizes {
 		p.blocks = blocks(s, buttons, id, level)
@@ -55,7 +55,7 @@ func translate(m *notifier.Message, id string) payload {
 
 // brief is a message in one line, for a thread that has the whole above it.
 func brief(m *notifier.Message, id string) payload {
-	s := story.Tell(m)
+	s := wording.Tell(m)
 	line := s.Headline
 	for _, f := range s.Facts {
 		if f.Name == "Lasted" || f.Name == "Acknowledged by" || f.Name == "Comment" {
@@ -69,7 +69,7 @@ func brief(m *notifier.Message, id string) payload {
 	}
 }
 
-func blocks(s *story.Story, buttons []story.Button, id string, level int) []slack.Block {
+func blocks(s *wording.Story, buttons []wording.Link, id string, level int) []slack.Block {
 	size := sizes[level]
 	out := []slack.Block{slack.NewHeaderBlock(plainText(s.Headline, maxHeader), slack.HeaderBlockOptionBlockID(notifier.Clip(id, maxBlockID)))}
 	var facts []slack.RichTextSectionElement
@@ -107,13 +107,8 @@ func blocks(s *story.Story, buttons []story.Button, id string, level int) []slac
 }
 
 // plain is the message as text: what is sent when the blocks are refused.
-func plain(s *story.Story, buttons []story.Button) string {
-	var b strings.Builder
-	b.WriteString(s.Headline)
-	for _, f := range s.Facts {
-		b.WriteString("\n" + f.Name + ": " + f.Value)
-	}
-	text := clipEscaped(b.String(), maxPlain)
+func plain(s *wording.Story, buttons []wording.Link) string {
+	text := clipEscaped(strings.Join(append([]string{s.Headline}, s.Lines()...), "\n"), maxPlain)
 	for _, button := range buttons {
 		if !button.Secret {
 			text += "\n<" + escapeURL(button.URL) + "|" + button.Text + ">"

@@ -111,23 +111,6 @@ func New(c *Config, client *http.Client) (notifier.Destination, error) {
 	return &bot{web: web{base: base, token: string(c.Token), client: client}, channel: c.Channel, limit: limit}, nil
 }
 
-// isIncident reports whether an event tells how an incident stands, and not what is done about it.
-func isIncident(m *notifier.Message) bool {
-	return m.Key != "" && m.Incident != nil && m.Remediation == nil
-}
-
-// remembered puts entries into a copy of the memory.
-func remembered(m *notifier.Message, entries ...string) notifier.Memory {
-	out := notifier.Memory{}
-	for k, v := range m.Memory {
-		out[k] = v
-	}
-	for i := 0; i+1 < len(entries); i += 2 {
-		out[entries[i]] = entries[i+1]
-	}
-	return out
-}
-
 // wait waits for a place among the posts.
 func wait(ctx context.Context, limit *rate.Limiter) error {
 	if err := limit.Wait(ctx); err != nil {

@@ -2,10 +2,7 @@ package slack
 
 import (
 	"encoding/json"
-	"flag"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -20,8 +17,6 @@ import (
 	"github.com/paramedic-otel/paramedic/internal/notifier/notifiertest"
 	"github.com/paramedic-otel/paramedic/semconv"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
@@ -295,18 +290,8 @@ func TestShortened(t *testing.T) {
 // TestGolden shows what is sent.
 func TestGolden(t *testing.T) {
 	for _, typ := range notifiertest.Types {
-		name := strings.TrimSuffix(strings.TrimPrefix(string(typ), "io.paramedic."), ".v1")
 		p := translate(notifiertest.Message(typ), "id")
-		got, err := json.MarshalIndent(map[string]any{"text": p.text, "blocks": p.blocks, "plain": p.plain}, "", "  ")
-		require.NoError(t, err)
-		file := filepath.Join("testdata", name+".json")
-		if *update {
-			require.NoError(t, os.MkdirAll("testdata", 0o755))
-			require.NoError(t, os.WriteFile(file, append(got, '\n'), 0o600))
-		}
-		want, err := os.ReadFile(file)
-		require.NoError(t, err)
-		assert.JSONEq(t, string(want), string(got), name)
+		notifiertest.GoldenJSON(t, notifiertest.Name(typ), map[string]any{"text": p.text, "blocks": p.blocks, "plain": p.plain})
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/paramedic-otel/paramedic/internal/notifier"
-	"github.com/paramedic-otel/paramedic/internal/notifier/story"
+	"github.com/paramedic-otel/paramedic/internal/notifier/wording"
 	"github.com/paramedic-otel/paramedic/semconv"
 )
 
@@ -29,12 +29,12 @@ type webhook struct {
 // Deliver implements notifier.Destination.
 func (w *webhook) Deliver(ctx context.Context, m *notifier.Message) (notifier.Memory, error) {
 	var memory notifier.Memory
-	if isIncident(m) {
-		gist := story.Gist(m)
+	if m.IsIncident() {
+		gist := wording.Gist(m)
 		if m.Type == semconv.EventTypeIncidentUpdated && m.Memory[keyGist] == gist {
 			return nil, nil // people have read that already
 		}
-		memory = remembered(m, keyGist, gist)
+		memory = m.Memory.With(keyGist, gist)
 	}
 	p := translate(m, m.ID)
 	err := w.post(ctx, &slack.WebhookMessage{Text: p.text, Blocks: &slack.Blocks{BlockSet: p.blocks}})

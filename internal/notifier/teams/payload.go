@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 
 	"github.com/paramedic-otel/paramedic/internal/notifier"
-	"github.com/paramedic-otel/paramedic/internal/notifier/story"
+	"github.com/paramedic-otel/paramedic/internal/notifier/wording"
 )
 
 // maxCard bounds a message, in bytes. Microsoft documents 28 KB; what is known to arrive is some 21 KB
@@ -78,7 +78,7 @@ var smallest = len(sizes) - 1
 
 // encode puts a message into the shape of Teams, no more of it than the level tells, and no more than fits.
 func encode(m *notifier.Message, level int) ([]byte, error) {
-	s, buttons := story.Tell(m), story.Buttons(m)
+	s, buttons := wording.Tell(m), wording.Links(m)
 	for ; ; level++ {
 		body, err := json.Marshal(translate(s, buttons, level))
 		if err != nil || len(body) <= maxCard || level == smallest {
@@ -87,9 +87,9 @@ func encode(m *notifier.Message, level int) ([]byte, error) {
 	}
 }
 
-var colors = map[story.Level]string{story.Good: "Good", story.Neutral: "Default", story.Warning: "Warning", story.Critical: "Attention"}
+var colors = map[wording.Level]string{wording.Good: "Good", wording.Neutral: "Default", wording.Warning: "Warning", wording.Critical: "Attention"}
 
-func translate(s *story.Story, buttons []story.Button, level int) message {
+func translate(s *wording.Story, buttons []wording.Link, level int) message {
 	size := sizes[level]
 	headline := notifier.Line(s.Headline, size.headline)
 	c := card{

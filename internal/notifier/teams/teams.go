@@ -29,7 +29,7 @@ import (
 
 	"github.com/paramedic-otel/paramedic/internal/notifier"
 	"github.com/paramedic-otel/paramedic/internal/notifier/driver"
-	"github.com/paramedic-otel/paramedic/internal/notifier/story"
+	"github.com/paramedic-otel/paramedic/internal/notifier/wording"
 	"github.com/paramedic-otel/paramedic/semconv"
 )
 
@@ -78,7 +78,7 @@ const keyGist = "gist"
 func (t *teams) Deliver(ctx context.Context, m *notifier.Message) (notifier.Memory, error) {
 	var memory notifier.Memory
 	if m.Key != "" && m.Incident != nil && m.Remediation == nil {
-		gist := story.Gist(m)
+		gist := wording.Gist(m)
 		if m.Type == semconv.EventTypeIncidentUpdated && m.Memory[keyGist] == gist {
 			return nil, nil // people have read that already
 		}

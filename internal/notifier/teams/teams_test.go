@@ -2,12 +2,9 @@ package teams
 
 import (
 	"encoding/json"
-	"flag"
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -22,8 +19,6 @@ import (
 	"github.com/paramedic-otel/paramedic/internal/notifier/notifiertest"
 	"github.com/paramedic-otel/paramedic/semconv"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
@@ -229,22 +224,9 @@ func TestRate(t *testing.T) {
 
 func TestGolden(t *testing.T) {
 	for _, typ := range notifiertest.Types {
-		name := strings.TrimSuffix(strings.TrimPrefix(string(typ), "io.paramedic."), ".v1")
 		body, err := encode(notifiertest.Message(typ), 0)
 		require.NoError(t, err)
-		file := filepath.Join("testdata", name+".json")
-		if *update {
-			require.NoError(t, os.MkdirAll("testdata", 0o755))
-			var indented []byte
-			var v any
-			require.NoError(t, json.Unmarshal(body, &v))
-			indented, err = json.MarshalIndent(v, "", "  ")
-			require.NoError(t, err)
-			require.NoError(t, os.WriteFile(file, append(indented, '\n'), 0o600))
-		}
-		want, err := os.ReadFile(file)
-		require.NoError(t, err)
-		assert.JSONEq(t, string(want), string(body), name)
+		notifiertest.GoldenJSON(t, notifiertest.Name(typ), json.RawMessage(body))
 	}
 }
 

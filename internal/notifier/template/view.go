@@ -6,7 +6,7 @@ import (
 
 	"github.com/paramedic-otel/paramedic/internal/eventdata"
 	"github.com/paramedic-otel/paramedic/internal/notifier"
-	"github.com/paramedic-otel/paramedic/internal/notifier/story"
+	"github.com/paramedic-otel/paramedic/internal/notifier/wording"
 	"github.com/paramedic-otel/paramedic/semconv"
 )
 
@@ -39,7 +39,7 @@ type View struct {
 // newView returns what a template sees of a message.
 func newView(m *notifier.Message) *View {
 	v := &View{
-		ID: m.ID, Source: m.Source, Type: short(m.Type), Subject: m.Subject, Time: m.Time, Summary: story.Tell(m).Headline, Key: m.Key,
+		ID: m.ID, Source: m.Source, Type: short(m.Type), Subject: m.Subject, Time: m.Time, Summary: wording.Tell(m).Headline, Key: m.Key,
 		Occurrence: m.Occurrence, Cluster: m.Cluster, Owner: m.Owner, Acknowledged: m.Acknowledged, IncidentURL: m.Links.Incident,
 		ApproveURL: m.Links.Approve, DenyURL: m.Links.Deny, Test: m.Test,
 	}

@@ -1,4 +1,4 @@
-package brief
+package wording
 
 import (
 	"time"
@@ -39,11 +39,13 @@ type Details struct {
 	EntryPoints  []string         `json:"entry_points,omitempty"`
 	Upstream     []string         `json:"upstream,omitempty"`
 	Downstream   []string         `json:"downstream,omitempty"`
+	ErrorBudgets []string         `json:"error_budgets,omitempty"`
 	Changes      []string         `json:"changes,omitempty"`
+	SeenBefore   []string         `json:"seen_before,omitempty"`
 	Timeline     []string         `json:"timeline,omitempty"`
 	Action       *ActionDetails   `json:"action,omitempty"`
-	Storm        []string         `json:"storm,omitempty"`
 	Guard        *eventdata.Guard `json:"guard,omitempty"`
+	News         []string         `json:"news,omitempty"`
 	Truncated    bool             `json:"truncated,omitempty"`
 }
 
@@ -76,53 +78,39 @@ type ActionDetails struct {
 // NewDetails collects as much of a message as a size allows.
 func NewDetails(m *notifier.Message, size Size) Details {
 	d := Details{
-		Event: notifier.Line(string(m.Type), size.Text), URL: m.Links.Incident, Cluster: notifier.Line(m.Cluster, size.Text), Owner: notifier.Line(m.Owner, size.Text),
-		Acknowledged: notifier.Line(m.Acknowledged, size.Text), Truncated: m.Truncated, Action: newAction(m.Remediation, size),
+		Event: size.line(string(m.Type)), URL: m.Links.Incident, Cluster: size.line(m.Cluster), Owner: size.line(m.Owner),
+		Acknowledged: size.line(m.Acknowledged), Truncated: m.Truncated, Action: newAction(m.Remediation, size), Guard: newGuard(m.Guard, size),
+		SeenBefore: upTo(size, m.Similar, saySimilar),
 	}
-	if g := m.Guard; g != nil {
-		d.Guard = &eventdata.Guard{
-			Name: notifier.Line(g.Name, size.Text), Key: notifier.Line(g.Key, size.Text), State: notifier.Line(g.State, size.Text),
-			Detail: notifier.Line(g.Detail, size.Text), By: notifier.Line(g.By, size.Text),
-		}
-	}
-	d.Storm = head(stormLines(m), size.List)
 	inc := m.Incident
 	if inc == nil {
+		if m.Guard == nil {
+			d.News = upTo(size, Tell(m).Lines(), itself)
+		}
 		return d
 	}
-	d.IncidentID, d.Severity, d.Status = notifier.Line(inc.ID, size.Text), notifier.Line(string(inc.Severity), size.Text), notifier.Line(string(inc.Status), size.Text)
-	d.Revision, d.Occurrence, d.Resolution = inc.Revision, m.Occurrence, notifier.Line(string(inc.Resolution), size.Text)
+	d.IncidentID, d.Severity, d.Status = size.line(inc.ID), size.line(string(inc.Severity)), size.line(string(inc.Status))
+	d.Revision, d.Occurrence, d.Resolution = inc.Revision, m.Occurrence, size.line(string(inc.Resolution))
 	d.StartedAt, d.DetectedAt, d.ResolvedAt = stamp(inc.StartedAt), stamp(inc.DetectedAt), stamp(inc.ResolvedAt)
-	d.Impact = notifier.Line(Impact(inc), size.Text)
-	d.EntryPoints, d.Upstream, d.Downstream = names(inc.EntryPoints, size), names(inc.Impact.Upstream, size), names(inc.Impact.Downstream, size)
-	for _, c := range head(inc.Causes, size.Causes) {
-		d.Causes = append(d.Causes, newCause(&c, size))
+	d.Impact, d.ErrorBudgets = size.line(impact(&inc.Impact)), upTo(size, inc.Impact.Objectives, sayObjective)
+	d.EntryPoints = upTo(size, inc.EntryPoints, itself)
+	d.Upstream, d.Downstream = upTo(size, inc.Impact.Upstream, itself), upTo(size, inc.Impact.Downstream, itself)
+	for i := range inc.Causes[:min(size.Causes, len(inc.Causes))] {
+		d.Causes = append(d.Causes, newCause(&inc.Causes[i], size))
 	}
-	for _, c := range head(inc.Changes, size.List) {
-		d.Changes = append(d.Changes, notifier.Line(Change(&c), size.Text))
-	}
-	for _, t := range head(inc.Timeline, size.List) {
-		line := t.Text
-		if t.Time != nil {
-			line = stamp(t.Time) + " " + line
-		}
-		d.Timeline = append(d.Timeline, notifier.Line(line, size.Text))
-	}
+	d.Changes = upTo(size, inc.Changes, sayChange)
+	d.Timeline = upTo(size, inc.Timeline, func(t *eventdata.TimelineEntry) string { return stamp(t.Time) + " " + t.Text })
 	d.Truncated = d.Truncated || len(inc.Causes) > size.Causes || len(inc.Changes) > size.List || len(inc.Timeline) > size.List
 	return d
 }
 
 func newCause(c *eventdata.Cause, size Size) CauseDetails {
-	out := CauseDetails{
-		Entity: notifier.Line(c.Entity.Name, size.Text), Kind: notifier.Line(string(c.Kind), size.Text), Confidence: min(max(c.Confidence, 0), 1),
-	}
-	for _, e := range head(c.Evidence, size.Evidence) {
-		if s := notifier.Line(Evidence(&e), size.Text); s != "" {
-			out.Evidence = append(out.Evidence, s)
-		}
+	out := CauseDetails{Entity: size.line(c.Entity.Name), Kind: size.line(string(c.Kind)), Confidence: min(max(c.Confidence, 0), 1)}
+	for _, line := range sayFirst(c.Evidence, size.Evidence, sayEvidence) {
+		out.Evidence = append(out.Evidence, size.line(line))
 	}
 	if c.Change != nil {
-		out.Change = notifier.Line(Change(c.Change), size.Text)
+		out.Change = size.line(sayChange(c.Change))
 	}
 	return out
 }
@@ -132,25 +120,32 @@ func newAction(r *eventdata.Remediation, size Size) *ActionDetails {
 		return nil
 	}
 	out := &ActionDetails{
-		Playbook: notifier.Line(r.Playbook, size.Text), Step: r.Step, Action: notifier.Line(r.Action, size.Text), Target: notifier.Line(r.Target, size.Text),
-		Outcome: notifier.Line(r.Outcome, size.Text), Reason: notifier.Line(string(r.Reason), size.Text), Detail: notifier.Line(r.Detail, size.Text),
-		ApproveUntil: stamp(r.ApproveUntil), Escalated: r.Escalated,
+		Playbook: size.line(r.Playbook), Step: r.Step, Action: size.line(r.Action), Target: size.line(r.Target), Outcome: size.line(r.Outcome),
+		Reason: size.line(string(r.Reason)), Detail: size.line(r.Detail), ApproveUntil: stamp(r.ApproveUntil), Escalated: r.Escalated,
 	}
 	if p := r.Plan; p != nil {
-		out.Plan, out.Destructive, out.Undoable = notifier.Line(p.Summary, size.Text), p.Destructive, p.Undoable
-		out.Commands = names(p.Commands, size)
+		out.Plan, out.Destructive, out.Undoable = size.line(p.Summary), p.Destructive, p.Undoable
+		out.Commands = upTo(size, p.Commands, itself)
 	}
 	return out
 }
 
-func names(in []string, size Size) []string {
-	var out []string
-	for _, s := range head(in, size.List) {
-		if s = notifier.Line(s, size.Text); s != "" {
-			out = append(out, s)
-		}
+func newGuard(g *eventdata.Guard, size Size) *eventdata.Guard {
+	if g == nil {
+		return nil
 	}
-	return out
+	return &eventdata.Guard{Name: size.line(g.Name), Key: size.line(g.Key), State: size.line(g.State), Detail: size.line(g.Detail), By: size.line(g.By)}
+}
+
+func (s *Size) line(text string) string { return notifier.Line(text, s.Text) }
+
+// upTo says a line for each item of a list that a size allows.
+func upTo[T any](size Size, items []T, say func(*T) string) []string {
+	lines := sayFirst(items, size.List, say)
+	for i := range lines {
+		lines[i] = size.line(lines[i])
+	}
+	return lines
 }
 
 func stamp(t *time.Time) string {
@@ -159,5 +154,3 @@ func stamp(t *time.Time) string {
 	}
 	return t.UTC().Format(time.RFC3339)
 }
-
-func head[T any](s []T, n int) []T { return s[:min(len(s), n)] }

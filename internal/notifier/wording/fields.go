@@ -1,8 +1,7 @@
-package brief
+package wording
 
 import (
 	"strconv"
-	"time"
 
 	"github.com/paramedic-otel/paramedic/internal/eventdata"
 	"github.com/paramedic-otel/paramedic/internal/notifier"
@@ -34,25 +33,28 @@ func Fields(m *notifier.Message, n int) []Field {
 	add("occurrence", strconv.Itoa(m.Occurrence))
 	add("acknowledged_by", m.Acknowledged)
 	add("resolution", string(inc.Resolution))
-	if inc.StartedAt != nil {
-		add("started_at", inc.StartedAt.UTC().Format(time.RFC3339))
-	}
-	if len(inc.Causes) > 0 {
-		c := &inc.Causes[0]
+	add("started_at", stamp(inc.StartedAt))
+	if c := firstCause(inc); c != nil {
 		add("cause", c.Entity.Name)
 		add("cause_kind", string(c.Kind))
 		add("confidence", strconv.FormatFloat(c.Confidence, 'f', 2, 64))
 		if c.Change != nil {
-			add("change", Change(c.Change))
+			add("change", sayChange(c.Change))
 		}
 		if len(c.Evidence) > 0 {
-			add("evidence", Evidence(&c.Evidence[0]))
+			add("evidence", sayEvidence(&c.Evidence[0]))
 		}
 	}
 	for _, f := range actionFields(m.Remediation) {
 		add(f.Name, f.Value)
 	}
-	add("impact", Impact(inc))
+	add("impact", impact(&inc.Impact))
+	if len(inc.Impact.Objectives) > 0 {
+		add("error_budget", sayObjective(&inc.Impact.Objectives[0]))
+	}
+	if len(m.Similar) > 0 {
+		add("seen_before", saySimilar(&m.Similar[0]))
+	}
 	return out
 }
 
