@@ -2,7 +2,6 @@ package notifier
 
 import (
 	"fmt"
-	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -17,23 +16,16 @@ const (
 	MaxRetryAfter = 15 * time.Minute
 )
 
-// Read reads an answer's body, up to [MaxAnswer], and closes it.
-func Read(resp *http.Response) []byte {
-	defer resp.Body.Close()
-	b, _ := io.ReadAll(io.LimitReader(resp.Body, MaxAnswer)) // the status decides; what is cut off is not missed
-	return b
-}
-
 // Judge turns an answer by the rules of HTTP into nil, a [*Refused] or a [*Busy]: 2xx is taken; 408, 425, 429 and 5xx are to be
 // tried again; 410 is gone; all else, redirects too, is refused.
-func Judge(resp *http.Response, body []byte, now time.Time) error {
-	switch s := resp.StatusCode; {
+func Judge(r Reply, now time.Time) error {
+	switch s := r.Status; {
 	case s >= 200 && s < 300:
 		return nil
 	case s == http.StatusRequestTimeout, s == http.StatusTooEarly, s == http.StatusTooManyRequests, s >= 500:
-		return &Busy{Status: s, Reason: Quote(body), After: RetryAfter(resp.Header.Get("Retry-After"), now)}
+		return &Busy{Status: s, Reason: Quote(r.Body), After: RetryAfter(r.Header.Get("Retry-After"), now)}
 	default:
-		return &Refused{Status: s, Reason: Quote(body), Gone: s == http.StatusGone}
+		return &Refused{Status: s, Reason: Quote(r.Body), Gone: s == http.StatusGone}
 	}
 }
 

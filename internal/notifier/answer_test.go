@@ -1,8 +1,6 @@
 package notifier_test
 
 import (
-	"io"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -26,11 +24,9 @@ func TestJudge(t *testing.T) {
 	for status, want := range map[int]string{
 		200: "", 202: "", 204: "", 301: "refused", 400: "refused", 404: "refused", 408: "busy", 410: "gone", 425: "busy", 429: "busy", 500: "busy", 503: "busy",
 	} {
-		resp := &http.Response{StatusCode: status, Body: io.NopCloser(strings.NewReader("no\n" + strings.Repeat("x", 1<<20)))}
-		body := notifier.Read(resp)
-		assert.LessOrEqual(t, len(body), notifier.MaxAnswer)
+		reply := notifier.Reply{Status: status, Body: []byte("no\n" + strings.Repeat("x", 1<<20))}
 		got := ""
-		switch err := notifier.Judge(resp, body, time.Now()).(type) { //nolint:errorlint // it is not wrapped
+		switch err := notifier.Judge(reply, time.Now()).(type) { //nolint:errorlint // it is not wrapped
 		case *notifier.Refused:
 			got = "refused"
 			if err.Gone {

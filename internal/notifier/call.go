@@ -9,15 +9,7 @@ import (
 	"time"
 )
 
-// Reply is an answer that was read; its zero value is that of a request without one.
-type Reply struct {
-	Status int
-	Header http.Header
-	Body   []byte
-}
-
-// Call sends v as JSON, or no body if it is nil, and judges the answer by the rules of HTTP. The reply comes also with the error of
-// [Judge], so that a driver can tell more by its headers.
+// Call sends v as JSON, or no body if it is nil, and judges the answer; see [Exchange].
 func Call(ctx context.Context, client *http.Client, method, url string, header http.Header, v any, now time.Time) (Reply, error) {
 	var body []byte
 	if v != nil {
@@ -37,11 +29,7 @@ func Call(ctx context.Context, client *http.Client, method, url string, header h
 	if v != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	resp, answer, err := Exchange(client, req) //nolint:bodyclose // Exchange closes it
-	if err != nil {
-		return Reply{}, err
-	}
-	return Reply{Status: resp.StatusCode, Header: resp.Header, Body: answer}, Judge(resp, answer, now)
+	return Exchange(client, req, now)
 }
 
 // Unclear is the error of an answer that should say that a message was taken, and says something else: what it was that answered is

@@ -58,7 +58,7 @@ func Hostile(typ semconv.EventType, text string, n int) *notifier.Message {
 // Again returns an ordinary message of a type, of an incident with the same key that has come back.
 func Again(typ semconv.EventType, occurrence int) *notifier.Message {
 	m := Message(typ)
-	m.Occurrence, m.Event.ID = occurrence, fmt.Sprint(m.Event.ID, "-", occurrence)
+	m.Occurrence, m.ID = occurrence, fmt.Sprint(m.ID, "-", occurrence)
 	m.Body = encode(m.Event)
 	return m
 }

@@ -89,7 +89,7 @@ func TestBotThread(t *testing.T) {
 	memory = told(t, d, memory, notifiertest.Message(semconv.EventTypeIncidentUpdated))
 	require.Len(t, w.messages, 1, "an update changes the message")
 	grave := notifiertest.Message(semconv.EventTypeIncidentUpdated)
-	grave.Event.ID, grave.Incident.Severity = "graver", semconv.SeverityCritical
+	grave.ID, grave.Incident.Severity = "graver", semconv.SeverityCritical
 	memory = told(t, d, memory, grave)
 	require.Len(t, w.messages, 2, "what becomes graver is worth a reply")
 	assert.Contains(t, w.messages[1].text, "CRITICAL")

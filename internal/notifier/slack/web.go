@@ -64,7 +64,7 @@ func (w *web) call(ctx context.Context, method string, form url.Values) (*answer
 	}
 	defer resp.Body.Close()
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer)) // what is cut off is no JSON
-	if err := notifier.Judge(resp, body, time.Now()); err != nil {
+	if err := notifier.Judge(notifier.Reply{Status: resp.StatusCode, Header: resp.Header, Body: body}, time.Now()); err != nil {
 		return nil, err
 	}
 	var a answer

@@ -122,8 +122,7 @@ func judgeText(reply notifier.Reply) error {
 	if found := httpError.FindSubmatch(answer); found != nil {
 		status, _ = strconv.Atoi(string(found[1])) // three digits
 	}
-	said := &http.Response{StatusCode: status, Header: reply.Header}
-	if err := notifier.Judge(said, answer, time.Now()); err != nil {
+	if err := notifier.Judge(notifier.Reply{Status: status, Header: reply.Header, Body: answer}, time.Now()); err != nil {
 		return err
 	}
 	return &notifier.Busy{Status: reply.Status, Reason: strings.TrimSpace(notifier.Quote(answer))}

@@ -59,11 +59,8 @@ func (d *Destination) Deliver(ctx context.Context, m *notifier.Message) (notifie
 	}
 	req.Header.Set("Content-Type", contentType)
 	req.Header.Set("Idempotency-Key", m.ID)
-	resp, answer, err := notifier.Exchange(d.client, req)
-	if err != nil {
-		return nil, err
-	}
-	return nil, notifier.Judge(resp, answer, m.Now)
+	_, err = notifier.Exchange(d.client, req, m.Now)
+	return nil, err
 }
 
 // maxReason bounds, in runes, what is told of a template that failed.
