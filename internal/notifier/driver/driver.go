@@ -34,6 +34,16 @@ type Traits struct {
 	MaxEventsPerMinute int
 }
 
+// PagerEvents are what systems are told by default that page people or keep tickets: what begins, changes or ends work, and not what
+// automation only considered.
+func PagerEvents() []semconv.EventType {
+	return []semconv.EventType{
+		semconv.EventTypeIncidentOpened, semconv.EventTypeIncidentUpdated, semconv.EventTypeIncidentAcknowledged, semconv.EventTypeIncidentResolved,
+		semconv.EventTypeIncidentStorm, semconv.EventTypeRemediationStarted, semconv.EventTypeRemediationSucceeded, semconv.EventTypeRemediationFailed,
+		semconv.EventTypeRemediationRolledBack, semconv.EventTypeRemediationApprovalRequested, semconv.EventTypeRemediationEscalated,
+	}
+}
+
 // Config is the configuration of a driver, a pointer to its struct.
 type Config interface {
 	Validate() error

@@ -28,16 +28,11 @@ import (
 
 	"github.com/paramedic-otel/paramedic/internal/notifier"
 	"github.com/paramedic-otel/paramedic/internal/notifier/driver"
-	"github.com/paramedic-otel/paramedic/semconv"
 )
 
 // Traits are what the exporter must know of both systems.
 var Traits = driver.Traits{
-	Events: []semconv.EventType{
-		semconv.EventTypeIncidentOpened, semconv.EventTypeIncidentUpdated, semconv.EventTypeIncidentAcknowledged, semconv.EventTypeIncidentResolved,
-		semconv.EventTypeIncidentStorm, semconv.EventTypeRemediationStarted, semconv.EventTypeRemediationSucceeded, semconv.EventTypeRemediationFailed,
-		semconv.EventTypeRemediationRolledBack, semconv.EventTypeRemediationApprovalRequested, semconv.EventTypeRemediationEscalated,
-	},
+	Events: driver.PagerEvents(),
 	// The limit depends on the plan and the number of users; an event takes at least two requests.
 	MaxEventsPerMinute: 30,
 }

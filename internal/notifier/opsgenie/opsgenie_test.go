@@ -2,7 +2,6 @@ package opsgenie_test
 
 import (
 	"context"
-	"maps"
 	"net/http"
 	"testing"
 	"testing/synctest"
@@ -62,33 +61,20 @@ func FuzzDeliver(f *testing.F) { suite(false).Fuzz(f) }
 
 // talk is a destination with the system that it talks to.
 type talk struct {
-	t      *testing.T
-	s      *system
-	server *notifiertest.Server
-	d      notifier.Destination
-	memory notifier.Memory
+	*notifiertest.Talk
+	t *testing.T
+	s *system
 }
 
 func begin(t *testing.T, change ...func(*opsgenie.Config)) *talk {
 	s := newSystem()
-	server := notifiertest.NewServer(t, s.answer)
-	return &talk{t: t, s: s, server: server, d: newDestination(t, server.URL, server.HTTPClient(), change...)}
+	return beginWith(t, s, s.answer, change...)
 }
 
-func (k *talk) deliver(m *notifier.Message) error {
-	m.Memory = maps.Clone(k.memory)
-	memory, err := k.d.Deliver(k.t.Context(), m)
-	if memory != nil {
-		k.memory = memory
-	}
-	return err
-}
-
-func (k *talk) all(types ...semconv.EventType) {
-	k.t.Helper()
-	for _, typ := range types {
-		require.NoError(k.t, k.deliver(notifiertest.Message(typ)), typ)
-	}
+func beginWith(t *testing.T, s *system, answer func(*notifiertest.Request) notifiertest.Answer, change ...func(*opsgenie.Config)) *talk {
+	return &talk{t: t, s: s, Talk: notifiertest.NewTalk(t, answer, func(url string, client *http.Client) notifier.Destination {
+		return newDestination(t, url, client, change...)
+	})}
 }
 
 // TestGolden shows what is sent for each type of event of an incident that is open, but for the requests that only look.
@@ -98,15 +84,15 @@ func TestGolden(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			k := begin(t)
 			if typ != semconv.EventTypeIncidentOpened {
-				k.all(semconv.EventTypeIncidentOpened)
+				k.All(semconv.EventTypeIncidentOpened)
 			}
-			n := len(k.server.Requests())
+			n := len(k.Server.Requests())
 			if typ == semconv.EventTypeIncidentOpened {
 				n = 0
 			}
-			k.all(typ)
+			k.All(typ)
 			var sent []notifiertest.Request
-			for _, q := range k.server.Requests()[n:] {
+			for _, q := range k.Server.Requests()[n:] {
 				if q.Method != http.MethodGet {
 					sent = append(sent, q)
 				}
@@ -119,7 +105,7 @@ func TestGolden(t *testing.T) {
 // TestLife follows one alert, by its id as soon as that is known.
 func TestLife(t *testing.T) {
 	k := begin(t)
-	k.all(semconv.EventTypeIncidentOpened, semconv.EventTypeIncidentUpdated, semconv.EventTypeIncidentAcknowledged,
+	k.All(semconv.EventTypeIncidentOpened, semconv.EventTypeIncidentUpdated, semconv.EventTypeIncidentAcknowledged,
 		semconv.EventTypeRemediationApprovalRequested, semconv.EventTypeRemediationSucceeded, semconv.EventTypeIncidentResolved,
 		semconv.EventTypeRemediationRolledBack)
 	require.Len(t, k.s.alerts, 1)
@@ -130,16 +116,16 @@ func TestLife(t *testing.T) {
 	assert.Contains(t, a.notes[1], "Approve: https://paramedic.example.com/approve?token=")
 	assert.Contains(t, a.tags, "approval-wanted")
 	assert.Contains(t, a.closing, "the symptoms are gone")
-	for _, q := range k.server.Requests()[2:] {
+	for _, q := range k.Server.Requests()[2:] {
 		assert.NotContains(t, q.Query, "alias", q.Path)
 	}
-	assert.Equal(t, notifier.Memory{"id": a.id, "state": "closed", "severity": "major"}, k.memory)
+	assert.Equal(t, notifier.Memory{"id": a.id, "state": "closed", "severity": "major"}, k.Memory)
 	// It comes back.
 	again := notifiertest.Message(semconv.EventTypeIncidentUpdated)
 	again.Incident.Reopened = 1
-	require.NoError(t, k.deliver(again))
+	require.NoError(t, k.Deliver(again))
 	require.Len(t, k.s.alerts, 2)
-	assert.Equal(t, k.s.alerts[1].id, k.memory["id"])
+	assert.Equal(t, k.s.alerts[1].id, k.Memory["id"])
 }
 
 // TestSeverity lets the priority follow where that can be done.
@@ -147,11 +133,11 @@ func TestSeverity(t *testing.T) {
 	for _, isJSM := range []bool{false, true} {
 		k := begin(t, func(c *opsgenie.Config) { c.TagsAndPriority = !isJSM })
 		k.s.jsm = isJSM
-		k.all(semconv.EventTypeIncidentOpened)
+		k.All(semconv.EventTypeIncidentOpened)
 		m := notifiertest.Message(semconv.EventTypeIncidentUpdated)
 		m.Incident.Severity = semconv.SeverityCritical
-		require.NoError(t, k.deliver(m))
-		require.NoError(t, k.deliver(m))
+		require.NoError(t, k.Deliver(m))
+		require.NoError(t, k.Deliver(m))
 		assert.Equal(t, map[bool]string{false: "P1", true: "P2"}[isJSM], k.s.alerts[0].priority)
 		assert.Contains(t, k.s.alerts[0].notes[0], "Status: open, critical")
 	}
@@ -161,7 +147,7 @@ func TestSeverity(t *testing.T) {
 func TestNotCarriedOut(t *testing.T) {
 	k := begin(t)
 	k.s.fails = "Integration is \x1bdisabled"
-	err := k.deliver(notifiertest.Message(semconv.EventTypeIncidentOpened))
+	err := k.Deliver(notifiertest.Message(semconv.EventTypeIncidentOpened))
 	var refused *notifier.Refused
 	require.ErrorAs(t, err, &refused)
 	assert.Equal(t, `refused: accepted, and then not carried out: "Integration is \x1bdisabled"`, err.Error())
@@ -170,66 +156,65 @@ func TestNotCarriedOut(t *testing.T) {
 // TestGoneByHand takes it for done when what is to be closed or acknowledged is closed or gone.
 func TestGoneByHand(t *testing.T) {
 	k := begin(t)
-	k.all(semconv.EventTypeIncidentOpened)
+	k.All(semconv.EventTypeIncidentOpened)
 	k.s.alerts[0].open = false
-	k.all(semconv.EventTypeIncidentResolved)
+	k.All(semconv.EventTypeIncidentResolved)
 	k = begin(t)
-	k.all(semconv.EventTypeIncidentOpened)
+	k.All(semconv.EventTypeIncidentOpened)
 	k.s.alerts = nil
-	k.all(semconv.EventTypeIncidentAcknowledged, semconv.EventTypeIncidentResolved)
+	k.All(semconv.EventTypeIncidentAcknowledged, semconv.EventTypeIncidentResolved)
 }
 
 // TestSlowStatus asks again, without making the request again, and in the end believes that it was carried out.
 func TestSlowStatus(t *testing.T) {
 	k := begin(t)
 	k.s.lag = 1
-	err := k.deliver(notifiertest.Message(semconv.EventTypeIncidentOpened))
+	err := k.Deliver(notifiertest.Message(semconv.EventTypeIncidentOpened))
 	var busy *notifier.Busy
 	require.ErrorAs(t, err, &busy)
 	assert.Equal(t, 5*time.Second, busy.After)
-	assert.NotEmpty(t, k.memory["request"])
-	k.all(semconv.EventTypeIncidentOpened)
+	assert.NotEmpty(t, k.Memory["request"])
+	k.All(semconv.EventTypeIncidentOpened)
 	assert.Equal(t, 1, k.s.alerts[0].count)
-	assert.Len(t, k.server.Requests(), 3)
+	assert.Len(t, k.Server.Requests(), 3)
 	// A note of which nobody ever says what became of it.
 	k.s.lag = 100
 	for range 2 {
-		require.ErrorAs(t, k.deliver(notifiertest.Message(semconv.EventTypeIncidentUpdated)), &busy)
+		require.ErrorAs(t, k.Deliver(notifiertest.Message(semconv.EventTypeIncidentUpdated)), &busy)
 	}
-	k.all(semconv.EventTypeIncidentUpdated)
+	k.All(semconv.EventTypeIncidentUpdated)
 	assert.Len(t, k.s.alerts[0].notes, 1)
-	assert.NotContains(t, k.memory, "request")
+	assert.NotContains(t, k.Memory, "request")
 }
 
 // TestNoReadAccess works with a key that must not look.
 func TestNoReadAccess(t *testing.T) {
 	s := newSystem()
-	server := notifiertest.NewServer(t, func(q *notifiertest.Request) notifiertest.Answer {
+	k := beginWith(t, s, func(q *notifiertest.Request) notifiertest.Answer {
 		if q.Method == http.MethodGet {
 			return notifiertest.JSON(403, `{"message":"no read access","code":40301}`)
 		}
 		return s.answer(q)
 	})
-	k := &talk{t: t, s: s, server: server, d: newDestination(t, server.URL, server.HTTPClient())}
-	k.all(semconv.EventTypeIncidentOpened, semconv.EventTypeIncidentUpdated, semconv.EventTypeRemediationSucceeded, semconv.EventTypeIncidentResolved)
+	k.All(semconv.EventTypeIncidentOpened, semconv.EventTypeIncidentUpdated, semconv.EventTypeRemediationSucceeded, semconv.EventTypeIncidentResolved)
 	assert.Zero(t, s.open())
 	assert.Len(t, s.alerts[0].notes, 2)
 	// Without an id nothing can be found that is closed.
-	k.all(semconv.EventTypeRemediationRolledBack)
+	k.All(semconv.EventTypeRemediationRolledBack)
 	assert.Len(t, s.alerts[0].notes, 2)
 }
 
 // TestThrottled waits as long as the system's own header says, and goes on where it was.
 func TestThrottled(t *testing.T) {
 	k := begin(t)
-	k.all(semconv.EventTypeIncidentOpened)
+	k.All(semconv.EventTypeIncidentOpened)
 	k.s.left = 2 // the note gets through, the tag does not
-	err := k.deliver(notifiertest.Message(semconv.EventTypeRemediationEscalated))
+	err := k.Deliver(notifiertest.Message(semconv.EventTypeRemediationEscalated))
 	var busy *notifier.Busy
 	require.ErrorAs(t, err, &busy)
 	assert.Equal(t, time.Minute, busy.After)
 	k.s.left = -1
-	k.all(semconv.EventTypeRemediationEscalated)
+	k.All(semconv.EventTypeRemediationEscalated)
 	assert.Len(t, k.s.alerts[0].notes, 1)
 	assert.Contains(t, k.s.alerts[0].tags, "escalated")
 }
@@ -245,9 +230,8 @@ func TestUnclear(t *testing.T) {
 		"402":               {notifiertest.JSON(402, `{}`), false},
 		"422":               {notifiertest.JSON(422, `{"message":"Request body is not processable."}`), false},
 	} {
-		server := notifiertest.NewServer(t, func(*notifiertest.Request) notifiertest.Answer { return c.answer })
-		d := newDestination(t, server.URL, server.HTTPClient())
-		_, err := d.Deliver(t.Context(), notifiertest.Message(semconv.EventTypeIncidentOpened))
+		k := beginWith(t, nil, func(*notifiertest.Request) notifiertest.Answer { return c.answer })
+		err := k.Deliver(notifiertest.Message(semconv.EventTypeIncidentOpened))
 		var busy *notifier.Busy
 		var refused *notifier.Refused
 		if c.busy {

@@ -36,7 +36,7 @@ func TestSettings(t *testing.T) {
 		c.OwnerTeam = true
 		c.Tags = []string{"shop"}
 	})
-	k.all(semconv.EventTypeIncidentOpened)
+	k.All(semconv.EventTypeIncidentOpened)
 	b := k.s.alerts[0].body
 	assert.Equal(t, "P4", b.Priority)
 	assert.Equal(t, []map[string]string{{"type": "user", "username": "ann@example.com"}, {"type": "team", "name": "payments"}}, b.Responders)
@@ -45,7 +45,7 @@ func TestSettings(t *testing.T) {
 		k := begin(t)
 		m := notifiertest.Message(semconv.EventTypeIncidentOpened)
 		m.Incident.Severity = severity
-		require.NoError(t, k.deliver(m))
+		require.NoError(t, k.Deliver(m))
 		assert.Equal(t, want, k.s.alerts[0].priority)
 	}
 }
@@ -53,12 +53,12 @@ func TestSettings(t *testing.T) {
 // TestGuards opens and closes an alert of its own, of the lowest priority, for what holds automation back.
 func TestGuards(t *testing.T) {
 	k := begin(t)
-	k.all(semconv.EventTypeRemediationPaused, semconv.EventTypeRemediationBreakerOpened)
+	k.All(semconv.EventTypeRemediationPaused, semconv.EventTypeRemediationBreakerOpened)
 	assert.Equal(t, 2, k.s.open())
 	assert.Equal(t, "P5", k.s.alerts[0].priority)
-	k.all(semconv.EventTypeRemediationResumed, semconv.EventTypeRemediationBreakerClosed)
+	k.All(semconv.EventTypeRemediationResumed, semconv.EventTypeRemediationBreakerClosed)
 	assert.Zero(t, k.s.open())
-	assert.Empty(t, k.memory)
+	assert.Empty(t, k.Memory)
 }
 
 // TestBoundary cuts at the limit, by runes.
@@ -67,7 +67,7 @@ func TestBoundary(t *testing.T) {
 		k := begin(t)
 		m := notifiertest.Message(semconv.EventTypeIncidentOpened)
 		m.Incident.Title, m.Incident.Causes = strings.Repeat("😀", n), nil
-		require.NoError(t, k.deliver(m))
+		require.NoError(t, k.Deliver(m))
 		got := *k.s.alerts[0].body.Message
 		assert.Len(t, []rune(got), min(n, 130))
 		assert.Equal(t, n > 130, strings.HasSuffix(got, "…"))

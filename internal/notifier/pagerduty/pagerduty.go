@@ -32,11 +32,7 @@ import (
 
 // Traits are what the exporter must know of PagerDuty.
 var Traits = driver.Traits{
-	Events: []semconv.EventType{
-		semconv.EventTypeIncidentOpened, semconv.EventTypeIncidentUpdated, semconv.EventTypeIncidentAcknowledged, semconv.EventTypeIncidentResolved,
-		semconv.EventTypeIncidentStorm, semconv.EventTypeRemediationStarted, semconv.EventTypeRemediationSucceeded, semconv.EventTypeRemediationFailed,
-		semconv.EventTypeRemediationRolledBack, semconv.EventTypeRemediationApprovalRequested, semconv.EventTypeRemediationEscalated,
-	},
+	Events: driver.PagerEvents(),
 	// About 120 requests a minute for a key, and an event can take more than one.
 	MaxEventsPerMinute: 60,
 }

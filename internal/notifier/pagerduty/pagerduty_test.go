@@ -3,7 +3,6 @@ package pagerduty_test
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -56,33 +55,20 @@ func FuzzDeliver(f *testing.F) { suite().Fuzz(f) }
 
 // talk is a destination with the PagerDuty that it talks to.
 type talk struct {
-	t      *testing.T
-	p      *pagerDuty
-	server *notifiertest.Server
-	d      notifier.Destination
-	memory notifier.Memory
+	*notifiertest.Talk
+	t *testing.T
+	p *pagerDuty
 }
 
 func begin(t *testing.T, change ...func(*pagerduty.Config)) *talk {
 	p := newPagerDuty()
-	server := notifiertest.NewServer(t, p.answer)
-	return &talk{t: t, p: p, server: server, d: newDestination(t, server.URL, server.HTTPClient(), change...)}
+	return beginWith(t, p, p.answer, change...)
 }
 
-func (k *talk) deliver(m *notifier.Message) error {
-	m.Memory = maps.Clone(k.memory)
-	memory, err := k.d.Deliver(k.t.Context(), m)
-	if memory != nil {
-		k.memory = memory
-	}
-	return err
-}
-
-func (k *talk) all(types ...semconv.EventType) {
-	k.t.Helper()
-	for _, typ := range types {
-		require.NoError(k.t, k.deliver(notifiertest.Message(typ)), typ)
-	}
+func beginWith(t *testing.T, p *pagerDuty, answer func(*notifiertest.Request) notifiertest.Answer, change ...func(*pagerduty.Config)) *talk {
+	return &talk{t: t, p: p, Talk: notifiertest.NewTalk(t, answer, func(url string, client *http.Client) notifier.Destination {
+		return newDestination(t, url, client, change...)
+	})}
 }
 
 func (k *talk) alert() *alert {
@@ -98,8 +84,8 @@ func TestGolden(t *testing.T) {
 		name := notifiertest.Name(typ)
 		t.Run(name, func(t *testing.T) {
 			k := begin(t)
-			k.all(typ)
-			notifiertest.Golden(t, name, k.server.Requests())
+			k.All(typ)
+			notifiertest.Golden(t, name, k.Server.Requests())
 		})
 	}
 }
@@ -107,12 +93,12 @@ func TestGolden(t *testing.T) {
 // TestAfterTheEnd opens a new alert when the trouble comes back, and none for what comes late.
 func TestAfterTheEnd(t *testing.T) {
 	k := begin(t)
-	k.all(semconv.EventTypeIncidentOpened, semconv.EventTypeIncidentResolved, semconv.EventTypeRemediationEscalated, semconv.EventTypeRemediationSucceeded)
+	k.All(semconv.EventTypeIncidentOpened, semconv.EventTypeIncidentResolved, semconv.EventTypeRemediationEscalated, semconv.EventTypeRemediationSucceeded)
 	assert.Empty(t, k.p.open)
 	assert.Equal(t, 1, k.p.opened)
 	again := notifiertest.Message(semconv.EventTypeIncidentUpdated)
 	again.Incident.Reopened, again.Occurrence = 1, 2
-	require.NoError(t, k.deliver(again))
+	require.NoError(t, k.Deliver(again))
 	assert.Equal(t, 2, k.p.opened)
 	assert.Contains(t, k.alert().triggers[0].Payload.Summary, "again (#2): ")
 	assert.Zero(t, k.p.dropped)
@@ -121,18 +107,18 @@ func TestAfterTheEnd(t *testing.T) {
 // TestChanges tells of a deployment once, however many updates and incidents name it.
 func TestChanges(t *testing.T) {
 	k := begin(t)
-	k.all(semconv.EventTypeIncidentOpened, semconv.EventTypeIncidentUpdated)
+	k.All(semconv.EventTypeIncidentOpened, semconv.EventTypeIncidentUpdated)
 	require.Len(t, k.p.changes, 1)
 	assert.Equal(t, "deployment of service shop/payment: version 1.4 to 1.5 (2026-03-01 10:14:03 UTC)", k.p.changes[0].Payload.Summary)
 	assert.Equal(t, "2026-03-01T10:14:03.120Z", k.p.changes[0].Payload.Timestamp, "the time of the change, not of the incident")
-	k.memory = nil
-	require.NoError(t, k.deliver(notifiertest.OfIncident(semconv.EventTypeIncidentOpened, "i-2")))
+	k.Memory = nil
+	require.NoError(t, k.Deliver(notifiertest.OfIncident(semconv.EventTypeIncidentOpened, "i-2")))
 	assert.Len(t, k.p.changes, 1)
 	// After a restart of ours the memory of the incident tells.
-	k.memory = notifier.Memory{}
-	k.all(semconv.EventTypeIncidentOpened)
-	k.d = newDestination(t, k.server.URL, k.server.HTTPClient())
-	k.all(semconv.EventTypeIncidentUpdated)
+	k.Memory = notifier.Memory{}
+	k.All(semconv.EventTypeIncidentOpened)
+	k.Destination = newDestination(t, k.Server.URL, k.Server.HTTPClient())
+	k.All(semconv.EventTypeIncidentUpdated)
 	assert.Len(t, k.p.changes, 2)
 }
 
@@ -143,7 +129,7 @@ func TestManyChanges(t *testing.T) {
 	for i := range 50 {
 		m.Incident.Changes = append(m.Incident.Changes, eventdata.Change{Summary: fmt.Sprint("change ", i)})
 	}
-	require.NoError(t, k.deliver(m))
+	require.NoError(t, k.Deliver(m))
 	assert.Len(t, k.p.changes, 5)
 }
 
@@ -151,12 +137,12 @@ func TestManyChanges(t *testing.T) {
 func TestBusyAmidst(t *testing.T) {
 	k := begin(t)
 	k.p.perMinute = 1
-	err := k.deliver(notifiertest.Message(semconv.EventTypeIncidentOpened))
+	err := k.Deliver(notifiertest.Message(semconv.EventTypeIncidentOpened))
 	var busy *notifier.Busy
 	require.ErrorAs(t, err, &busy)
 	assert.Equal(t, 30*time.Second, busy.After, "as PagerDuty suggests")
 	k.p.perMinute = 100
-	k.all(semconv.EventTypeIncidentOpened)
+	k.All(semconv.EventTypeIncidentOpened)
 	assert.Len(t, k.alert().triggers, 1)
 	assert.Len(t, k.p.changes, 1)
 }
@@ -164,19 +150,18 @@ func TestBusyAmidst(t *testing.T) {
 // TestBusyChanges does not hold an incident up for ever when only change events are not taken.
 func TestBusyChanges(t *testing.T) {
 	p := newPagerDuty()
-	server := notifiertest.NewServer(t, func(q *notifiertest.Request) notifiertest.Answer {
+	k := beginWith(t, p, func(q *notifiertest.Request) notifiertest.Answer {
 		if q.Path == "/v2/change/enqueue" {
 			return notifiertest.Answer{Status: http.StatusInternalServerError}
 		}
 		return p.answer(q)
 	})
-	k := &talk{t: t, p: p, server: server, d: newDestination(t, server.URL, server.HTTPClient())}
 	for range 2 {
-		require.Error(t, k.deliver(notifiertest.Message(semconv.EventTypeIncidentOpened)))
+		require.Error(t, k.Deliver(notifiertest.Message(semconv.EventTypeIncidentOpened)))
 	}
-	k.all(semconv.EventTypeIncidentOpened, semconv.EventTypeIncidentResolved)
-	assert.Len(t, server.Requests(), 5, "one alert, three attempts at its change, one end")
-	assert.Equal(t, notifier.Memory{"state": "resolved"}, k.memory)
+	k.All(semconv.EventTypeIncidentOpened, semconv.EventTypeIncidentResolved)
+	assert.Len(t, k.Server.Requests(), 5, "one alert, three attempts at its change, one end")
+	assert.Equal(t, notifier.Memory{"state": "resolved"}, k.Memory)
 }
 
 // TestHuge names less when all of it is too much.
@@ -196,10 +181,10 @@ func TestHuge(t *testing.T) {
 		inc.Changes = append(inc.Changes, eventdata.Change{Summary: text})
 	}
 	inc.Impact.Upstream, inc.Impact.Downstream = inc.EntryPoints, inc.EntryPoints
-	require.NoError(t, k.deliver(m))
+	require.NoError(t, k.Deliver(m))
 	got := k.p.open[m.Key].triggers[0]
 	assert.Len(t, got.Payload.Details["causes"], 3)
-	for _, q := range k.server.Requests() {
+	for _, q := range k.Server.Requests() {
 		assert.LessOrEqual(t, len(q.Body), 500_000)
 	}
 }
@@ -207,17 +192,16 @@ func TestHuge(t *testing.T) {
 // TestRefusedChange does not let an alert that was taken count as lost.
 func TestRefusedChange(t *testing.T) {
 	p := newPagerDuty()
-	server := notifiertest.NewServer(t, func(q *notifiertest.Request) notifiertest.Answer {
+	k := beginWith(t, p, func(q *notifiertest.Request) notifiertest.Answer {
 		if q.Path == "/v2/change/enqueue" {
 			return notifiertest.JSON(400, `{"status":"invalid event","message":"Event object is invalid","errors":["no key `+routingKey+`"]}`)
 		}
 		return p.answer(q)
 	})
-	k := &talk{t: t, p: p, server: server, d: newDestination(t, server.URL, server.HTTPClient())}
-	k.all(semconv.EventTypeIncidentOpened)
+	k.All(semconv.EventTypeIncidentOpened)
 	assert.Equal(t, 1, p.opened)
 	// A message that is nothing else is a dead letter, which names no key.
-	err := k.deliver(notifiertest.Message(semconv.EventTypeRemediationStarted))
+	err := k.Deliver(notifiertest.Message(semconv.EventTypeRemediationStarted))
 	var refused *notifier.Refused
 	require.ErrorAs(t, err, &refused)
 	assert.Contains(t, refused.Reason, "no key [routing_key]")
@@ -230,27 +214,26 @@ func TestUnclear(t *testing.T) {
 		"202 of a proxy":    {Status: 202, Body: "<html>"},
 		"204":               {Status: 204},
 	} {
-		server := notifiertest.NewServer(t, func(*notifiertest.Request) notifiertest.Answer { return a })
-		d := newDestination(t, server.URL, server.HTTPClient())
-		memory, err := d.Deliver(t.Context(), notifiertest.Message(semconv.EventTypeIncidentOpened))
+		k := beginWith(t, nil, func(*notifiertest.Request) notifiertest.Answer { return a })
+		err := k.Deliver(notifiertest.Message(semconv.EventTypeIncidentOpened))
 		var busy *notifier.Busy
 		require.ErrorAs(t, err, &busy, name)
 		assert.NotContains(t, err.Error(), routingKey, name)
-		assert.Empty(t, memory, name)
+		assert.Empty(t, k.Memory, name)
 	}
 }
 
 func TestSettings(t *testing.T) {
 	t.Run("updates", func(t *testing.T) {
 		k := begin(t, func(c *pagerduty.Config) { c.Updates = false })
-		k.all(semconv.EventTypeIncidentOpened, semconv.EventTypeIncidentUpdated)
+		k.All(semconv.EventTypeIncidentOpened, semconv.EventTypeIncidentUpdated)
 		assert.Len(t, k.alert().triggers, 1)
 	})
 	t.Run("severities", func(t *testing.T) {
 		k := begin(t, func(c *pagerduty.Config) {
 			c.Severities = driver.BySeverity[string]{Critical: "error", Major: "info", Minor: "info"}
 		})
-		k.all(semconv.EventTypeIncidentOpened)
+		k.All(semconv.EventTypeIncidentOpened)
 		assert.Equal(t, "info", k.alert().triggers[0].Payload.Severity)
 	})
 	t.Run("each severity", func(t *testing.T) {
@@ -260,24 +243,24 @@ func TestSettings(t *testing.T) {
 			k := begin(t)
 			m := notifiertest.Message(semconv.EventTypeIncidentOpened)
 			m.Incident.Severity = severity
-			require.NoError(t, k.deliver(m))
+			require.NoError(t, k.Deliver(m))
 			assert.Equal(t, want, k.alert().triggers[0].Payload.Severity)
 		}
 	})
 	t.Run("group", func(t *testing.T) {
 		k := begin(t, func(c *pagerduty.Config) { c.Group = "shop" })
-		k.all(semconv.EventTypeIncidentOpened)
+		k.All(semconv.EventTypeIncidentOpened)
 		assert.Equal(t, "shop", k.alert().triggers[0].Payload.Group)
 	})
 	t.Run("deployments", func(t *testing.T) {
 		k := begin(t, func(c *pagerduty.Config) { c.ChangeEvents.Deployments = false })
-		k.all(semconv.EventTypeIncidentOpened, semconv.EventTypeRemediationStarted)
+		k.All(semconv.EventTypeIncidentOpened, semconv.EventTypeRemediationStarted)
 		require.Len(t, k.p.changes, 1)
 		assert.Contains(t, k.p.changes[0].Payload.Summary, "Playbook restart started")
 	})
 	t.Run("remediations", func(t *testing.T) {
 		k := begin(t, func(c *pagerduty.Config) { c.ChangeEvents.Remediations = false })
-		k.all(semconv.EventTypeIncidentOpened, semconv.EventTypeRemediationStarted)
+		k.All(semconv.EventTypeIncidentOpened, semconv.EventTypeRemediationStarted)
 		require.Len(t, k.p.changes, 1)
 		assert.Contains(t, k.p.changes[0].Payload.Summary, "version 1.4 to 1.5")
 	})
@@ -289,7 +272,7 @@ func TestBoundary(t *testing.T) {
 		k := begin(t)
 		m := notifiertest.Message(semconv.EventTypeRemediationStarted)
 		m.Remediation.Detail = strings.Repeat("😀", n)
-		require.NoError(t, k.deliver(m))
+		require.NoError(t, k.Deliver(m))
 		assert.LessOrEqual(t, len([]rune(k.p.changes[0].Payload.Summary)), 1024)
 	}
 }

@@ -16,11 +16,7 @@ import (
 
 // EventsTraits are what the exporter must know of Event Management.
 var EventsTraits = driver.Traits{
-	Events: []semconv.EventType{
-		semconv.EventTypeIncidentOpened, semconv.EventTypeIncidentUpdated, semconv.EventTypeIncidentAcknowledged, semconv.EventTypeIncidentResolved,
-		semconv.EventTypeIncidentStorm, semconv.EventTypeRemediationStarted, semconv.EventTypeRemediationSucceeded, semconv.EventTypeRemediationFailed,
-		semconv.EventTypeRemediationRolledBack, semconv.EventTypeRemediationApprovalRequested, semconv.EventTypeRemediationEscalated,
-	},
+	Events: driver.PagerEvents(),
 	// Each instance has its own rules.
 	MaxEventsPerMinute: 60,
 }

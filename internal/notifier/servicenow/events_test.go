@@ -2,7 +2,6 @@ package servicenow_test
 
 import (
 	"encoding/json"
-	"maps"
 	"net/http"
 	"testing"
 	"time"
@@ -19,34 +18,6 @@ import (
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// talk is a destination with the server that it talks to.
-type talk struct {
-	t      *testing.T
-	server *notifiertest.Server
-	d      notifier.Destination
-	memory notifier.Memory
-}
-
-func (k *talk) deliver(m *notifier.Message) error {
-	m.Memory = maps.Clone(k.memory)
-	memory, err := k.d.Deliver(k.t.Context(), m)
-	if memory != nil {
-		k.memory = memory
-	}
-	return err
-}
-
-func (k *talk) all(types ...semconv.EventType) {
-	k.t.Helper()
-	for _, typ := range types {
-		require.NoError(k.t, k.deliver(notifiertest.Message(typ)), typ)
-	}
-}
-
-func short(typ semconv.EventType) string {
-	return notifiertest.Name(typ)
-}
 
 func newEvents(t testing.TB, url string, client *http.Client, change ...func(*servicenow.EventsConfig)) notifier.Destination {
 	t.Helper()
@@ -79,19 +50,20 @@ func TestEventsSuite(t *testing.T) { eventsSuite().Run(t) }
 
 func FuzzEvents(f *testing.F) { eventsSuite().Fuzz(f) }
 
-func beginEvents(t *testing.T, change ...func(*servicenow.EventsConfig)) (*talk, *manager) {
+func beginEvents(t *testing.T, change ...func(*servicenow.EventsConfig)) (*notifiertest.Talk, *manager) {
 	m := newManager()
-	server := notifiertest.NewServer(t, m.answer)
-	return &talk{t: t, server: server, d: newEvents(t, server.URL, server.HTTPClient(), change...)}, m
+	return notifiertest.NewTalk(t, m.answer, func(url string, client *http.Client) notifier.Destination {
+		return newEvents(t, url, client, change...)
+	}), m
 }
 
 // TestEventsGolden shows what is sent for each type of event.
 func TestEventsGolden(t *testing.T) {
 	for _, typ := range notifiertest.Types {
-		t.Run(short(typ), func(t *testing.T) {
+		t.Run(notifiertest.Name(typ), func(t *testing.T) {
 			k, _ := beginEvents(t)
-			k.all(typ)
-			notifiertest.Golden(t, "events/"+short(typ), k.server.Requests(), "Authorization")
+			k.All(typ)
+			notifiertest.Golden(t, "events/"+notifiertest.Name(typ), k.Server.Requests(), "Authorization")
 		})
 	}
 }
@@ -99,16 +71,16 @@ func TestEventsGolden(t *testing.T) {
 // TestEventsAfterTheEnd does not open an alert anew for what comes late, and does when the trouble is back.
 func TestEventsAfterTheEnd(t *testing.T) {
 	k, m := beginEvents(t)
-	k.all(semconv.EventTypeIncidentOpened, semconv.EventTypeIncidentResolved, semconv.EventTypeRemediationSucceeded)
+	k.All(semconv.EventTypeIncidentOpened, semconv.EventTypeIncidentResolved, semconv.EventTypeRemediationSucceeded)
 	assert.Zero(t, m.open())
 	require.Len(t, m.events, 2)
 	assert.Equal(t, "0", m.events[1].Severity)
 	assert.Equal(t, "Closing", m.events[1].ResolutionState)
 	late := notifiertest.Message(semconv.EventTypeIncidentAcknowledged)
 	late.Incident.Status = semconv.StatusResolved
-	require.NoError(t, k.deliver(late))
+	require.NoError(t, k.Deliver(late))
 	assert.Zero(t, m.open())
-	k.all(semconv.EventTypeIncidentUpdated)
+	k.All(semconv.EventTypeIncidentUpdated)
 	assert.Equal(t, 1, m.open())
 }
 
@@ -117,17 +89,17 @@ func TestTimeOfEvent(t *testing.T) {
 	k, m := beginEvents(t)
 	msg := notifiertest.Message(semconv.EventTypeIncidentOpened)
 	msg.Time = time.Date(2026, 8, 22, 12, 15, 3, 999, time.FixedZone("CEST", 7200))
-	require.NoError(t, k.deliver(msg))
+	require.NoError(t, k.Deliver(msg))
 	assert.Equal(t, "2026-08-22 10:15:03", m.events[0].TimeOfEvent)
 	msg.Time = time.Time{}
-	require.NoError(t, k.deliver(msg))
+	require.NoError(t, k.Deliver(msg))
 	assert.Equal(t, "2026-03-01 10:17:03", m.events[1].TimeOfEvent, "that of the attempt if there is none")
 }
 
 // TestAdditionalInfo is a string with JSON in it, with what people are asked.
 func TestAdditionalInfo(t *testing.T) {
 	k, m := beginEvents(t)
-	k.all(semconv.EventTypeRemediationApprovalRequested)
+	k.All(semconv.EventTypeRemediationApprovalRequested)
 	var info map[string]string
 	require.NoError(t, json.Unmarshal([]byte(m.events[0].AdditionalInfo), &info))
 	assert.Equal(t, "major", info["severity"])
@@ -142,7 +114,7 @@ func TestEventsSettings(t *testing.T) {
 		c.Severities = driver.BySeverity[string]{Critical: "2", Major: "3", Minor: "5"}
 		c.Username, c.Password, c.APIKey = "", "", apiKey
 	})
-	k.all(semconv.EventTypeIncidentOpened)
+	k.All(semconv.EventTypeIncidentOpened)
 	assert.Equal(t, "ours", m.events[0].Source)
 	assert.Equal(t, "payment", m.events[0].Node)
 	assert.Equal(t, "3", m.events[0].Severity)
@@ -150,7 +122,7 @@ func TestEventsSettings(t *testing.T) {
 		k, m := beginEvents(t)
 		msg := notifiertest.Message(semconv.EventTypeIncidentOpened)
 		msg.Incident.Severity = severity
-		require.NoError(t, k.deliver(msg))
+		require.NoError(t, k.Deliver(msg))
 		assert.Equal(t, want, m.events[0].Severity)
 	}
 }

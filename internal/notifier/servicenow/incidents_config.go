@@ -9,16 +9,11 @@ import (
 	"strings"
 
 	"github.com/paramedic-otel/paramedic/internal/notifier/driver"
-	"github.com/paramedic-otel/paramedic/semconv"
 )
 
 // IncidentsTraits are what the exporter must know of the incident table.
 var IncidentsTraits = driver.Traits{
-	Events: []semconv.EventType{
-		semconv.EventTypeIncidentOpened, semconv.EventTypeIncidentUpdated, semconv.EventTypeIncidentAcknowledged, semconv.EventTypeIncidentResolved,
-		semconv.EventTypeIncidentStorm, semconv.EventTypeRemediationStarted, semconv.EventTypeRemediationSucceeded, semconv.EventTypeRemediationFailed,
-		semconv.EventTypeRemediationRolledBack, semconv.EventTypeRemediationApprovalRequested, semconv.EventTypeRemediationEscalated,
-	},
+	Events: driver.PagerEvents(),
 	// Each instance has its own rules, and an event takes two requests or three.
 	MaxEventsPerMinute: 30,
 }

@@ -45,24 +45,25 @@ func TestIncidentsSuite(t *testing.T) { incidentsSuite().Run(t) }
 
 func FuzzIncidents(f *testing.F) { incidentsSuite().Fuzz(f) }
 
-func beginIncidents(t *testing.T, change ...func(*servicenow.IncidentsConfig)) (*talk, *table) {
+func beginIncidents(t *testing.T, change ...func(*servicenow.IncidentsConfig)) (*notifiertest.Talk, *table) {
 	s := newTable()
-	server := notifiertest.NewServer(t, s.answer)
-	return &talk{t: t, server: server, d: newIncidents(t, server.URL, server.HTTPClient(), change...)}, s
+	return notifiertest.NewTalk(t, s.answer, func(url string, client *http.Client) notifier.Destination {
+		return newIncidents(t, url, client, change...)
+	}), s
 }
 
 // TestIncidentsGolden shows what is sent for each type of event of an incident that has a record.
 func TestIncidentsGolden(t *testing.T) {
 	for _, typ := range notifiertest.Types {
-		t.Run(short(typ), func(t *testing.T) {
+		t.Run(notifiertest.Name(typ), func(t *testing.T) {
 			k, _ := beginIncidents(t)
 			n := 0
 			if typ != semconv.EventTypeIncidentOpened {
-				k.all(semconv.EventTypeIncidentOpened)
-				n = len(k.server.Requests())
+				k.All(semconv.EventTypeIncidentOpened)
+				n = len(k.Server.Requests())
 			}
-			k.all(typ)
-			notifiertest.Golden(t, "incidents/"+short(typ), k.server.Requests()[n:], "Authorization")
+			k.All(typ)
+			notifiertest.Golden(t, "incidents/"+notifiertest.Name(typ), k.Server.Requests()[n:], "Authorization")
 		})
 	}
 }
@@ -70,26 +71,26 @@ func TestIncidentsGolden(t *testing.T) {
 // TestRecord follows one record.
 func TestRecord(t *testing.T) {
 	k, s := beginIncidents(t)
-	k.all(semconv.EventTypeIncidentOpened, semconv.EventTypeIncidentUpdated, semconv.EventTypeIncidentAcknowledged)
+	k.All(semconv.EventTypeIncidentOpened, semconv.EventTypeIncidentUpdated, semconv.EventTypeIncidentAcknowledged)
 	require.Len(t, s.rows, 1)
 	r := s.rows[0]
 	assert.Equal(t, "2", r.fields["state"], "in progress, since a person has taken it on")
-	k.all(semconv.EventTypeRemediationApprovalRequested, semconv.EventTypeRemediationSucceeded, semconv.EventTypeIncidentResolved)
+	k.All(semconv.EventTypeRemediationApprovalRequested, semconv.EventTypeRemediationSucceeded, semconv.EventTypeIncidentResolved)
 	assert.Equal(t, "6", r.fields["state"])
 	assert.Equal(t, "Solution provided", r.fields["close_code"])
 	assert.Equal(t, "Resolved: the symptoms are gone.", r.fields["close_notes"])
 	assert.Len(t, r.notes, 5)
-	assert.Equal(t, notifier.Memory{"sys_id": r.fields["sys_id"], "number": "INC0000001", "severity": "major"}, k.memory)
+	assert.Equal(t, notifier.Memory{"sys_id": r.fields["sys_id"], "number": "INC0000001", "severity": "major"}, k.Memory)
 	// What comes late leaves the record alone, and opens none.
-	k.all(semconv.EventTypeRemediationRolledBack)
+	k.All(semconv.EventTypeRemediationRolledBack)
 	assert.Len(t, r.notes, 5)
 	require.Len(t, s.rows, 1)
 	// The trouble is back: a record of its own, with the same correlation.
 	again := notifiertest.Message(semconv.EventTypeIncidentUpdated)
 	again.ID, again.Incident.Reopened, again.Occurrence = "e-9", 1, 2
-	require.NoError(t, k.deliver(again))
+	require.NoError(t, k.Deliver(again))
 	require.Len(t, s.rows, 2)
-	assert.Equal(t, s.rows[1].fields["sys_id"], k.memory["sys_id"])
+	assert.Equal(t, s.rows[1].fields["sys_id"], k.Memory["sys_id"])
 	assert.Equal(t, r.fields["correlation_id"], s.rows[1].fields["correlation_id"])
 	assert.Contains(t, s.rows[1].fields["short_description"], "again (#2): ")
 }
@@ -98,13 +99,13 @@ func TestRecord(t *testing.T) {
 func TestClosedByHand(t *testing.T) {
 	for _, state := range []string{"6", "7", "8"} {
 		k, s := beginIncidents(t)
-		k.all(semconv.EventTypeIncidentOpened)
+		k.All(semconv.EventTypeIncidentOpened)
 		s.rows[0].fields["state"] = state
-		k.all(semconv.EventTypeRemediationStarted)
+		k.All(semconv.EventTypeRemediationStarted)
 		assert.Len(t, s.rows, 1, "an action is no reason for a record")
-		k.all(semconv.EventTypeIncidentUpdated)
+		k.All(semconv.EventTypeIncidentUpdated)
 		assert.Len(t, s.rows, 2)
-		k.all(semconv.EventTypeIncidentResolved)
+		k.All(semconv.EventTypeIncidentResolved)
 		assert.Equal(t, state, s.rows[0].fields["state"])
 		assert.Equal(t, "6", s.rows[1].fields["state"])
 	}
@@ -113,12 +114,12 @@ func TestClosedByHand(t *testing.T) {
 // TestDeletedByHand goes on with what it finds.
 func TestDeletedByHand(t *testing.T) {
 	k, s := beginIncidents(t)
-	k.all(semconv.EventTypeIncidentOpened)
+	k.All(semconv.EventTypeIncidentOpened)
 	s.rows = nil
-	k.all(semconv.EventTypeIncidentAcknowledged, semconv.EventTypeIncidentUpdated)
+	k.All(semconv.EventTypeIncidentAcknowledged, semconv.EventTypeIncidentUpdated)
 	assert.Len(t, s.rows, 1)
 	s.rows = nil
-	k.all(semconv.EventTypeIncidentResolved)
+	k.All(semconv.EventTypeIncidentResolved)
 	assert.Empty(t, s.rows)
 }
 
@@ -126,16 +127,16 @@ func TestDeletedByHand(t *testing.T) {
 func TestTimeoutOfCreate(t *testing.T) {
 	k, s := beginIncidents(t)
 	s.noneIs404 = true
-	k.all(semconv.EventTypeIncidentOpened)
-	k.memory = nil
-	k.all(semconv.EventTypeIncidentOpened)
+	k.All(semconv.EventTypeIncidentOpened)
+	k.Memory = nil
+	k.All(semconv.EventTypeIncidentOpened)
 	require.Len(t, s.rows, 1)
 	assert.Empty(t, s.rows[0].notes)
-	assert.Equal(t, s.rows[0].fields["sys_id"], k.memory["sys_id"])
-	memory := k.memory
-	k.all(semconv.EventTypeIncidentUpdated)
-	k.memory = memory
-	k.all(semconv.EventTypeIncidentUpdated)
+	assert.Equal(t, s.rows[0].fields["sys_id"], k.Memory["sys_id"])
+	memory := k.Memory
+	k.All(semconv.EventTypeIncidentUpdated)
+	k.Memory = memory
+	k.All(semconv.EventTypeIncidentUpdated)
 	assert.Len(t, s.rows[0].notes, 1)
 }
 
@@ -144,7 +145,7 @@ func TestForeignRecord(t *testing.T) {
 	k, s := beginIncidents(t)
 	s.ignoresQuery = true
 	s.rows = []*tableRow{{fields: map[string]string{"sys_id": strings.Repeat("a", 32), "state": "2"}}}
-	err := k.deliver(notifiertest.Message(semconv.EventTypeIncidentOpened))
+	err := k.Deliver(notifiertest.Message(semconv.EventTypeIncidentOpened))
 	var refused *notifier.Refused
 	require.ErrorAs(t, err, &refused)
 	assert.Contains(t, refused.Reason, "the table does not know correlation_id")
@@ -155,9 +156,9 @@ func TestForeignRecord(t *testing.T) {
 // TestStateKept is told: the platform leaves out what the user must not write without a word.
 func TestStateKept(t *testing.T) {
 	k, s := beginIncidents(t)
-	k.all(semconv.EventTypeIncidentOpened)
+	k.All(semconv.EventTypeIncidentOpened)
 	s.keepsState = true
-	err := k.deliver(notifiertest.Message(semconv.EventTypeIncidentResolved))
+	err := k.Deliver(notifiertest.Message(semconv.EventTypeIncidentResolved))
 	var refused *notifier.Refused
 	require.ErrorAs(t, err, &refused)
 	assert.Contains(t, refused.Reason, "record INC0000001 was not resolved")
@@ -166,25 +167,25 @@ func TestStateKept(t *testing.T) {
 // TestCloseCode shows the instance's own words when it does not know the code.
 func TestCloseCode(t *testing.T) {
 	k, s := beginIncidents(t, func(c *servicenow.IncidentsConfig) { c.CloseCode = "Healed" })
-	k.all(semconv.EventTypeIncidentOpened)
-	err := k.deliver(notifiertest.Message(semconv.EventTypeIncidentResolved))
+	k.All(semconv.EventTypeIncidentOpened)
+	err := k.Deliver(notifiertest.Message(semconv.EventTypeIncidentResolved))
 	require.ErrorContains(t, err, "Data Policy Exception")
 	assert.Equal(t, 1, s.open())
 	k, s = beginIncidents(t, func(c *servicenow.IncidentsConfig) { c.CloseCode = "Fixed" })
-	k.all(semconv.EventTypeIncidentOpened, semconv.EventTypeIncidentResolved)
+	k.All(semconv.EventTypeIncidentOpened, semconv.EventTypeIncidentResolved)
 	assert.Equal(t, "Fixed", s.rows[0].fields["close_code"])
 }
 
 // TestGrade changes impact and urgency only with the severity: people may have set others.
 func TestGrade(t *testing.T) {
 	k, s := beginIncidents(t)
-	k.all(semconv.EventTypeIncidentOpened)
+	k.All(semconv.EventTypeIncidentOpened)
 	s.rows[0].fields["impact"] = "3"
-	k.all(semconv.EventTypeIncidentUpdated)
+	k.All(semconv.EventTypeIncidentUpdated)
 	assert.Equal(t, "3", s.rows[0].fields["impact"])
 	m := notifiertest.Message(semconv.EventTypeIncidentUpdated)
 	m.ID, m.Incident.Severity = "e-9", semconv.SeverityCritical
-	require.NoError(t, k.deliver(m))
+	require.NoError(t, k.Deliver(m))
 	assert.Equal(t, "1", s.rows[0].fields["impact"])
 	assert.Equal(t, "1", s.rows[0].fields["urgency"])
 }
@@ -196,7 +197,7 @@ func TestIncidentsSettings(t *testing.T) {
 		c.States.InProgress = "3"
 		c.Username, c.Password, c.APIKey = "", "", apiKey
 	})
-	k.all(semconv.EventTypeIncidentOpened, semconv.EventTypeIncidentAcknowledged)
+	k.All(semconv.EventTypeIncidentOpened, semconv.EventTypeIncidentAcknowledged)
 	f := s.rows[0].fields
 	assert.Equal(t, "software", f["category"])
 	assert.Equal(t, "3", f["impact"])
@@ -222,7 +223,7 @@ func TestBoundary(t *testing.T) {
 		k, s := beginIncidents(t)
 		m := notifiertest.Message(semconv.EventTypeIncidentOpened)
 		m.Incident.Title, m.Incident.Causes = strings.Repeat("😀", n), nil
-		require.NoError(t, k.deliver(m))
+		require.NoError(t, k.Deliver(m))
 		assert.Len(t, []rune(s.rows[0].fields["short_description"]), min(n, 160))
 	}
 }
