@@ -100,6 +100,13 @@ func (s *Suite) Run(t *testing.T) {
 	t.Run("cancelled", s.testCancelled)
 }
 
+// RunLife runs the lives of incidents alone: for a driver with settings that change nothing but how a request is marked.
+func (s *Suite) RunLife(t *testing.T) {
+	t.Run("life", s.testLife)
+	t.Run("lost answers", s.testLostAnswers)
+	t.Run("all types", s.testTypes)
+}
+
 func (s *Suite) testLife(t *testing.T) {
 	r := s.begin(t)
 	for _, typ := range life {
