@@ -61,10 +61,9 @@ func TestRace(t *testing.T) {
 				granted[round].Add(1)
 			}
 			_, err = s.Submit(ctx, Command{Kind: CommandReplay, By: me}, fmt.Sprint("token-", round))
-			switch {
-			case err == nil:
+			if err == nil {
 				tokens[round].Add(1)
-			default:
+			} else {
 				assert.ErrorIs(t, err, ErrConflict)
 			}
 			leader, fence, err := s.Lead(ctx, "election", me, time.Minute)

@@ -167,7 +167,7 @@ func (t *tx) rarest(conditions []condition) (int, error) {
 		if _, err := t.get("SELECT COUNT(*) FROM (SELECT 1 FROM "+rows+c.is+" LIMIT ?) few", append(slices.Clone(c.values), look), &count); err != nil {
 			return 0, err
 		}
-		if count < least && !(c.scattered && count == look) {
+		if count < least && (!c.scattered || count < look) {
 			best, least = n, count
 		}
 	}

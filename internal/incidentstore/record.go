@@ -98,7 +98,7 @@ func (t *tx) recordIntent(id string, r *Record) error {
 	doc, err := encode(in)
 	if err != nil || len(doc) > maxBlob {
 		t.lose(LossRefused, 1)
-		return nil
+		return nil //nolint:nilerr // what nothing can be stored of is counted, and does not hold up the others
 	}
 	awaiting := flag(!in.Ended && rem.Outcome == string(playbook.Awaiting))
 	_, err = t.exec(`INSERT INTO intents (id, incident, playbook, outcome, awaiting, ended, revision, created_at, updated_at, doc) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -145,7 +145,7 @@ func (t *tx) recordDelivery(id string, r *Record) error {
 	doc, err := encode(d)
 	if err != nil || len(doc) > maxBlob {
 		t.lose(LossRefused, 1)
-		return nil
+		return nil //nolint:nilerr // what nothing can be stored of is counted, and does not hold up the others
 	}
 	_, err = t.exec(`INSERT INTO deliveries (id, destination, incident, state, queued_at, updated_at, doc) VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (id, destination) DO UPDATE SET incident = excluded.incident, state = excluded.state, updated_at = excluded.updated_at, doc = excluded.doc`,
