@@ -325,7 +325,7 @@ func TestRepeater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBoard()
 		b.repeat = func(m *notifier.Message) time.Duration {
-			if at := m.Incident.ResolvedAt; at != nil && m.Now.Sub(m.Event.Time) > 5*time.Minute {
+			if at := m.Incident.ResolvedAt; at != nil && m.Now.Sub(m.Time) > 5*time.Minute {
 				return 0
 			}
 			return time.Minute

@@ -88,6 +88,9 @@ type LeaderElectionConfig struct {
 	RetryPeriod time.Duration `mapstructure:"retry_period"`
 }
 
+// inMemory is what SQLite takes for no file.
+const inMemory = ":memory:"
+
 const (
 	maxSecrets = 5
 	maxNameLen = 100
@@ -147,6 +150,9 @@ func (c *DatabaseConfig) Validate() error {
 	errs := []error{s.Validate()}
 	if c.Driver == incidentstore.SQLite && c.DSN != "" {
 		errs = append(errs, errors.New("dsn must be unset with driver sqlite; set driver to postgresql, or use path"))
+	}
+	if c.Path == inMemory {
+		errs = append(errs, fmt.Errorf("path must be a file, got %s; what is kept there each connection has for itself, and nobody can read it", inMemory))
 	}
 	if c.Driver == incidentstore.PostgreSQL && c.Path != "" {
 		errs = append(errs, fmt.Errorf("path must be unset with driver postgresql, got %.200q; use dsn", c.Path))

@@ -96,6 +96,9 @@ func TestConfigErrors(t *testing.T) {
 			assert.NotContains(t, err.Error(), "hunter2")
 		})
 	}
+	memory := createDefaultConfig().(*Config)
+	memory.Database.Path = inMemory
+	assert.ErrorContains(t, memory.Database.Validate(), "path must be a file, got :memory:")
 	unix := defaultAPI()
 	unix.NetAddr.Transport = "unix"
 	assert.ErrorContains(t, unix.Validate(), "transport must be tcp")

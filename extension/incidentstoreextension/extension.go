@@ -113,7 +113,7 @@ func (e *incidentStore) open(ctx context.Context) error {
 	defer cancel()
 	settings := e.cfg.settings()
 	settings.Counted = e.telemetry.lost
-	if settings.Driver == incidentstore.SQLite && settings.Path != ":memory:" {
+	if settings.Driver == incidentstore.SQLite && settings.Path != inMemory {
 		if err := os.MkdirAll(filepath.Dir(settings.Path), 0o700); err != nil {
 			return fmt.Errorf("database::path: %w", err)
 		}

@@ -49,11 +49,16 @@ func sqliteDatabase(t testing.TB) *database {
 	return &database{settings: set, ahead: &atomic.Int64{}}
 }
 
-// both runs a test on both databases.
+// both runs a test on both databases, next to others: most of the time of each is spent waiting for a disk.
 func both(t *testing.T, test func(t *testing.T, d *database)) {
 	t.Helper()
-	t.Run("sqlite", func(t *testing.T) { test(t, sqliteDatabase(t)) })
-	t.Run("postgresql", func(t *testing.T) { test(t, postgresDatabase(t)) })
+	t.Parallel()
+	for name, empty := range map[string]func(testing.TB) *database{"sqlite": sqliteDatabase, "postgresql": postgresDatabase} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, empty(t))
+		})
+	}
 }
 
 func ptr[T any](v T) *T { return &v }
