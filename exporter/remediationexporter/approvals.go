@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -84,6 +85,9 @@ func (e *remediationExporter) hear(ctx context.Context, w word, now time.Time) (
 	if err := e.mayApprove(&c, w.by); err != nil {
 		return ruling{}, err
 	}
+	if err := e.tellsApart(&c, w); err != nil {
+		return ruling{}, err
+	}
 	heard := func() {
 		add(ctx, e.telemetry.ExporterRemediationApprovals, e.telemetry.approvals, string(w.verdict), 1)
 	}
@@ -146,6 +150,24 @@ func (e *remediationExporter) mayApprove(c *playbook.Change, by string) error {
 	}
 	if m := decodeMemo(e.ledger.Incident(c.Incident)); !a.RequesterMayApprove && slices.Contains(m.Requesters, by) {
 		return fmt.Errorf("%w: %s asked for an undo or a replay in this incident, so somebody else must approve", errForbidden, by)
+	}
+	return nil
+}
+
+// anonymous is what the names of those begin with who decide by a link, of whom nobody knows who they are.
+const anonymous = "link:"
+
+// tellsApart refuses a second approval by a link: one person may read several destinations. Who is named in approval::allowed counts.
+// e.mu is held.
+func (e *remediationExporter) tellsApart(c *playbook.Change, w word) error {
+	if w.verdict != semconv.ApprovalGranted || !strings.HasPrefix(w.by, anonymous) || len(e.bookOf(c.Playbook).cfg.Approval.Allowed) > 0 {
+		return nil
+	}
+	for _, a := range c.Play.Approvals {
+		if strings.HasPrefix(a.By, anonymous) && a.By != w.by {
+			return fmt.Errorf("%w: %s has approved by a link, and nobody can tell whether %s is somebody else; sign in, or name both in approval::allowed",
+				errForbidden, a.By, w.by)
+		}
 	}
 	return nil
 }

@@ -215,3 +215,37 @@ func TestRequesterDoesNotApprove(t *testing.T) {
 		})
 	}
 }
+
+// TestLinksAreOnePerson does not take two destinations for two people.
+func TestLinksAreOnePerson(t *testing.T) {
+	for name, tc := range map[string]struct {
+		allowed []string
+		second  string
+		actions int
+	}{
+		"another destination":           {nil, "link:pager", 0},
+		"somebody who is known":         {nil, "ann", 1},
+		"destinations that are allowed": {[]string{"link:chat", "link:pager"}, "link:pager", 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := approvalRig(t, func(p *PlaybookConfig) { p.Approval.Approvers, p.Approval.Allowed = 2, tc.allowed })
+				r.start()
+				r.must(opened("i-1"))
+				w := word{intent: r.waiting(), verdict: semconv.ApprovalGranted, by: "link:chat", source: "link"}
+				_, err := r.exporter().take(t.Context(), w)
+				require.NoError(t, err)
+				w.by = tc.second
+				_, err = r.exporter().take(t.Context(), w)
+				if tc.actions == 0 {
+					require.ErrorIs(t, err, errForbidden)
+				} else {
+					require.NoError(t, err)
+				}
+				synctest.Wait()
+				assert.Len(t, actions(r.hooks["shop"]), tc.actions)
+				r.stop()
+			})
+		})
+	}
+}
