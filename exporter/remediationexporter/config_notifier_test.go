@@ -60,7 +60,7 @@ func TestNotifierConfig(t *testing.T) {
 		settings map[string]any
 		want     string
 	}{
-		"nothing":        {map[string]any{}, "exactly one of alertmanager, cdevents, cloudevent, grafana, opsgenie, pagerduty, servicenow_events, servicenow_incidents, slack, teams, template must be set"},
+		"nothing":        {map[string]any{}, "exactly one of alertmanager, cdevents, cloudevent, grafana, jsm_ops, opsgenie, pagerduty, servicenow_events, servicenow_incidents, slack, teams, template must be set"},
 		"two":            {with("https://example.com", map[string]any{"teams": map[string]any{"endpoint": "https://example.com"}}), "exactly one of"},
 		"unknown":        {map[string]any{"pigeon": map[string]any{}}, "pigeon"},
 		"timeout":        {with("https://example.com", map[string]any{"timeout": "6m"}), "timeout must be more than 0s and at most 5m0s, got 6m0s"},
