@@ -278,7 +278,7 @@ func (e *remediationExporter) decide(ctx context.Context, ev *incoming, now time
 	changes := returned
 	switch {
 	case ev.Name == semconv.EventIncidentResolved && inc.Resolution == semconv.ResolutionMerged:
-		changes = e.ledger.Merge(inc.ID, now)
+		changes = e.ledger.Merge(inc.ID, inc.MergedInto, now)
 	case ev.Name == semconv.EventIncidentResolved:
 		changes = e.ledger.Resolve(inc.ID, ev.Time, inc.Resolution == semconv.ResolutionRecovered, now)
 	default:

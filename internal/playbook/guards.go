@@ -164,6 +164,10 @@ func guardInFlight(l *Ledger, a *asked) (Reason, string) {
 			underWay = true
 		}
 	}
+	l.ofParts(a.ref.Incident, func(string, string, *Play) []Change {
+		underWay = true
+		return nil
+	})
 	if underWay {
 		return ReasonInFlight, "another action for this incident is under way"
 	}

@@ -77,6 +77,8 @@ type Ledger struct {
 	// open are the plays that wait for something, and held is what those in flight hold.
 	open map[playKey]*Play
 	held holders
+	// joined are those of open that are carried out, and whose incident goes on as a part of another.
+	joined map[playKey]*Play
 	// deferred are the plays that are decided again as time passes.
 	deferred  map[playKey]*Play
 	turns     turns
@@ -105,7 +107,7 @@ func compareCooldowns(a, b cooldownKey) int {
 func NewLedger(limits Limits, policy *Policy, rules ...Rule) *Ledger {
 	l := &Ledger{
 		limits: limits, policy: policy, rules: map[string]*Rule{}, incidents: map[string]*Incident{},
-		open: map[playKey]*Play{}, held: newHolders(), deferred: map[playKey]*Play{}, turns: newTurns(), cooldowns: map[cooldownKey]time.Time{},
+		open: map[playKey]*Play{}, joined: map[playKey]*Play{}, held: newHolders(), deferred: map[playKey]*Play{}, turns: newTurns(), cooldowns: map[cooldownKey]time.Time{},
 		ages: queue[string]{compare: strings.Compare}, ended: queue[string]{compare: strings.Compare},
 		ending: queue[cooldownKey]{compare: compareCooldowns}, journal: newJournal(),
 	}
@@ -169,6 +171,7 @@ func (l *Ledger) drop(id string) {
 	l.Touch(id)
 	for name := range l.incidents[id].Plays {
 		delete(l.open, playKey{id, name})
+		delete(l.joined, playKey{id, name})
 		delete(l.deferred, playKey{id, name})
 		l.held.set(playKey{id, name}, nil)
 	}
@@ -248,6 +251,10 @@ func (l *Ledger) Reopen(id string, revision int64, now time.Time) (changes []Cha
 	l.latest = later(l.latest, now)
 	for _, name := range sortedKeys(inc.Plays) {
 		p := inc.Plays[name]
+		if p.Into != "" { // it is an incident of its own again
+			p.Into = ""
+			l.index(playKey{id, name}, p)
+		}
 		if p.Outcome == Succeeded || (p.Outcome == Accepted && p.Recovered) {
 			changes = append(changes, l.fail(id, name, p, ReasonReturned, "the incident came back", now)...)
 		}
@@ -378,6 +385,10 @@ func (l *Ledger) set(id, playbook string, p *Play, o Outcome, r Reason, detail s
 // index keeps the play where it is found by what it waits for, and notes what it holds.
 func (l *Ledger) index(k playKey, p *Play) {
 	delete(l.open, k)
+	delete(l.joined, k)
+	if p.Outcome == Accepted && p.Into != "" {
+		l.joined[k] = p
+	}
 	switch {
 	case p.Open():
 		l.open[k] = p

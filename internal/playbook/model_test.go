@@ -298,7 +298,7 @@ func (m *model) do() (op string, ref Ref, changes []Change, silent bool) {
 	case 27:
 		op = "merge"
 		if p.Outcome == Accepted && rng.IntN(2) == 0 {
-			changes = l.Merge(ref.Incident, now)
+			changes = l.Merge(ref.Incident, id, now)
 		}
 	case 28, 29:
 		op = "reopen"

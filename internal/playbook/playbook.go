@@ -259,6 +259,8 @@ type Play struct {
 	Assessed bool `json:"assessed,omitempty"`
 	// Recovered is set once the incident ended in time, while independent signals still have to agree.
 	Recovered bool `json:"recovered,omitempty"`
+	// Into is the incident that the play's own one goes on in, whose end then gives the verdict.
+	Into string `json:"into,omitempty"`
 	// Assessment is what independent signals said last of the current step.
 	Assessment Assessment `json:"assessment,omitempty"`
 	// Signals is the caller's: what it needs to go on asking the signals after a restart. SignalDetail says to a person

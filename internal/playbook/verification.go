@@ -2,6 +2,8 @@ package playbook
 
 import (
 	"encoding/json"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -60,14 +62,17 @@ func (l *Ledger) succeed(id, name string, p *Play, now time.Time) Change {
 	return l.set(id, name, p, Succeeded, ReasonRecovered, "")
 }
 
-// Progress compares an accepted action's deadline with the time of a later event of its incident, which is still open.
+// Progress compares an accepted action's deadline with the time of a later event of its incident, or of the one in which that
+// goes on, which is still open.
 func (l *Ledger) Progress(id string, at, now time.Time) []Change {
-	return l.each(id, func(name string, p *Play) []Change {
+	late := func(id, name string, p *Play) []Change {
 		if p.Outcome == Accepted && at.After(p.EventDeadline) {
 			return l.unrecovered(id, name, p, "the incident went on", now)
 		}
 		return nil
-	})
+	}
+	changes := l.each(id, func(name string, p *Play) []Change { return late(id, name, p) })
+	return append(changes, l.ofParts(id, late)...)
 }
 
 // unrecovered ends a step whose time is over. When our own input has stopped, nobody knows.
@@ -114,10 +119,10 @@ func (l *Ledger) Reread(id string, cause func(playbook string) (target string, c
 	})
 }
 
-// Resolve notes the end of an incident and gives the verdict on its actions. Recovered is false when it is not known
-// whether the incident has really ended; neither is it while our own input has stopped.
+// Resolve notes the end of an incident and gives the verdict on its actions, and on those of incidents that went on as parts of
+// it. Recovered is false when it is not known whether the incident has really ended; neither is it while our own input has stopped.
 func (l *Ledger) Resolve(id string, at time.Time, recovered bool, now time.Time) []Change {
-	return l.end(id, now, func(name string, p *Play) []Change {
+	return l.end(id, now, func(id, name string, p *Play) []Change {
 		switch {
 		case l.world.Stale != "":
 			return []Change{l.inconclusive(change(id, name, p).Ref, p, ReasonNoData, l.world.Stale, now)}
@@ -126,6 +131,7 @@ func (l *Ledger) Resolve(id string, at time.Time, recovered bool, now time.Time)
 		case at.After(p.EventDeadline):
 			return l.unrecovered(id, name, p, "the incident ended too late", now)
 		case p.Assessed && p.Assessment != Met:
+			l.Touch(id)
 			p.Recovered = true
 			return nil
 		default:
@@ -134,15 +140,34 @@ func (l *Ledger) Resolve(id string, at time.Time, recovered bool, now time.Time)
 	})
 }
 
-// Merge notes that an incident goes on as a part of another one: what its actions were good for cannot be told from its end.
-func (l *Ledger) Merge(id string, now time.Time) []Change {
-	return l.end(id, now, func(name string, p *Play) []Change {
-		return []Change{l.inconclusive(change(id, name, p).Ref, p, ReasonMerged, "the incident goes on as a part of another one", now)}
+// Merge notes that an incident goes on as a part of another one, whose end then tells what its actions were good for. When that
+// one is not known to be open, nobody can tell.
+func (l *Ledger) Merge(id, into string, now time.Time) []Change {
+	whole := l.incidents[into]
+	return l.end(id, now, func(part, name string, p *Play) []Change {
+		if whole == nil || whole.Resolved {
+			return []Change{l.inconclusive(change(part, name, p).Ref, p, ReasonMerged, "the incident goes on as a part of another one", now)}
+		}
+		l.Touch(part)
+		p.Into = into
+		l.index(playKey{part, name}, p)
+		return nil
 	})
 }
 
-// end notes the end of an incident. The verdict is asked for on each accepted action.
-func (l *Ledger) end(id string, now time.Time, verdict func(string, *Play) []Change) []Change {
+// ofParts asks f about the accepted plays of the incidents that go on as parts of one, in the order of their names.
+func (l *Ledger) ofParts(whole string, f func(id, name string, p *Play) []Change) []Change {
+	var out []Change
+	for _, k := range slices.SortedFunc(maps.Keys(l.joined), comparePlays) {
+		if p := l.joined[k]; p.Into == whole && !p.Recovered {
+			out = append(out, f(k.incident, k.playbook, p)...)
+		}
+	}
+	return out
+}
+
+// end notes the end of an incident. The verdict is asked for on each accepted action, those of its parts included.
+func (l *Ledger) end(id string, now time.Time, verdict func(id, name string, p *Play) []Change) []Change {
 	inc := l.incidents[id]
 	if inc == nil || inc.Resolved {
 		return nil
@@ -150,16 +175,17 @@ func (l *Ledger) end(id string, now time.Time, verdict func(string, *Play) []Cha
 	l.Touch(id)
 	inc.Resolved = true
 	l.retire(id, inc)
-	return l.each(id, func(name string, p *Play) []Change {
+	changes := l.each(id, func(name string, p *Play) []Change {
 		switch p.Outcome {
 		case Pending, Awaiting:
 			return l.abandon(id, name, p, ReasonStale, "the incident is over", now)
 		case Accepted:
-			return verdict(name, p)
+			return verdict(id, name, p)
 		default:
 			return nil
 		}
 	})
+	return append(changes, l.ofParts(id, verdict)...)
 }
 
 // abandon ends what was decided and not begun.

@@ -33,8 +33,12 @@ func TestVerification(t *testing.T) {
 			end: func(l *Ledger) []Change { return l.Resolve("a", start.Add(time.Second), true, accepted) }, world: World{Stale: "no data"},
 			want: Inconclusive, reason: ReasonNoData, escalate: true,
 		},
-		"merged": {
-			end:  func(l *Ledger) []Change { return l.Merge("a", accepted) },
+		"merged into one that is not known": {
+			end:  func(l *Ledger) []Change { return l.Merge("a", "b", accepted) },
+			want: Inconclusive, reason: ReasonMerged, escalate: true,
+		},
+		"merged into itself": {
+			end:  func(l *Ledger) []Change { return l.Merge("a", "a", accepted) },
 			want: Inconclusive, reason: ReasonMerged, escalate: true,
 		},
 		"still open": {
@@ -77,10 +81,82 @@ func TestVerification(t *testing.T) {
 			assert.Equal(t, tc.escalate, end.Escalate)
 			assert.Empty(t, l.Expire(start.Add(time.Hour)), "an end is final")
 			assert.Empty(t, l.Resolve("a", start, true, accepted))
-			assert.Empty(t, l.Merge("a", accepted))
+			assert.Empty(t, l.Merge("a", "b", accepted))
 			assert.Empty(t, l.Assess(c.Ref, Worse, accepted))
 		})
 	}
+}
+
+// TestVerdictOfMergedIncidents: an action for an incident that goes on as a part of another is judged by the end of that one.
+func TestVerdictOfMergedIncidents(t *testing.T) {
+	in, late := start.Add(80*time.Second), start.Add(91*time.Second)
+	type say func(l *Ledger) []Change
+	resolve := func(id string, at time.Time, recovered bool) say {
+		return func(l *Ledger) []Change { return l.Resolve(id, at, recovered, start) }
+	}
+	merge := func(id, into string) say { return func(l *Ledger) []Change { return l.Merge(id, into, start) } }
+	assess := func(a Assessment) say {
+		return func(l *Ledger) []Change { return l.Assess(Ref{"a", "restart", 1, 0}, a, start) }
+	}
+	reopen := func(l *Ledger) []Change {
+		changes, ok := l.Reopen("a", 2, start)
+		require.True(t, ok)
+		return changes
+	}
+	for name, tc := range map[string]struct {
+		assessed bool
+		say      []say
+		want     Outcome
+		reason   Reason
+	}{
+		"recovered":               {say: []say{resolve("b", in, true)}, want: Succeeded, reason: ReasonRecovered},
+		"another one recovered":   {say: []say{resolve("c", in, true)}},
+		"recovered late":          {say: []say{resolve("b", late, true)}, want: Failed, reason: ReasonNotRecovered},
+		"no data":                 {say: []say{resolve("b", in, false)}, want: Inconclusive, reason: ReasonNoData},
+		"goes on":                 {say: []say{func(l *Ledger) []Change { return l.Progress("b", in, start) }}},
+		"goes on for too long":    {say: []say{func(l *Ledger) []Change { return l.Progress("b", late, start) }}, want: Failed, reason: ReasonNotRecovered},
+		"silence":                 {say: []say{func(l *Ledger) []Change { return l.Expire(late) }}, want: Failed, reason: ReasonNotRecovered},
+		"merged again":            {say: []say{merge("b", "c"), resolve("c", in, true)}, want: Succeeded, reason: ReasonRecovered},
+		"merged into the unknown": {say: []say{merge("b", "d")}, want: Inconclusive, reason: ReasonMerged},
+		"on its own again":        {say: []say{reopen, resolve("b", in, true)}},
+		"on its own to the end":   {say: []say{reopen, resolve("a", in, true)}, want: Succeeded, reason: ReasonRecovered},
+		"signals after the end":   {assessed: true, say: []say{resolve("b", in, true), assess(Met)}, want: Succeeded, reason: ReasonRecovered},
+		"signals before the end":  {assessed: true, say: []say{assess(Met), resolve("b", in, true)}, want: Succeeded, reason: ReasonRecovered},
+		"signals against it":      {assessed: true, say: []say{resolve("b", in, true), func(l *Ledger) []Change { return l.Expire(late) }}, want: Inconclusive, reason: ReasonNoData},
+	} {
+		t.Run(name, func(t *testing.T) {
+			rule := planned(func(r *Rule) { r.Steps[0].Assessed = tc.assessed })
+			l := begin(t, rule)
+			l.Observe("b", 1, start)
+			l.Observe("c", 1, start)
+			ref := act(t, l, "restart", start)
+			require.Empty(t, l.Merge("a", "b", start))
+			for i, s := range tc.say {
+				l = restart(t, l, rule)
+				changes := s(l)
+				if i < len(tc.say)-1 || tc.want == "" {
+					require.Empty(t, changes)
+					continue
+				}
+				c := one(t, changes)
+				assert.Equal(t, ref, c.Ref)
+				assert.Equal(t, tc.want, c.Play.Outcome)
+				assert.Equal(t, tc.reason, c.Play.Reason)
+				assert.Equal(t, tc.want != Succeeded, c.Escalate)
+			}
+		})
+	}
+}
+
+// TestPartsAreUnderWay: no second action is begun for an incident while one for a part of it is judged.
+func TestPartsAreUnderWay(t *testing.T) {
+	l := begin(t, auto)
+	l.Observe("b", 1, start)
+	act(t, l, "restart", start)
+	require.Empty(t, l.Merge("a", "b", start))
+	c := mustDecide(t, l, "restart", seen("b", 1), start)
+	assert.Equal(t, Skipped, c.Play.Outcome)
+	assert.Equal(t, ReasonInFlight, c.Play.Reason)
 }
 
 // TestAssessment: the incident's own end and independent signals must agree, in whichever order they come.

@@ -1,6 +1,7 @@
 package closedloop
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -260,7 +261,7 @@ func (t *trial) hearIncident(n news) {
 	}
 	t.incidents[n.Incident.ID] = true
 	at := t.at(n.at)
-	t.log("    %s after %s: %s %s %.2f: %s", strings.TrimPrefix(string(n.Type), "io.paramedic."), seconds(at), cause, kind, confidence, n.Incident.Title)
+	t.log("    %s after %s: %s %s %.2f: %s; shown by %s", strings.TrimPrefix(string(n.Type), "io.paramedic."), seconds(at), cause, kind, confidence, n.Incident.Title, shown(n.Incident))
 	t.record.Cause = cause + " " + string(kind)
 	if t.record.Detected == nil {
 		t.record.Detected = at
@@ -325,6 +326,19 @@ func causeOf(i *eventdata.Incident) (service string, kind semconv.CauseKind, con
 	}
 	c := &i.Causes[0]
 	return workload(c.Entity.Name), c.Kind, c.Confidence
+}
+
+// shown lists what sorts of trouble the evidence against the first cause shows.
+func shown(i *eventdata.Incident) string {
+	if len(i.Causes) == 0 {
+		return "nothing"
+	}
+	var kinds []string
+	for _, e := range i.Causes[0].Evidence {
+		kinds = append(kinds, cmp.Or(string(e.Kind), "?"))
+	}
+	slices.Sort(kinds)
+	return strings.Join(slices.Compact(kinds), " ")
 }
 
 // workload is the workload in the name of an entity or of a target: namespaces before it and a database behind it say no more.

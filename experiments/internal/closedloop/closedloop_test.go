@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -18,8 +19,8 @@ import (
 
 func TestMain(m *testing.M) { kubetest.Main(m, kubetest.Options{}) }
 
-// envCases names faults to play one by one, such as "crash:cart,bad-deploy", with all that was heard in the test's log. It takes two
-// minutes each; `experiments -quick` plays some in continuous integration.
+// envCases names faults to play one by one, such as "crash:cart,bad-deploy", with all that was heard in the test's log. A "!" before
+// one makes it incurable, "@7" behind it takes another seed than 1. It takes two minutes each; `experiments -quick` plays some in continuous integration.
 const envCases = "EXPERIMENTS_CASES"
 
 func TestKubernetesCases(t *testing.T) {
@@ -33,10 +34,17 @@ func TestKubernetesCases(t *testing.T) {
 	for _, text := range strings.Split(cases, ",") {
 		t.Run(text, func(t *testing.T) {
 			t.Parallel()
-			f, err := shop.ParseFault(strings.TrimPrefix(text, "!"))
+			name, number, seeded := strings.Cut(strings.TrimPrefix(text, "!"), "@")
+			seed := uint64(1)
+			if seeded {
+				var err error
+				seed, err = strconv.ParseUint(number, 10, 64)
+				require.NoError(t, err)
+			}
+			f, err := shop.ParseFault(name)
 			require.NoError(t, err)
 			f.Lasting = strings.HasPrefix(text, "!")
-			tr := &trial{stage: &stage{setup: setup{seed: 1, rate: rate, learn: learn, playbooks: playbooks}, cluster: lab}, fault: f.Fault, log: t.Logf}
+			tr := &trial{stage: &stage{setup: setup{seed: seed, rate: rate, learn: learn, playbooks: playbooks}, cluster: lab}, fault: f.Fault, log: t.Logf}
 			require.NoError(t, tr.run(context.WithoutCancel(t.Context())))
 			out, err := json.Marshal(tr.record)
 			require.NoError(t, err)
