@@ -99,6 +99,26 @@ func TestVerificationOutcomes(t *testing.T) {
 	}
 }
 
+// TestVerdictOfMergedIncident: an action for an incident that goes on as a part of another is judged by the end of that one.
+func TestVerdictOfMergedIncident(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "shop")
+		r.playbook("restart", "shop", func(p *PlaybookConfig) { p.When = []string{`attributes["incident.id"] == "i-1"`} })
+		r.start()
+		r.must(opened("i-1"), opened("i-2"))
+		synctest.Wait()
+		merged := resolved("i-1", 2, 20*time.Second)
+		merged.Incident.Resolution, merged.Incident.MergedInto = semconv.ResolutionMerged, "i-2"
+		r.must(merged, updated("i-2", 2, 20*time.Second))
+		synctest.Wait()
+		assert.Equal(t, []string{"started", "accepted"}, r.audit())
+		r.must(resolved("i-2", 3, 60*time.Second))
+		synctest.Wait()
+		assert.Equal(t, []string{"started", "accepted", "succeeded/recovered"}, r.audit())
+		r.stop()
+	})
+}
+
 // TestReopenedIncident asserts that an action after which the fault returns has not succeeded, and is not repeated.
 func TestReopenedIncident(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -91,6 +91,7 @@ type trial struct {
 	onset     time.Time // the zero time before it
 	wellSince time.Time
 	open      map[string]bool
+	ended     map[string]int64 // with the revision that told of it
 	incidents map[string]bool // opened since the injection
 	restarted bool
 	state     shop.State
@@ -98,7 +99,7 @@ type trial struct {
 
 // play carries the case out: calm, fault, and what follows until all is well again or a person has been called.
 func (t *trial) play(ctx context.Context) error {
-	t.open, t.incidents = map[string]bool{}, map[string]bool{}
+	t.open, t.ended, t.incidents = map[string]bool{}, map[string]int64{}, map[string]bool{}
 	t.record.Seed, t.record.Kind, t.record.Lasting = t.seed, t.fault.Kind, t.fault.Lasting
 	if err := t.settle(ctx); err != nil {
 		return err
@@ -238,10 +239,13 @@ func (t *trial) at(moment time.Time) *float64 {
 func (t *trial) hear(n news) {
 	switch n.Type {
 	case semconv.EventTypeIncidentOpened, semconv.EventTypeIncidentUpdated:
-		t.open[n.Incident.ID] = true
+		if n.Incident.Revision > t.ended[n.Incident.ID] { // what is repeated may come later than what followed it
+			t.open[n.Incident.ID] = true
+		}
 		t.hearIncident(n)
 	case semconv.EventTypeIncidentResolved:
 		delete(t.open, n.Incident.ID)
+		t.ended[n.Incident.ID] = n.Incident.Revision
 		if t.status.ID != "" {
 			t.record.Resolved = t.at(n.at)
 			t.log("    resolved after %s: %s", seconds(t.record.Resolved), n.Incident.Resolution)
