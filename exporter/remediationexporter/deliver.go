@@ -156,8 +156,12 @@ func (e *remediationExporter) next(ctx context.Context, h *destination) (j *job,
 		switch {
 		case q.Playbook != "":
 			e.look(now)
-			goOn, changes := e.ledger.Dispatch(q.ref(), now)
-			e.report(ctx, changes, now)
+			goOn := false
+			if !e.left(ctx, q, now) {
+				var changes []playbook.Change
+				goOn, changes = e.ledger.Dispatch(q.ref(), now)
+				e.report(ctx, changes, now)
+			}
 			if !goOn {
 				e.lose(ctx, h, lostStale)
 				e.recordDelivery(h.name, &q.delivery, incidentstore.DeliveryDropped, lostStale, "", now)

@@ -94,6 +94,8 @@ type remediationExporter struct {
 	// dirty is set when the guards have changed otherwise than with an incident.
 	dirty bool
 	ops   []*storage.Operation
+	// aside is set while what is reported is left to another replica.
+	aside bool
 	// deciding is the incident whose event is being decided on; nil otherwise.
 	deciding *semconv.Incident
 	// effects are log lines and counts that become true once ops are written.

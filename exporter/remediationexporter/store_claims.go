@@ -101,9 +101,27 @@ func (e *remediationExporter) giveUp(ctx context.Context, h *destination, q *que
 	e.lose(ctx, h, reason)
 	e.recordDelivery(h.name, &q.delivery, incidentstore.DeliveryDropped, reason, "", now)
 	if change != nil {
-		e.report(ctx, change(), now)
+		e.standAside(ctx, change(), now)
 	}
 	e.settleAndUnlock(ctx)
+}
+
+// standAside reports on an action that is left to another replica, or to nobody. What an executor that acted says of it counts more. e.mu
+// is held.
+func (e *remediationExporter) standAside(ctx context.Context, changes []playbook.Change, now time.Time) {
+	e.aside = true
+	e.report(ctx, changes, now)
+	e.aside = false
+}
+
+// left ends an action that waits for the agreement of the fleet once its incident is over: nothing of it was begun here. e.mu is held.
+func (e *remediationExporter) left(ctx context.Context, q *queued, now time.Time) bool {
+	inc := e.ledger.Incident(q.Incident)
+	if !q.waits || q.claim != "" || inc == nil || !inc.Resolved {
+		return false
+	}
+	e.standAside(ctx, e.ledger.Withhold(q.ref(), playbook.ReasonStale, "the incident is over", now), now)
+	return true
 }
 
 // tellFleet tells the others what became of an action that the fleet has agreed on, unless it is tried again.

@@ -382,3 +382,10 @@ func acknowledgedBy(id, by string, at time.Time) *incidentstore.Incident {
 	inc.ID, inc.Status = id, semconv.StatusOpen
 	return inc
 }
+
+// all returns what was recorded, in its order.
+func (m *fakeMemory) all() []incidentstore.Record {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.records)
+}

@@ -80,6 +80,39 @@ func TestTwoReplicasSendOneOrder(t *testing.T) {
 	})
 }
 
+// TestIncidentEndsWhileAnotherActs leaves the last word to the replica that acted.
+func TestIncidentEndsWhileAnotherActs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newFakeMemory()
+		a, b := replicas(t, m, nil)
+		a.hooks["shop"].answer = func(int, request) (int, http.Header, string, error) {
+			time.Sleep(5 * time.Second)
+			return 204, http.Header{}, "", nil
+		}
+		a.start()
+		b.start()
+		a.must(opened("i-1"))
+		synctest.Wait()
+		b.must(opened("i-1"))
+		time.Sleep(1500 * time.Millisecond)
+		b.must(resolved("i-1", 2, time.Minute))
+		time.Sleep(10 * time.Second)
+		a.must(resolved("i-1", 2, time.Minute))
+		time.Sleep(time.Second)
+		assert.Equal(t, []string{"started", "accepted", "succeeded/recovered"}, a.audit())
+		assert.Equal(t, []string{"started", "skipped/stale"}, b.audit())
+		last := map[bool]string{}
+		for _, r := range m.all() {
+			if r.Intent != nil {
+				last[r.Intent.Aside] = r.Intent.Remediation.Outcome
+			}
+		}
+		assert.Equal(t, map[bool]string{false: "succeeded", true: "skipped"}, last)
+		a.stop()
+		b.stop()
+	})
+}
+
 // TestOneBudgetForTheFleet counts the actions of webhooks of all replicas together.
 func TestOneBudgetForTheFleet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

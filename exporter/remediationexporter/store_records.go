@@ -58,7 +58,7 @@ func (e *remediationExporter) recordIntent(c *playbook.Change, data *eventdata.R
 	if e.incidents == nil || p.Reason == playbook.ReasonNotLeading {
 		return
 	}
-	r := &incidentstore.IntentRecord{Incident: c.Incident, Remediation: *data, Ended: !p.Open() && p.Deferred == nil}
+	r := &incidentstore.IntentRecord{Incident: c.Incident, Remediation: *data, Ended: !p.Open() && p.Deferred == nil, Aside: e.aside}
 	if p.Mode == playbook.Approve {
 		r.Needed = e.ledger.Approvers(c.Playbook)
 	}

@@ -43,6 +43,8 @@ type IntentRecord struct {
 	Needed int `json:"needed,omitempty"`
 	// Ended says that the outcome is the last word.
 	Ended bool `json:"ended,omitempty"`
+	// Aside says that this executor left the step to another one: what it says stands until one that acted says something.
+	Aside bool `json:"aside,omitempty"`
 }
 
 // Approval is a person's word on an intent.

@@ -3,6 +3,7 @@ package incidentstore
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -87,13 +88,22 @@ func (t *tx) recordIntent(id string, r *Record) error {
 			return err
 		}
 	}
-	var revision, updated int64
-	there, err := t.get("SELECT revision, updated_at FROM intents WHERE id = ?", []any{intent}, &revision, &updated)
+	var revision, updated, ended int64
+	var outcome, old string
+	there, err := t.get("SELECT revision, updated_at, ended, outcome, doc FROM intents WHERE id = ?", []any{intent}, &revision, &updated, &ended, &outcome, &old)
 	if err != nil {
 		return err
 	}
-	if there && (rem.Revision < revision || rem.Revision == revision && at <= updated) {
-		return nil
+	if there {
+		var before IntentRecord
+		_ = json.Unmarshal([]byte(old), &before) // what cannot be read is not an aside
+		acted := ended != 0 || outcome == string(playbook.Accepted)
+		switch stale := rem.Revision < revision || rem.Revision == revision && at <= updated; {
+		case in.Aside && !before.Aside && acted:
+			return nil
+		case stale && (in.Aside || !before.Aside):
+			return nil
+		}
 	}
 	doc, err := encode(in)
 	if err != nil || len(doc) > maxBlob {

@@ -60,6 +60,12 @@ func TestRecordIntent(t *testing.T) {
 		got, err = s.Intent(t.Context(), "n-1")
 		require.NoError(t, err)
 		assert.Equal(t, &Intent{IntentRecord: *done.Intent, CreatedAt: at(3), UpdatedAt: at(9)}, got, "older ones never replace newer ones")
+		aside := intent(1, "i-1", 3, playbook.Skipped, 12)
+		aside.Intent.Aside = true
+		record(t, s, aside)
+		got, err = s.Intent(t.Context(), "n-1")
+		require.NoError(t, err)
+		assert.Equal(t, *done.Intent, got.IntentRecord, "who did nothing does not overrule who acted")
 		record(t, s, intent(2, "i-1", 1, playbook.Awaiting, 4))
 		for _, c := range []struct {
 			f    IntentFilter
@@ -83,6 +89,24 @@ func TestRecordIntent(t *testing.T) {
 		}
 		_, err = s.Intent(t.Context(), "n-9")
 		require.ErrorIs(t, err, ErrNotFound)
+	})
+}
+
+// TestRecordIntentAside lets who acted speak after one that did not, however late its word comes.
+func TestRecordIntentAside(t *testing.T) {
+	both(t, func(t *testing.T, d *database) {
+		s := d.open(t)
+		aside := intent(1, "i-1", 2, playbook.Skipped, 9)
+		aside.Intent.Aside = true
+		record(t, s, intent(1, "i-1", 2, playbook.Dispatched, 3), aside)
+		got, err := s.Intent(t.Context(), "n-1")
+		require.NoError(t, err)
+		assert.Equal(t, *aside.Intent, got.IntentRecord)
+		done := intent(1, "i-1", 2, playbook.Succeeded, 8)
+		record(t, s, done)
+		got, err = s.Intent(t.Context(), "n-1")
+		require.NoError(t, err)
+		assert.Equal(t, *done.Intent, got.IntentRecord)
 	})
 }
 
