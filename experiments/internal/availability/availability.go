@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/paramedic-otel/paramedic/experiments/internal/baseline"
 	"github.com/paramedic-otel/paramedic/experiments/internal/experiment"
 	"github.com/paramedic-otel/paramedic/experiments/internal/result"
+	"github.com/paramedic-otel/paramedic/experiments/internal/thresholds"
 )
 
 // Name is that of the experiment.
@@ -77,7 +77,7 @@ func (t *tally) add(a *Account) {
 	t.sent += a.Sent
 	t.incidents += a.Incidents
 	t.falseIncidents += a.FalseIncidents
-	t.calm += calm
+	t.calm += a.Episode.Calm
 	t.calmDown += a.Beforehand
 	t.succeeded += a.Verdicts["succeeded"]
 	t.failed += a.Verdicts["failed"] + a.Verdicts["inconclusive"]
@@ -149,7 +149,7 @@ const (
 
 // summarise makes the result of all months.
 func summarise(seeds []uint64, months []pair) *result.Result {
-	people := baseline.DefaultPeople()
+	people := thresholds.DefaultPeople()
 	r := &result.Result{
 		Name: Name, Number: 6, Title: "Availability over a simulated month", Clock: result.Simulated, Seeds: seeds,
 		About: fmt.Sprintf("A month of random troubles, %.0f hours apart on the average: faults of all kinds, two at once, faults that no action cures, that "+
@@ -157,8 +157,8 @@ func summarise(seeds []uint64, months []pair) *result.Result {
 			"twice. With the loop, tracegraph, anomaly, incident and remediation are the real components, configured by examples/quickstart, on a fake "+
 			"clock; an action is a signed webhook whose network is a function call, and takes effect in the shop at once, without the start of pods. People "+
 			"are called when the exporter escalates or an incident lasts %s. Without the loop people are called by static thresholds, or by users after %s. People are "+
-			"a model of ours: medians of %s from the call to the cause and %s to the repair, spread log-normally. Of the time between two troubles %s "+
-			"are simulated; the rest counts like it.", meanApart.Hours(), patience, people.Notice, people.Triage, people.Repair, calm),
+			"a model of ours: medians of %s from the call to the cause and %s to the repair, spread log-normally. Of the time between two troubles at most %s "+
+			"are simulated; the rest counts like it.", meanApart.Hours(), patience, people.Notice, people.Triage, people.Repair, mostCalm),
 	}
 	all := [2]tally{}
 	perSeed := [2][]tally{}
@@ -202,6 +202,7 @@ func summarise(seeds []uint64, months []pair) *result.Result {
 		if k == 0 {
 			figure("actions in a month", "", func(t *tally, n int) float64 { return float64(t.actions) / float64(n) })
 			figure("actions that made things worse", "", func(t *tally, _ int) float64 { return float64(t.worse) })
+			figure("false incidents per day, in the calm between troubles", "", func(t *tally, _ int) float64 { return 24 * float64(t.falseIncidents) / t.calm.Hours() })
 		}
 		r.AddSample("time to detect", "s", system, "", all[k].detect, all[k].undetected)
 		r.AddSample("time to recover", "s", system, "", all[k].recover, 0)
@@ -211,6 +212,8 @@ func summarise(seeds []uint64, months []pair) *result.Result {
 	r.Note("The shop is down while, over %s, more than %.0f %% of all requests of users, or %.0f %% of one kind, fail, do nothing, or take longer than twice the 99th "+
 		"percentile of calm. In %.1f hours of calm between troubles it was so for %s with the loop.",
 		bucket, 100*downShare, 100*downKind, all[0].calm.Hours(), all[0].calmDown)
+	r.Note("Guards that remember, such as breakers, meet the next trouble only if it really comes within %s. In a first run all troubles came six minutes apart, "+
+		"and the breakers of one kept the next from being cured.", mostCalm)
 	r.Note("An action made things worse if the share of bad requests in the %s after it is %.0f points above that before it, and above that at the same time of the same "+
 		"fault in the month without the loop.", compared*bucket, 100*grown)
 	return r

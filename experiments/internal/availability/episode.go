@@ -13,8 +13,6 @@ import (
 const (
 	// learn is how long the shop runs before its first episode.
 	learn = 10 * time.Minute
-	// calm is the time before each episode that is simulated; the rest of the time between two is not, and counts as it.
-	calm = 6 * time.Minute
 	// settled is how long users must be well before an episode is over, and longest when it is given up.
 	settled, longest = time.Minute, 4 * time.Hour
 	// flapOn of each flapEvery a flapping fault is there.
@@ -88,7 +86,6 @@ type arm struct {
 	firstOpen     time.Time
 	firstAlert    time.Time
 	actionTimes   []time.Time
-	sent, bad     int
 	perKind       map[string]stage.Fared
 	seconds       int
 	bucketsDown   time.Duration
@@ -171,7 +168,7 @@ func (a *arm) play(ctx context.Context, e episode) (Account, error) {
 	acc := Account{Episode: e, Detected: -1, Called: -1, Verdicts: map[string]int{}}
 	a.account = &acc
 	a.begin()
-	for range int(calm / shop.TickLength) {
+	for range int(e.Calm / shop.TickLength) {
 		if err := a.tick(ctx); err != nil {
 			return acc, err
 		}

@@ -92,7 +92,7 @@ func live(ctx context.Context, o order, loop bool) (m *Month, err error) {
 			return nil, err
 		}
 		m.Episodes = append(m.Episodes, acc)
-		m.Calm += calm
+		m.Calm += e.Calm
 		m.CalmDown += acc.Beforehand
 	}
 	const budgetWindow = 10 * time.Minute

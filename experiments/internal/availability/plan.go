@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/paramedic-otel/paramedic/experiments/internal/baseline"
+	"github.com/paramedic-otel/paramedic/experiments/internal/thresholds"
 	"github.com/paramedic-otel/paramedic/internal/shop"
 )
 
@@ -40,21 +40,24 @@ var troubles = []struct {
 // episode is one trouble of the month.
 type episode struct {
 	Trouble Trouble
-	// At is when in the month it comes.
-	At     time.Duration
-	Faults []shop.Fault
+	// At is when in the month it comes, Calm how much of the time before it is simulated.
+	At, Calm time.Duration
+	Faults   []shop.Fault
 	// Apart is how much later the second fault comes.
 	Apart time.Duration
 	// Outage is how long telemetry or the action channel is out; it begins Ahead of the fault.
 	Outage, Ahead time.Duration
 	// People is how long people will take if they have to.
-	People baseline.Times
+	People thresholds.Times
 }
 
 const (
 	month = 30 * 24 * time.Hour
 	// meanApart is the mean time between two episodes, which come as a Poisson process.
 	meanApart = 12 * time.Hour
+	// Of the time between two episodes at least leastCalm is simulated, and at most mostCalm: as much as guards remember, so that they
+	// stand in the way of the next trouble only if it comes as soon as that. The breakers of a target are the longest, with an hour.
+	leastCalm, mostCalm = 6 * time.Minute, 65 * time.Minute
 	// The severities of faults are drawn from this range, evenly in the logarithm.
 	leastSeverity, mostSeverity = 0.5, 2
 )
@@ -62,12 +65,16 @@ const (
 // newPlan draws the month of a seed. quick keeps one episode of each sort.
 func newPlan(seed uint64, quick bool) []episode {
 	rng := rand.New(rand.NewPCG(seed, 99))
-	people := baseline.DefaultPeople()
+	people := thresholds.DefaultPeople()
 	var plan []episode
 	var at time.Duration
 	draw := func(t Trouble) {
-		at += time.Duration(rng.ExpFloat64() * float64(meanApart))
-		e := episode{Trouble: t, At: at, People: people.Draw(rng)}
+		apart := time.Duration(rng.ExpFloat64() * float64(meanApart))
+		at += apart
+		e := episode{Trouble: t, At: at, Calm: min(max(apart, leastCalm), mostCalm).Round(shop.TickLength), People: people.Draw(rng)}
+		if quick {
+			e.Calm = leastCalm
+		}
 		if t != Blind {
 			e.Faults = append(e.Faults, drawFault(rng))
 		}

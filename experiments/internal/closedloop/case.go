@@ -92,7 +92,7 @@ type trial struct {
 	wellSince time.Time
 	open      map[string]bool
 	ended     map[string]int64 // with the revision that told of it
-	incidents map[string]bool // opened since the injection
+	incidents map[string]bool  // opened since the injection
 	restarted bool
 	state     shop.State
 }

@@ -81,7 +81,7 @@ func (c *campaign) response(ctx context.Context, o experiment.Options) (*result.
 	goals(r, all, curable)
 	r.Note("The onset of a bad release is when its first pod serves requests. A fault has recovered when it is gone and neither the users nor any service fared worse for 15 s; only the crowd of a surge may still be there.")
 	r.Note("An action is harmful when it disturbs a service that is well, or when more of the users' requests fail after it than before. Impact is the greatest share of services that fared worse at a time.")
-	r.Note("The times of people are drawn from the model in experiments/internal/baseline, which is an assumption and no measurement.")
+	r.Note("The times of people are drawn from the model in experiments/internal/thresholds, which is an assumption and no measurement.")
 	return r, nil
 }
 

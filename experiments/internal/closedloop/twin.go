@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/paramedic-otel/paramedic/experiments/internal/baseline"
+	"github.com/paramedic-otel/paramedic/experiments/internal/thresholds"
 	"github.com/paramedic-otel/paramedic/internal/shop"
 )
 
@@ -16,7 +16,7 @@ const (
 )
 
 // twin is a fault that nobody does anything about, in simulated time: what static thresholds say of it, and what people who wait
-// for them, or for complaints, take by [baseline.People].
+// for them, or for complaints, take by [thresholds.People].
 type twin struct {
 	// Alerted is when the first alert fired, in seconds since the fault; nil is never. Right says that it was of the faulty service.
 	Alerted *float64
@@ -25,7 +25,7 @@ type twin struct {
 	Impact float64
 	// Degraded is the mean number of services that fare worse in a second.
 	Degraded float64
-	Times    baseline.Times
+	Times    thresholds.Times
 }
 
 func playTwin(seed uint64, f shop.Fault) (twin, error) {
@@ -38,8 +38,8 @@ func playTwin(seed uint64, f shop.Fault) (twin, error) {
 	if err != nil {
 		return twin{}, err
 	}
-	monitor := baseline.NewMonitor(baseline.DefaultRules())
-	t := twin{Times: baseline.DefaultPeople().Draw(rand.New(rand.NewPCG(seed, uint64(len(f.Kind)))))} //nolint:gosec // a repeatable draw
+	monitor := thresholds.NewMonitor(thresholds.DefaultRules())
+	t := twin{Times: thresholds.DefaultPeople().Draw(rand.New(rand.NewPCG(seed, uint64(len(f.Kind)))))} //nolint:gosec // a repeatable draw
 	service := ""
 	for at := time.Duration(0); at < twinLearn+twinWatch; at += shop.TickLength {
 		if at == twinLearn {
@@ -64,7 +64,7 @@ func playTwin(seed uint64, f shop.Fault) (twin, error) {
 		if len(alerts) > 0 && t.Alerted == nil {
 			after := (at + shop.TickLength - twinLearn).Seconds()
 			t.Alerted = &after
-			t.Right = slices.ContainsFunc(alerts, func(a baseline.Alert) bool { return workload(a.Service) == service })
+			t.Right = slices.ContainsFunc(alerts, func(a thresholds.Alert) bool { return workload(a.Service) == service })
 		}
 	}
 	return t, nil

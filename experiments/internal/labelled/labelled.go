@@ -59,9 +59,8 @@ type score struct {
 	first, among, last                   int // of the detected with a service to name
 	named                                int
 	seconds                              []float64
-	calmDays                             float64
+	calmDays, outsideDays                float64 // without aftermaths, and with them
 	harm                                 []float64
-	harmfulSeconds                       []float64
 	missed                               []outcome
 	wrong                                []wrongIncident
 	intensityFaulty, intensityOfDetected map[Intensity]int
@@ -82,6 +81,7 @@ func (s *score) add(o *outcome, theirs bool) {
 		s.wrong = append(s.wrong, o.wrong...)
 	}
 	s.calmDays += o.calm.Seconds() / secondsPerDay
+	s.outsideDays += gap.Seconds() / secondsPerDay
 	if falsely > 0 {
 		s.alarmedGaps++
 	}
@@ -90,6 +90,7 @@ func (s *score) add(o *outcome, theirs bool) {
 		s.quiet++
 		s.falsely += opened
 		s.calmDays += window.Seconds() / secondsPerDay
+		s.outsideDays += window.Seconds() / secondsPerDay
 		if d != nil {
 			s.alarmed++
 		}
@@ -139,7 +140,11 @@ func (s *score) falseAlarmRate() float64 { return ratio(s.alarmed, s.quiet) }
 func (s *score) precision() float64 {
 	return ratio(s.detected+s.noticed, s.detected+s.noticed+s.alarmed+s.alarmedGaps)
 }
+
+// perDay is in calm; perDayOutside counts everything that is raised while no fault is there as false, aftermaths included.
 func (s *score) perDay() float64 { return float64(s.falsely) / max(s.calmDays, 1e-9) }
+
+func (s *score) perDayOutside() float64 { return float64(s.falsely+s.after) / max(s.outsideDays, 1e-9) }
 
 var systems = []string{result.Ours, result.Thresholds}
 
@@ -158,7 +163,6 @@ func summarise(seeds []uint64, bySeed [][]outcome) *result.Result {
 	perSeed := make([][]score, len(systems))
 	kinds := map[shop.FaultKind][]score{}
 	levels := map[string][]score{}
-	calmDays := 0.0
 	for _, outcomes := range bySeed {
 		for i := range systems {
 			perSeed[i] = append(perSeed[i], score{})
@@ -182,7 +186,7 @@ func summarise(seeds []uint64, bySeed [][]outcome) *result.Result {
 			}
 		}
 	}
-	calmDays = all[0].calmDays
+	calmDays := all[0].calmDays
 	for i, system := range systems {
 		figure := func(name, unit string, of func(*score) float64) {
 			var values []float64
@@ -195,7 +199,8 @@ func summarise(seeds []uint64, bySeed [][]outcome) *result.Result {
 		figure("all injections noticed, harmless ones included", "%", (*score).ofAll)
 		figure("precision", "%", (*score).precision)
 		figure("windows without a fault in which something was raised (false-alarm rate)", "%", (*score).falseAlarmRate)
-		figure("false incidents or alerts per simulated day", "", (*score).perDay)
+		figure("false incidents or alerts per simulated day, aftermaths of faults included", "", (*score).perDayOutside)
+		figure("false incidents or alerts per simulated day, of calm", "", (*score).perDay)
 		figure("incidents or alerts in the minute after a fault, for each fault", "", func(s *score) float64 { return ratio(s.after, s.faulty+s.harmless) })
 		for _, in := range Intensities {
 			figure("labelled faults detected at "+string(in)+" intensity", "%", func(s *score) float64 {
@@ -218,7 +223,9 @@ func summarise(seeds []uint64, bySeed [][]outcome) *result.Result {
 	goals(r, &all[0], calmDays)
 	r.Note("Precision is over windows and gaps: those with a fault in which something was raised, of all in which something was. The false ones " +
 		"per day are over the windows without a fault and the calm before all windows. The minute after a fault, and after the demand has fallen from " +
-		"overload, is its aftermath: what is raised then is neither a detection nor false, and is counted on its own.")
+		"overload, is its aftermath. What is raised then is no detection. The goal of one false incident a day is judged twice: with it as false, as it was defined " +
+		"before the first run, and without; that second count was added after the first run, in which every false incident was such an aftermath. " +
+		"Precision and the gaps with an alarm leave aftermaths out.")
 	r.Note("A crash and a silent failure are all or nothing. Their intensity is how much of the shop goes through the service: low is %s; "+
 		"medium %s; high %s.", strings.Join(reach[Low], ", "), strings.Join(reach[Medium], ", "), strings.Join(reach[High], ", "))
 	r.Note("Injections that no user feels (harmless) are counted on their own: neither recall nor the false-alarm rate knows them.")
@@ -226,7 +233,7 @@ func summarise(seeds []uint64, bySeed [][]outcome) *result.Result {
 }
 
 func goals(r *result.Result, ours *score, calmDays float64) {
-	recall, perDay := ours.recall(), ours.perDay()
+	recall, perDay, outside := ours.recall(), ours.perDay(), ours.perDayOutside()
 	missed := map[shop.FaultKind]int{}
 	for _, m := range ours.missed {
 		missed[m.Kind()]++
@@ -242,7 +249,11 @@ func goals(r *result.Result, ours *score, calmDays float64) {
 	median := result.Summarise(ours.seconds, ours.faulty-ours.detected).Median
 	r.AddGoal(result.FromPaper, "labelled faults detected", "%", ">=", 0.98, &recall, why)
 	r.AddGoal(result.FromProject, "labelled faults detected", "%", ">=", 0.98, &recall, why)
-	r.AddGoal(result.FromProject, "false incidents per simulated day", "", "<=", 1, &perDay,
+	r.AddGoal(result.FromProject, "false incidents per simulated day, aftermaths of faults included", "", "<=", 1, &outside,
+		fmt.Sprintf("%d incidents in %.1f days without a fault, %d of them in the minute after one had ended; the table tells of each. These runs end a "+
+			"fault every ten minutes. What would close it is to take the end of an overload or of a fault for a part of its incident",
+			ours.falsely+ours.after, ours.outsideDays, ours.after))
+	r.AddGoal(result.FromProject, "false incidents per simulated day, of calm", "", "<=", 1, &perDay,
 		fmt.Sprintf("%d false incidents in %.1f days of calm; the table tells which", ours.falsely, calmDays))
 	r.AddGoal(result.FromProject, "median time to detect", "s", "<=", 10, median,
 		"time counts from the injection, also of faults that hurt nobody at first, and of intensities at which a few per cent of the requests fail")
@@ -360,7 +371,7 @@ func levelTable(levels map[string][]score) result.Table {
 func wrongTable(wrong []wrongIncident) result.Table {
 	const most = 40
 	t := result.Table{
-		Title: "Incidents of ours where nothing was wrong", Head: []string{"incident", "demand", "after the end of", "how long after"},
+		Title: "Incidents of ours while no fault was there", Head: []string{"incident", "demand", "after the end of", "how long after"},
 		Note: fmt.Sprintf("%d in all.", len(wrong)),
 	}
 	for _, w := range wrong[:min(most, len(wrong))] {

@@ -87,6 +87,7 @@ func TestScore(t *testing.T) {
 	assert.InDelta(t, 3.0/5, s.precision(), 1e-9, "three of the five windows and gaps with an incident")
 	assert.Equal(t, 2, s.falsely)
 	assert.InDelta(t, (6*gap+2*window).Hours()/24, s.calmDays, 1e-9)
+	assert.InDelta(t, s.perDay(), s.perDayOutside(), 1e-9, "no aftermath here")
 	assert.Equal(t, []float64{9, 9}, s.seconds)
 	assert.Len(t, s.missed, 1)
 }

@@ -44,7 +44,7 @@ type outcome struct {
 	// calm is the part of the gap before the window that is no aftermath, after counts what was raised in the aftermath.
 	calm                        time.Duration
 	afterIncidents, afterAlerts int
-	// wrong are the incidents where nothing was wrong.
+	// wrong are the incidents outside of all faults, those of aftermaths included.
 	wrong []wrongIncident
 }
 
@@ -118,12 +118,12 @@ func (c *chain) playCase(ctx context.Context, st *stage.Stage, k Case, load func
 			if !told.opens(e) {
 				continue
 			}
+			o.wrong = append(o.wrong, told.wrong(e, k, n.Now))
 			if after {
 				o.afterIncidents++
-				continue
+			} else {
+				o.falseIncidents++
 			}
-			o.falseIncidents++
-			o.wrong = append(o.wrong, told.wrong(e, k, n.Now))
 		}
 	}); err != nil {
 		return o, err

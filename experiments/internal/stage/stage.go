@@ -11,7 +11,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/paramedic-otel/paramedic/benchmark/loop"
-	"github.com/paramedic-otel/paramedic/experiments/internal/baseline"
+	"github.com/paramedic-otel/paramedic/experiments/internal/thresholds"
 	"github.com/paramedic-otel/paramedic/internal/shop"
 	"github.com/paramedic-otel/paramedic/semconv"
 )
@@ -33,7 +33,7 @@ type Stage struct {
 	Shop   *shop.Simulation
 	Users  *Users
 	loop   *loop.Loop
-	alerts *baseline.Monitor
+	alerts *thresholds.Monitor
 	lost   func(time.Time) bool
 }
 
@@ -43,7 +43,7 @@ type News struct {
 	Now time.Time
 	// Events are those of incidents, Alerts the static alerts that began to fire.
 	Events []semconv.IncidentEvent
-	Alerts []baseline.Alert
+	Alerts []thresholds.Alert
 	// Metrics are those that were exported; they may be empty.
 	Metrics pmetric.Metrics
 }
@@ -62,7 +62,7 @@ func Quickstart() (loop.Configs, error) {
 
 // New sets the stage. It must be ended with Close.
 func New(ctx context.Context, cfg Config) (*Stage, error) {
-	s := &Stage{Users: newUsers(), alerts: baseline.NewMonitor(baseline.DefaultRules()), lost: cfg.Lost}
+	s := &Stage{Users: newUsers(), alerts: thresholds.NewMonitor(thresholds.DefaultRules()), lost: cfg.Lost}
 	cfg.Shop.Watch = s.Users.watch
 	cfg.Shop.MetricsOnly = cfg.Unwatched
 	var err error

@@ -1,4 +1,4 @@
-package baseline
+package thresholds
 
 import (
 	"math/rand/v2"
