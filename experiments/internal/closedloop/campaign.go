@@ -20,7 +20,7 @@ const (
 	rate  = 20
 	learn = 10 * time.Minute
 	// atOnce is how many shops, each with a collector of its own, run side by side.
-	atOnce = 5
+	atOnce = 7
 )
 
 // incurable are the faults that no playbook can cure: their reasons lie outside of the shop.
