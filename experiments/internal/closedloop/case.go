@@ -93,13 +93,17 @@ type trial struct {
 	open      map[string]bool
 	ended     map[string]int64 // with the revision that told of it
 	incidents map[string]bool  // opened since the injection
-	restarted bool
 	state     shop.State
+}
+
+// forget makes the trial know of no incident.
+func (t *trial) forget() {
+	t.open, t.ended, t.incidents = map[string]bool{}, map[string]int64{}, map[string]bool{}
 }
 
 // play carries the case out: calm, fault, and what follows until all is well again or a person has been called.
 func (t *trial) play(ctx context.Context) error {
-	t.open, t.ended, t.incidents = map[string]bool{}, map[string]int64{}, map[string]bool{}
+	t.forget()
 	t.record.Seed, t.record.Kind, t.record.Lasting = t.seed, t.fault.Kind, t.fault.Lasting
 	if err := t.settle(ctx); err != nil {
 		return err

@@ -161,7 +161,7 @@ func playSurge(ctx context.Context, lab *cluster.Cluster, seed uint64, with stri
 	if err := t.raise(ctx); err != nil {
 		return s, err
 	}
-	t.open, t.incidents = map[string]bool{}, map[string]bool{}
+	t.forget()
 	if err := t.settle(ctx); err != nil {
 		return s, err
 	}
