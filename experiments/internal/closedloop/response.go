@@ -126,10 +126,9 @@ func measure(records []record) (m measured) {
 		}
 		for _, a := range r.Actions {
 			m.actions++
-			switch {
-			case a.Verdict == "succeeded":
+			if a.Verdict == "succeeded" {
 				m.cured++
-			default:
+			} else {
 				m.futile++
 			}
 			if !a.Right {
