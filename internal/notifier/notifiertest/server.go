@@ -66,12 +66,12 @@ func NewServer(t testing.TB, system func(*Request) Answer) *Server {
 	return s
 }
 
-// HTTPClient returns a client like that of the exporter: it follows no redirects, and each request ends after two seconds.
+// HTTPClient returns a client like that of the exporter: it follows no redirects, and each request ends after half a minute, also on a busy machine.
 func (s *Server) HTTPClient() *http.Client {
 	transport := &http.Transport{}
 	s.t.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{
-		Transport: transport, Timeout: 2 * time.Second,
+		Transport: transport, Timeout: 30 * time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
