@@ -82,7 +82,7 @@ generate:
 # What is simulated first, then, with nothing beside it, what runs in real time on the built collector and a real Kubernetes API.
 .PHONY: experiments
 experiments: otelcol-paramedic
-	KUBELAB_BIN=$$(test/kubernetes/build.sh) go run ./experiments
+	$$(test/kubernetes/build.sh) run go run ./experiments
 
 # DATA is a folder of recorded faults in the layout of benchmark/nezha's README, NAB one in that of benchmark/nab's,
 # PETSHOP one in that of benchmark/petshop's, LOGHUB one in that of benchmark/loghub's.
