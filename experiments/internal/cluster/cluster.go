@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -22,6 +23,7 @@ import (
 	"k8s.io/client-go/restmapper"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	"k8s.io/client-go/util/connrotation"
 )
 
 // EnvKubeconfig names the file that tells where the API of the lab is: `kubelab run` sets it for its command.
@@ -30,19 +32,24 @@ const EnvKubeconfig = "KUBECONFIG"
 // Cluster is a Kubernetes API as its administrator sees it. It is safe for concurrent use.
 type Cluster struct {
 	kubeconfig string
-	http       *http.Client
+	dialer     *connrotation.Dialer
 	client     kubernetes.Interface
 	dynamic    dynamic.Interface
 	mapper     meta.RESTMapper
 }
 
 // Open connects to the API that a kubeconfig file describes. It must be that of a lab: whole namespaces are made and deleted.
-func Open(ctx context.Context, kubeconfig string) (*Cluster, error) {
-	config, client, err := configOf(kubeconfig)
+func Open(ctx context.Context, kubeconfig string) (_ *Cluster, err error) {
+	config, client, dialer, err := configOf(kubeconfig)
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{kubeconfig: kubeconfig, http: client}
+	defer func() {
+		if err != nil {
+			dialer.CloseAll()
+		}
+	}()
+	c := &Cluster{kubeconfig: kubeconfig, dialer: dialer}
 	if c.client, err = kubernetes.NewForConfigAndClient(config, client); err != nil {
 		return nil, fmt.Errorf("make a client: %w", err)
 	}
@@ -66,31 +73,34 @@ func Open(ctx context.Context, kubeconfig string) (*Cluster, error) {
 	return c, nil
 }
 
-func configOf(kubeconfig string) (*rest.Config, *http.Client, error) {
+// configOf returns a client with the dialer of its connections, which closes them also while a watch ends.
+func configOf(kubeconfig string) (*rest.Config, *http.Client, *connrotation.Dialer, error) {
 	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 	if err != nil {
-		return nil, nil, fmt.Errorf("read the kubeconfig: %w", err)
+		return nil, nil, nil, fmt.Errorf("read the kubeconfig: %w", err)
 	}
 	config.QPS, config.Burst = 200, 400
 	// Read at once, so that nothing watches the files.
 	if err := rest.LoadTLSFiles(config); err != nil {
-		return nil, nil, fmt.Errorf("read the kubeconfig: %w", err)
+		return nil, nil, nil, fmt.Errorf("read the kubeconfig: %w", err)
 	}
 	config.CAFile, config.CertFile, config.KeyFile = "", "", ""
+	dialer := connrotation.NewDialer((&net.Dialer{Timeout: 30 * time.Second}).DialContext)
+	config.Dial = dialer.DialContext
 	client, err := rest.HTTPClientFor(config)
 	if err != nil {
-		return nil, nil, fmt.Errorf("make a client: %w", err)
+		return nil, nil, nil, fmt.Errorf("make a client: %w", err)
 	}
-	return config, client, nil
+	return config, client, dialer, nil
 }
 
 // WithClient calls do with a client of whoever a kubeconfig file is of.
 func WithClient(kubeconfig string, do func(kubernetes.Interface) error) error {
-	config, http, err := configOf(kubeconfig)
+	config, http, dialer, err := configOf(kubeconfig)
 	if err != nil {
 		return err
 	}
-	defer http.CloseIdleConnections()
+	defer dialer.CloseAll()
 	client, err := kubernetes.NewForConfigAndClient(config, http)
 	if err != nil {
 		return fmt.Errorf("make a client: %w", err)
@@ -99,7 +109,7 @@ func WithClient(kubeconfig string, do func(kubernetes.Interface) error) error {
 }
 
 // Close closes the connections.
-func (c *Cluster) Close() { c.http.CloseIdleConnections() }
+func (c *Cluster) Close() { c.dialer.CloseAll() }
 
 // Client is the administrator's client.
 func (c *Cluster) Client() kubernetes.Interface { return c.client }
