@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 	"unicode"
-	"unicode/utf8"
 
 	"github.com/google/uuid"
 	"go.opentelemetry.io/collector/pdata/plog"
@@ -18,6 +17,7 @@ import (
 	"github.com/paramedic-otel/paramedic/internal/eventdata"
 	"github.com/paramedic-otel/paramedic/internal/incidentstore"
 	"github.com/paramedic-otel/paramedic/internal/kubeaction"
+	"github.com/paramedic-otel/paramedic/internal/notifier"
 	"github.com/paramedic-otel/paramedic/internal/playbook"
 	"github.com/paramedic-otel/paramedic/semconv"
 )
@@ -275,20 +275,8 @@ func plainText(s string, n int) string {
 	return clip(strings.TrimSpace(s), n)
 }
 
-// clip returns at most n runes of valid UTF-8, ending in an ellipsis when something was cut off.
-func clip(s string, n int) string {
-	s = strings.ToValidUTF8(s, "\uFFFD")
-	if len(s) <= n || utf8.RuneCountInString(s) <= n {
-		return s
-	}
-	count := 0
-	for i := range s {
-		if count++; count == n {
-			return s[:i] + "…"
-		}
-	}
-	return ""
-}
+// clip is [notifier.Clip]: what is stored and what is told are cut alike.
+func clip(s string, n int) string { return notifier.Clip(s, n) }
 
 func clipAll(in []string, b bounds) []string {
 	out := []string{}
